@@ -1,0 +1,134 @@
+"""Programs -> model input and labels as bytes; a block of bytes -> texts.
+
+A row is the question, a separator and the answer field, filled up with spaces: the field to
+`answer_width` bytes, the row to L. The model's input has the byte MASK in the answer field.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsc_dataset.language import LAYOUTS, Program
+
+MASK = 0
+PAD = ord(" ")
+
+ByteArray = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N questions as a model sees them.
+
+    Attributes:
+      input_ids: uint8 (N, L), the answer field as MASK.
+      labels: uint8 (N, L), the true bytes at every position.
+      answer_mask: bool (N, L), True in the answer field.
+      length: uint8 (N,), the number of letters.
+      nops: uint16 (N,), the operations that were executed.
+      layout: "compact" or "spaced", how the rows are written.
+    """
+
+    input_ids: ByteArray
+    labels: ByteArray
+    answer_mask: NDArray[np.bool_]
+    length: ByteArray
+    nops: NDArray[np.uint16]
+    layout: str = "compact"
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: slice) -> "Examples":
+        """A view of some rows."""
+        return Examples(
+            self.input_ids[rows],
+            self.labels[rows],
+            self.answer_mask[rows],
+            self.length[rows],
+            self.nops[rows],
+            self.layout,
+        )
+
+    def questions(self) -> list[str]:
+        """The texts before the second colon."""
+        separator = len(LAYOUTS[self.layout].before_answer)
+        ends = self.answer_mask.argmax(axis=1) - separator
+        texts = self.labels.tobytes().decode("ascii")
+        width = self.labels.shape[1]
+        return [texts[i * width : i * width + end] for i, end in enumerate(ends.tolist())]
+
+    def answers(self) -> list[str]:
+        """The answers, without filling."""
+        return decode_answers(self.labels, self.answer_mask)
+
+
+def decode_answers(ids_NxL: ByteArray, answer_mask_NxL: NDArray[np.bool_]) -> list[str]:
+    """The text in each row's answer field without its filling; other bytes become Latin-1.
+
+    Args:
+      ids_NxL: bytes, such as labels or a model's predictions.
+      answer_mask_NxL: the same number of True in every row.
+
+    >>> decode_answers(np.frombuffer(b"BA:AB ", np.uint8)[None], np.array([[0, 0, 0, 1, 1, 1]]) > 0)
+    ['AB']
+    """
+    if not len(ids_NxL):
+        return []
+    width = int(answer_mask_NxL[0].sum())
+    text = ids_NxL[answer_mask_NxL].tobytes().decode("latin-1")
+    return [text[i : i + width].rstrip(" ") for i in range(0, len(text), width)]
+
+
+def encode(program: Program, width: int, answer_width: int) -> tuple[ByteArray, ByteArray]:
+    r"""Lay one question out as model input and labels.
+
+    Args:
+      program: letters and operations; at most `width` bytes when printed with its answer field.
+      width: L, in bytes.
+      answer_width: bytes of the answer field.
+    Returns:
+      input_ids_L: uint8 (L,), the answer field as MASK.
+      labels_L: uint8 (L,), the true bytes at every position.
+    Raises:
+      ValueError: the text needs more than `width` bytes, or the answer more than `answer_width`;
+        the message gives both numbers.
+    Source: the article's layout.
+
+    >>> input_ids_L, labels_L = encode(Program("BA"), 8, 3)
+    >>> input_ids_L.tobytes(), labels_L.tobytes()
+    (b'BA::\x00\x00\x00 ', b'BA::BA  ')
+    """
+    if len(program.answer) > answer_width:
+        raise ValueError(
+            f"question {str(program)!r}: its answer has {len(program.answer)} letters, "
+            f"the answer field {answer_width}"
+        )
+    prompt = program.prompt.encode("ascii")
+    if len(prompt) + answer_width > width:
+        raise ValueError(
+            f"question {str(program)!r}: it needs {len(prompt) + answer_width} bytes with its "
+            f"answer field, the row has {width}"
+        )
+    labels_L = np.full(width, PAD, np.uint8)
+    text = prompt + program.answer.encode("ascii")
+    labels_L[: len(text)] = np.frombuffer(text, np.uint8)
+    input_ids_L = labels_L.copy()
+    input_ids_L[len(prompt) : len(prompt) + answer_width] = MASK
+    return input_ids_L, labels_L
+
+
+def encode_all(programs: Sequence[Program], width: int, answer_width: int) -> Examples:
+    """Lay questions of one layout out as rows of one width; see `encode`."""
+    rows = [encode(program, width, answer_width) for program in programs]
+    input_ids_NxL = np.array([ids for ids, _ in rows], np.uint8).reshape(len(rows), width)
+    return Examples(
+        input_ids=input_ids_NxL,
+        labels=np.array([labels for _, labels in rows], np.uint8).reshape(len(rows), width),
+        answer_mask=input_ids_NxL == MASK,
+        length=np.array([len(program.letters) for program in programs], np.uint8),
+        nops=np.array([len(program.operations) for program in programs], np.uint16),
+        layout=programs[0].layout if programs else "compact",
+    )

@@ -1,0 +1,85 @@
+"""A key and an index -> 64-bit words, as Python integers and as numpy arrays, bit for bit equal.
+
+The generator is counter-based: a word is a function of (key, index, j), so any row of an endless
+stream can be made alone. The mixer is SplitMix64's finaliser (Steele, Lea and Flood, "Fast
+splittable pseudorandom number generators", 2014). These bits are frozen: a change of any of them
+changes every row, and is a new version of the dataset.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt64Array = NDArray[np.uint64]
+
+MASK_64 = 2**64 - 1
+GOLDEN = 0x9E3779B97F4A7C15
+_MULTIPLY_1 = 0xBF58476D1CE4E5B9
+_MULTIPLY_2 = 0x94D049BB133111EB
+
+HALF_CAPACITY = 2**24
+"""The product of the radices that share one 32-bit half: keeps each cell's bias below 2^-8."""
+
+
+def mix64(z: int) -> int:
+    """SplitMix64's finaliser, a bijection of 64 bits.
+
+    >>> hex(mix64(GOLDEN))
+    '0xe220a8397b1dcdaf'
+    """
+    z ^= z >> 30
+    z = z * _MULTIPLY_1 & MASK_64
+    z ^= z >> 27
+    z = z * _MULTIPLY_2 & MASK_64
+    return z ^ z >> 31
+
+
+def mix64_array(z: UInt64Array, scratch: UInt64Array) -> None:
+    """`mix64` of every element, in place; `scratch` has the same shape."""
+    for shift, multiplier in ((30, _MULTIPLY_1), (27, _MULTIPLY_2), (31, None)):
+        np.right_shift(z, np.uint64(shift), out=scratch)
+        np.bitwise_xor(z, scratch, out=z)
+        if multiplier is not None:
+            np.multiply(z, np.uint64(multiplier), out=z)
+
+
+def make_key(text: str) -> int:
+    """The key of a stream of rows: the first 8 bytes of BLAKE2b of its description.
+
+    >>> hex(make_key("length 2-5"))
+    '0x571bd788c4d4780e'
+    """
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def row_seed(key: int, index: int) -> int:
+    """The state that all words of row `index` start from."""
+    return mix64((key + GOLDEN * index) & MASK_64)
+
+
+def word(seed: int, j: int) -> int:
+    """Word j of a row, of 64 bits; word 0 is the row's seed itself."""
+    return mix64((seed + GOLDEN * j) & MASK_64) if j else seed
+
+
+def assign_halves(radices: Sequence[int]) -> list[int]:
+    """The 32-bit half that each digit is drawn from.
+
+    A new half begins where the product of the largest radices would pass HALF_CAPACITY. Half h is
+    the high (h even) or low (h odd) part of word h // 2.
+
+    Args:
+      radices: the largest radix of each digit, in the order of drawing.
+
+    >>> assign_halves([20] * 5 + [26, 25, 24, 23, 22])
+    [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    """
+    halves, half, product = [], 0, 1
+    for radix in radices:
+        if product * radix > HALF_CAPACITY:
+            half, product = half + 1, 1
+        product *= radix
+        halves.append(half)
+    return halves

@@ -1,0 +1,98 @@
+"""A configuration, a split and an index -> one example, slow and obvious.
+
+What `sampling` does fast, written down as plainly as possible. The tests hold both equal.
+"""
+
+from collections.abc import Iterable
+
+from vsc_dataset.configs import MAX_ATTEMPTS, Draw, TaskConfig
+from vsc_dataset.encoding import Examples, encode_all
+from vsc_dataset.hashing import row_seed, word
+from vsc_dataset.language import Operation, Program
+from vsc_dataset.splits import split_of_program
+
+
+def sample(
+    config: TaskConfig, split: str, indices: Iterable[int], seed: int = 0, pad_to: int | None = None
+) -> Examples:
+    """The rows of a split, one by one. The twin of `sampling.sample`: see there."""
+    programs = [example(config, split, index, seed) for index in indices]
+    return encode_all(programs, config.padded_width(pad_to), config.answer_width)
+
+
+def example(config: TaskConfig, split: str, index: int, seed: int = 0) -> Program:
+    """Row `index` of a split.
+
+    Raises:
+      ValueError: no such split, or no such question after MAX_ATTEMPTS attempts.
+
+    >>> from vsc_dataset.configs import CONFIGS
+    >>> str(example(CONFIGS["swap-nops5"], "validation", 0))
+    'ZIYFQ:5>3 5>1 1>2 5>4 5>2'
+    """
+    draw = config.draw(split)
+    state = row_seed(draw.key(seed), index)
+    first = Digits(draw, state, attempt=0)
+    length, nops = first.length_and_nops()
+    for attempt in range(MAX_ATTEMPTS):
+        digits = Digits(draw, state, attempt)
+        digits.length_and_nops()  # of a later attempt: drawn and ignored
+        operations = draw_operations(draw, digits, length, nops)
+        program = Program(draw_letters(draw, digits, length), operations, config.layout)
+        if split_of_program(program) == draw.split:
+            return program
+    raise draw.too_rare(length, nops)
+
+
+class Digits:
+    """The digits of one attempt at one row, in the order of drawing."""
+
+    def __init__(self, draw: Draw, state: int, attempt: int) -> None:
+        first_word = attempt * draw.words_per_attempt
+        words = [word(state, first_word + j) for j in range(draw.words_per_attempt)]
+        self.fractions = [half for w in words for half in (w >> 32, w & 0xFFFFFFFF)]
+        self.draw = draw
+
+    def digit(self, position: int, radix: int) -> int:
+        """Digit `position` of the order of drawing, from 0 to radix - 1."""
+        half = self.draw.halves[position]
+        product = self.fractions[half] * radix
+        self.fractions[half] = product & 0xFFFFFFFF
+        return product >> 32
+
+    def length_and_nops(self) -> tuple[int, int]:
+        """The first two digits: the number of letters, the planned number of operations."""
+        (length_lo, length_hi), (nops_lo, nops_hi) = self.draw.length, self.draw.nops
+        length = length_lo + self.digit(0, length_hi - length_lo + 1)
+        return length, nops_lo + self.digit(1, nops_hi - nops_lo + 1)
+
+
+def draw_operations(draw: Draw, digits: Digits, length: int, nops: int) -> tuple[Operation, ...]:
+    """The program: `nops` operations, fewer where no letter is left."""
+    n, depth = length, 0
+    operations = []
+    for step in range(nops):
+        if n == 0:
+            break
+        c = digits.digit(2 + step, draw.operation_radix(n, depth))
+        pairs = max(1, n * (n - 1))
+        kinds = [k for k, weight in draw.kind_weights(n, depth).items() for _ in range(weight)]
+        kind, p = kinds[c // pairs], c % pairs
+        x = p // (n - 1) if n > 1 else 0
+        if kind == ">":
+            y = p % (n - 1)
+            operations.append(Operation(">", x + 1, y + 1 + (y >= x)))
+            continue
+        operations.append(Operation(kind, x + 1))
+        change = -1 if kind == "-" else 1
+        n, depth = n + change, depth - change
+    return tuple(operations)
+
+
+def draw_letters(draw: Draw, digits: Digits, length: int) -> str:
+    """Distinct capitals: digit i picks among those that remain, in alphabetical order."""
+    remaining = [chr(ord("A") + i) for i in range(draw.num_items)]
+    first = 2 + draw.nops[1]
+    return "".join(
+        remaining.pop(digits.digit(first + i, draw.num_items - i)) for i in range(length)
+    )
