@@ -5,6 +5,7 @@ from vsc_dataset.encoding import Examples
 from vsc_dataset.language import Operation, Program, execute, parse, score
 from vsc_dataset.sampling import sample
 from vsc_dataset.splits import SPLITS, split_of
+from vsc_dataset.stream import TrainingStream
 
 __all__ = [
     "CONFIGS",
@@ -13,6 +14,7 @@ __all__ = [
     "Operation",
     "Program",
     "TaskConfig",
+    "TrainingStream",
     "execute",
     "parse",
     "sample",

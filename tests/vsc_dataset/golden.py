@@ -1,0 +1,57 @@
+"""Golden values: what a new version of the dataset alone may change.
+
+`python -m tests.vsc_dataset.golden` prints the values of this tree in the form of golden.toml.
+"""
+
+import hashlib
+import tomllib
+from pathlib import Path
+
+from vsc_dataset import CONFIGS, sample, split_of
+from vsc_dataset.hashing import row_seed, word
+
+GOLDEN = tomllib.loads((Path(__file__).parent / "golden.toml").read_text("utf-8"))
+ROWS = 1_000
+
+
+def digest(name: str, split: str) -> str:
+    """SHA-256 of the first rows as lines "question TAB answer NEWLINE"."""
+    examples = sample(name, split, range(ROWS))
+    rows = zip(examples.questions(), examples.answers(), strict=True)
+    return hashlib.sha256("".join(f"{q}\t{a}\n" for q, a in rows).encode()).hexdigest()
+
+
+def main() -> None:
+    """Print all golden values."""
+    print("[words]  # word j of row i under a key: key, i, j = value")
+    for key, i, j in [
+        (0, 0, 0),
+        (0, 0, 1),
+        (1, 0, 0),
+        (0, 1, 0),
+        (0, 10**12, 3),
+        (2**64 - 1, 1, 4095),
+    ]:
+        print(f'"{key} {i} {j}" = "{word(row_seed(key, i), j):#018x}"')
+    print("\n[keys]  # of the split's rows under seed 0, and of train under seed 1")
+    for name, config in CONFIGS.items():
+        for split in config.splits:
+            print(f'"{name} {split} 0" = "{config.draw(split).key():#018x}"')
+        print(f'"{name} train 1" = "{config.draw("train").key(1):#018x}"')
+    print("\n[splits]")
+    questions = {
+        question: None  # configurations share held questions: each is listed once
+        for name, config in CONFIGS.items()
+        for split in config.splits
+        for question in sample(name, split, range(2)).questions()
+    }
+    for question in questions:
+        print(f'"{question}" = "{split_of(question)}"')
+    print("\n[rows]  # see digest()")
+    for name, config in CONFIGS.items():
+        for split in config.splits:
+            print(f'"{name} {split}" = "{digest(name, split)}"')
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Configurations: what is derived, and one clear line for each setting that cannot work."""
+
+import pytest
+from hypothesis import given, settings
+
+from tests.vsc_dataset.cases import configs
+from vsc_dataset import CONFIGS, TaskConfig, oracle
+from vsc_dataset.configs import make_config
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"length": (0, 5)}, "length is 0: it must be from 1 to 26"),
+        ({"length": (5, 2)}, "length is (5, 2): the lowest comes first"),
+        ({"length": 27}, "length is 27: it must be from 1 to 26"),
+        ({"length": 2.5}, "length is 2.5: it must be a whole number or a (lowest, highest)"),
+        ({"length": "25"}, "length is '25': it must be"),
+        ({"nops": -1}, "nops is -1: it must be from 0 to 1024"),
+        ({"nops": 5000}, "nops is 5000: it must be from 0 to 1024"),
+        ({"eval_nops": (3, 2)}, "eval_nops is (3, 2)"),
+        ({"operators": "*"}, "operators is '*': use each of '>-+' at most once"),
+        ({"operators": ">>"}, "operators is '>>'"),
+        ({"operators": ""}, "operators is ''"),
+        ({"operators": "+"}, "'+' needs '-'"),
+        ({"operators": ">+"}, "'+' needs '-'"),
+        ({"operators": ">", "length": 1}, "an exchange needs 2 letters"),
+        ({"operators": ">", "length": (1, 3)}, "an exchange needs 2 letters"),
+        ({"weights": (0, 0, 0)}, "the weight of '>' is 0: it must be from 1 to 100"),
+        ({"weights": (1, 1)}, "give one whole number for each of '>-+'"),
+        ({"weights": (1.0, 1, 1)}, "the weight of '>' is 1.0: it must be a whole number"),
+        ({"num_items": 3}, "num_items must be at least the longest length"),
+        ({"num_items": 27}, "num_items is 27: it must be from 1 to 26"),
+        ({"layout": "loose"}, "layout is 'loose': use one of ['compact', 'spaced']"),
+        ({"answer_width": 4}, "answer_width is 4: it must be from 5"),
+        ({"num_train": -1}, "num_train is -1: it must be from 0"),
+        ({"lenght": 3}, "configuration field 'lenght' is unknown: did you mean 'length'?"),
+    ],
+)
+def test_impossible_setting_is_refused_with_value_and_limit(settings, words):
+    with pytest.raises(ValueError) as error:
+        make_config(**settings)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_name_suggests_the_nearest():
+    with pytest.raises(ValueError, match="'swap-nop5' is unknown: did you mean 'swap-nops5'"):
+        make_config("swap-nop5")
+
+
+def test_a_number_means_a_range_of_one():
+    assert TaskConfig(length=5, nops=2) == TaskConfig(length=(5, 5), nops=(2, 2))
+    assert TaskConfig(length=[2, 8]) == TaskConfig(length=(2, 8))
+
+
+def test_order_of_operators_and_common_divisors_of_weights_make_no_difference():
+    assert TaskConfig(operators="+->", weights=(2, 2, 6)) == TaskConfig(operators=">-+")
+
+
+def test_what_follows_from_a_changed_field_follows_it():
+    config = make_config("default", length=(2, 8), nops=(1, 10), operators="->")
+    assert (config.answer_width, config.eval_nops, config.weights) == (8, (1, 10), (3, 1))
+
+
+def test_a_configuration_is_frozen():
+    with pytest.raises(AttributeError):
+        CONFIGS["default"].num_items = 3
+
+
+@given(configs())
+@settings(max_examples=25)
+def test_no_row_is_wider_than_the_row_width(config):
+    for split in config.splits:
+        oracle.sample(config, split, range(3))  # encode refuses a row that is too wide
+
+
+@pytest.mark.parametrize(
+    "config, longest",
+    [
+        (TaskConfig(length=5, nops=5, operators=">"), "ABCDE:5>4 5>4 5>4 5>4 5>4:ABCDE"),
+        (TaskConfig(length=3, nops=9, operators="-"), "ABC:-3 -2 -1:ABC"),
+        (TaskConfig(length=12, nops=2, operators=">"), "ABCDEFGHIJKL:12>11 12>11:ABCDEFGHIJKL"),
+        (TaskConfig(length=10, nops=3, operators="-+"), "ABCDEFGHIJ:-10 +9 -10:ABCDEFGHIJ"),
+        (TaskConfig(length=2, nops=0, layout="spaced"), "AB: : AB"),
+        (TaskConfig(length=2, nops=2, layout="spaced"), "AB: 2>1, 2>1: AB"),
+    ],
+)
+def test_row_width_is_that_of_the_longest_possible_row(config, longest):
+    assert config.row_width == len(longest)

@@ -1,0 +1,133 @@
+"""Sampling: the fast path against the oracle, byte for byte, and the purity of a row."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.vsc_dataset.cases import configs
+from tests.vsc_dataset.golden import GOLDEN, digest
+from vsc_dataset import CONFIGS, Examples, TaskConfig, execute, oracle, sample, sampling
+
+FIELDS = ("input_ids", "labels", "answer_mask", "length", "nops")
+
+
+def assert_same(a: Examples, b: Examples) -> None:
+    """The same arrays, of the same types, and the same layout."""
+    assert a.layout == b.layout
+    for field in FIELDS:
+        x, y = getattr(a, field), getattr(b, field)
+        assert x.dtype == y.dtype, field
+        np.testing.assert_array_equal(x, y, err_msg=field)
+
+
+@pytest.mark.parametrize("place, value", GOLDEN["rows"].items())
+def test_rows_never_change(place, value):
+    assert digest(*place.split()) == value
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_fast_path_agrees_with_oracle_on_named_configurations(name):
+    for split in CONFIGS[name].splits:
+        assert_same(
+            sample(name, split, range(200), seed=7),
+            oracle.sample(CONFIGS[name], split, range(200), seed=7),
+        )
+
+
+@given(configs(), st.integers(0, 2**40), st.integers(0, 2**32))
+@settings(max_examples=40)
+def test_fast_path_agrees_with_oracle_on_any_configuration(config, start, seed):
+    for split in config.splits:
+        rows = range(start, start + 20)
+        assert_same(sample(config, split, rows, seed), oracle.sample(config, split, rows, seed))
+
+
+@pytest.mark.parametrize("layout", ["compact", "spaced"])
+def test_fast_path_agrees_with_oracle_on_50_000_programs_of_every_size(layout):
+    config = TaskConfig(length=(1, 26), nops=(0, 64), layout=layout)
+    examples = sample(config, "train", range(50_000))
+    assert_same(examples, oracle.sample(config, "train", range(50_000)))
+    assert set(examples.length) == set(range(1, 27))
+    assert set(examples.nops) == set(range(65))
+
+
+def test_answers_are_what_the_language_says():
+    examples = sample("default-spaced", "train", range(2000))
+    assert examples.answers() == [execute(question) for question in examples.questions()]
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=30))
+@settings(max_examples=25)
+def test_a_row_depends_on_its_index_alone(indices):
+    alone = [sample("default", "test", [i]).questions()[0] for i in indices]
+    assert sample("default", "test", indices).questions() == alone
+
+
+def test_block_size_does_not_matter(monkeypatch):
+    expected = sample("default", "validation", range(3000))
+    for block in (1, 7, 1000):
+        monkeypatch.setattr(sampling, "BLOCK", block)
+        rows = range(3000) if block > 1 else range(200)
+        assert_same(sample("default", "validation", rows), expected[: len(rows)])
+
+
+def test_more_rows_begin_with_the_same_rows():
+    assert_same(sample("default", "test", range(20_000))[:10], sample("default", "test", range(10)))
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "12345"])
+def test_rows_are_the_same_in_another_process(hash_seed):
+    code = (
+        "from vsc_dataset import sample\n"
+        "rows = [i * 999_999_937 % 10**12 for i in range(50)][::-1]\n"
+        "print(sample('default', 'train', rows, seed=5).questions())"
+    )
+    rows = [i * 999_999_937 % 10**12 for i in range(50)][::-1]
+    root = str(Path(__file__).parents[2])
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": root}
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert output.stdout.strip() == str(sample("default", "train", rows, seed=5).questions())
+
+
+def test_padding_goes_on_the_right_and_changes_nothing_else():
+    plain, wide = (
+        sample("default", "test", range(100)),
+        sample("default", "test", range(100), pad_to=50),
+    )
+    assert wide.labels.shape == (100, 50)
+    assert (wide.labels[:, 31:] == 32).all()
+    np.testing.assert_array_equal(wide.input_ids[:, :31], plain.input_ids)
+    with pytest.raises(ValueError, match="pad_to is 30: it must be from 31"):
+        sample("default", "test", [0], pad_to=30)
+
+
+def test_a_wider_answer_field_is_filled_and_masked():
+    config = TaskConfig(length=3, nops=3, answer_width=6)
+    examples = sample(config, "train", range(200))
+    assert (examples.answer_mask.sum(axis=1) == 6).all()
+    assert ((examples.input_ids == 0) == examples.answer_mask).all()
+    np.testing.assert_array_equal(
+        examples.input_ids[~examples.answer_mask], examples.labels[~examples.answer_mask]
+    )
+
+
+@pytest.mark.parametrize(
+    "indices, words",
+    [([-1], "index -1 is negative"), ([0.5], "whole numbers"), ([[1]], "dimension")],
+)
+def test_bad_indices_are_refused(indices, words):
+    with pytest.raises(ValueError, match=words):
+        sample("default", "train", indices)
+
+
+def test_no_rows_are_no_rows():
+    examples = sample("default", "train", [])
+    assert len(examples) == 0
+    assert examples.questions() == examples.answers() == []

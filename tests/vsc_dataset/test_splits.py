@@ -1,0 +1,108 @@
+"""Splits: a golden table, and that layout and orientation make no difference."""
+
+import pytest
+from hypothesis import given
+
+from tests.vsc_dataset.cases import programs
+from tests.vsc_dataset.golden import GOLDEN
+from vsc_dataset import CONFIGS, Operation, Program, TaskConfig, oracle, parse, sample, split_of
+
+
+@pytest.mark.parametrize("question, split", GOLDEN["splits"].items())
+def test_split_of_a_question_never_changes(question, split):
+    assert split_of(question) == split
+
+
+def _reversed(operation: Operation) -> Operation:
+    kind, x, y = operation
+    return Operation(kind, y, x) if kind == ">" else operation
+
+
+@given(programs())
+def test_layout_and_orientation_do_not_change_the_split(program):
+    expected = split_of(str(program))
+    for layout in ("compact", "spaced"):
+        turned = Program(program.letters, tuple(map(_reversed, program.operations)), layout)
+        assert split_of(str(turned)) == expected
+
+
+@given(programs())
+def test_unseen_is_a_property_of_the_program_alone(program):
+    other = Program(program.letters[::-1], program.operations)
+    assert (split_of(str(program)) == "test_programs") == (split_of(str(other)) == "test_programs")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_row_is_of_its_split(name):
+    for split in CONFIGS[name].splits:
+        assert {split_of(q) for q in sample(name, split, range(500)).questions()} == {split}
+
+
+def canonical(question: str) -> str:
+    """A question without layout and orientation, by the README's words: its own oracle."""
+    letters, _, rest = question.partition(":")
+    tokens = rest.replace(",", " ").split()
+    return (
+        letters
+        + ":"
+        + " ".join(
+            ">".join(sorted(token.split(">"), key=int)) if ">" in token else token
+            for token in tokens
+        )
+    )
+
+
+def overlap(train: list[str], held: list[str]) -> set[str]:
+    """The questions that both have, however they are written."""
+    return set(map(canonical, train)) & set(map(canonical, held))
+
+
+def test_training_and_held_questions_are_disjoint():
+    held = [
+        question
+        for name, config in CONFIGS.items()
+        for split in config.splits[1:]
+        for question in sample(name, split, range(10_000)).questions()
+    ]
+    held_canonical = set(map(canonical, held))
+    rows = 1_000_000 // len(CONFIGS)
+    for name in CONFIGS:
+        for seed in (0, 1):
+            train = sample(name, "train", range(rows // 2), seed=seed).questions()
+            assert not held_canonical.intersection(map(canonical, train)), name
+
+
+def test_a_planted_violation_is_found():
+    held = sample("swap-nops5", "test", range(1000)).questions()
+    train = sample("swap-nops1-5", "train", range(1000)).questions()
+    assert not overlap(train, held)
+    program = parse(held[17])
+    planted = Program(program.letters, tuple(map(_reversed, program.operations)), "spaced")
+    assert overlap([*train, str(planted)], held) == {canonical(held[17])}
+
+
+def test_test_programs_come_from_the_part_of_the_ranges_where_they_exist():
+    examples = sample("default", "test_programs", range(2000))
+    assert set(examples.length) == {3, 4, 5}
+    assert set(examples.nops) == {3, 4, 5}
+    assert CONFIGS["swap-nops2"].splits == ("train", "validation", "test")
+
+
+def test_a_split_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="split 'dev' does not exist here: use one of"):
+        sample("default", "dev", [0])
+    with pytest.raises(ValueError, match="split 'test_programs' does not exist here"):
+        sample("swap-nops2", "test_programs", [0])
+
+
+def test_a_row_that_no_question_fits_is_refused_with_its_numbers():
+    tiny = TaskConfig(length=1, nops=0, num_items=1)
+    only = split_of("A:")
+    for split in tiny.splits:
+        if split == only:
+            assert sample(tiny, split, range(3)).questions() == ["A:"] * 3
+            continue
+        for twin in (sample, oracle.sample):
+            with pytest.raises(ValueError, match="no question of length 1 and nops 0") as error:
+                twin(tiny, split, [0])
+            assert f"split {split!r} in 4096 attempts" in str(error.value)

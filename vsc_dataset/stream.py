@@ -1,0 +1,76 @@
+"""A configuration and a position -> this process's batches of endless training data."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from vsc_dataset.configs import TaskConfig, make_config
+from vsc_dataset.encoding import Examples
+from vsc_dataset.sampling import BLOCK, sample
+
+
+class TrainingStream(Iterator[Examples]):
+    """Endless batches of the split `train`; the whole state is the integer `position`.
+
+    Batch b is rows b * batch_size to (b + 1) * batch_size - 1 of the split; rank r takes every
+    `world_size`-th of them from r on. So any number of processes sees the same batches, and a
+    stream that starts at another one's `position` goes on exactly where that one stopped.
+
+    Args:
+      config: a TaskConfig or the name of one.
+      batch_size: rows of a batch, over all ranks together.
+      seed: another stream; 0 is what `load_dataset` gives.
+      start: the first row.
+      rank, world_size: which process this is, and of how many.
+      pad_to: the width of rows in bytes, L or more.
+    Yields:
+      Examples of batch_size // world_size rows.
+    Raises:
+      ValueError: the ranks cannot share a batch evenly, or a number is out of range.
+
+    >>> stream = TrainingStream("swap-nops5", batch_size=64)
+    >>> len(next(stream)), stream.position
+    (64, 64)
+    """
+
+    def __init__(
+        self,
+        config: TaskConfig | str,
+        batch_size: int,
+        seed: int = 0,
+        start: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        pad_to: int | None = None,
+    ) -> None:
+        if batch_size < 1 or world_size < 1 or start < 0 or seed < 0:
+            raise ValueError(
+                f"batch_size {batch_size} and world_size {world_size} must be 1 or more, "
+                f"start {start} and seed {seed} 0 or more"
+            )
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank {rank} must be from 0 to {world_size - 1}")
+        if batch_size % world_size:
+            raise ValueError(
+                f"batch_size {batch_size} cannot be shared evenly by {world_size} processes: "
+                f"use a multiple of {world_size}"
+            )
+        self.config = make_config(config) if isinstance(config, str) else config
+        self.config.draw("train")
+        self.batch_size, self.seed, self.position = batch_size, seed, start
+        self.rank, self.world_size, self.pad_to = rank, world_size, pad_to
+        self._block: Examples | None = None
+        self._at = 0
+
+    def __next__(self) -> Examples:
+        rows = self.batch_size // self.world_size
+        if self._block is None or self._at == len(self._block):
+            count = max(BLOCK // rows, 1) * rows
+            indices = np.arange(count, dtype=np.uint64) * np.uint64(self.world_size)
+            indices += np.uint64(self.position + self.rank)
+            self._block = sample(self.config, "train", indices, self.seed, self.pad_to)
+            self._at = 0
+        batch = self._block[self._at : self._at + rows]
+        self._at += rows
+        self.position += self.batch_size
+        return batch

@@ -1,0 +1,28 @@
+"""`import vsc_models` -> VSC models known to transformers' Auto classes.
+
+Without torch or transformers the import succeeds too; touching a name then says what to install.
+"""
+
+from typing import NoReturn
+
+__all__ = ["VscConfig", "VscDeltaConfig", "VscDeltaForMaskedLM", "VscForMaskedLM"]
+
+try:
+    from .configuration_vsc import VscConfig, VscDeltaConfig
+    from .modeling_delta import VscDeltaForMaskedLM
+    from .modeling_vsc import VscForMaskedLM
+    from .registration import register
+except ModuleNotFoundError as error:
+    if error.name not in ("torch", "transformers", "huggingface_hub"):
+        raise
+    _missing = error.name
+
+    def __getattr__(name: str) -> NoReturn:
+        if name in __all__:
+            raise ImportError(
+                f"vsc_models.{name} needs {_missing}, which is not installed: "
+                "pip install 'vsc[models]'"
+            )
+        raise AttributeError(f"module 'vsc_models' has no attribute {name!r}")
+else:
+    register()

@@ -1,0 +1,131 @@
+"""Field values by keyword -> a checked configuration of a VSC model."""
+
+import difflib
+from dataclasses import fields
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+# A name this alike to one of ours is a typing error. `eos_token_id` and `mask_token_id`, the
+# closest pair of which transformers itself passes one, are 0.80 alike.
+_NEAR_MISS = 0.82
+
+
+@strict
+class VscConfig(PreTrainedConfig):
+    """What every VSC model has: bytes in, bytes out, and a padding that nobody sees.
+
+    Attributes:
+      vocab_size: byte values, so at most 256.
+      hidden_size: width of the model, in channels.
+      mask_token_id: the byte that stands for an answer still to be given.
+      pad_token_id: the byte that fills rows up; a space, which also occurs inside rows.
+      answer_width: bytes of the answer field that the model was trained on; None if unknown.
+      layout: how its questions are written, "compact" (`NPF:1>2:`) or "spaced" (`NPF: 1>2: `).
+      mask_padding: hide the padding from every layer. False shows it to them, as in the article.
+      tie_word_embeddings: use the byte embedding as the output weights too.
+    Raises:
+      ValueError: a field outside its limits (as StrictDataclassClassValidationError), or a
+        keyword that is nearly, but not quite, the name of a field. Other unknown keywords are
+        kept, because transformers passes its own.
+
+    >>> VscDeltaConfig(hidden_size=48).answer_width is None
+    True
+    """
+
+    vocab_size: int = 256
+    hidden_size: int = 32
+    mask_token_id: int = 0
+    pad_token_id: int | None = 32
+    answer_width: int | None = None
+    layout: str = "compact"
+    mask_padding: bool = True
+    tie_word_embeddings: bool = True
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Refuse near-misses of our own fields; pass what is left on to transformers."""
+        theirs = {field.name for field in fields(PreTrainedConfig)}
+        ours = [field.name for field in fields(self) if field.name not in theirs]
+        for name in kwargs:
+            if close := difflib.get_close_matches(name, ours, n=1, cutoff=_NEAR_MISS):
+                raise ValueError(
+                    f"{type(self).__name__} has no field {name!r}: did you mean {close[0]!r}?"
+                )
+        super().__post_init__(**kwargs)
+
+    def validate_bytes(self) -> None:
+        """Hold vocabulary and special bytes within one byte."""
+        _check("vocab_size", self.vocab_size, 1, 256)
+        _check("mask_token_id", self.mask_token_id, 0, self.vocab_size - 1)
+        if self.pad_token_id is not None:
+            _check("pad_token_id", self.pad_token_id, 0, self.vocab_size - 1)
+        if self.pad_token_id == self.mask_token_id:
+            raise ValueError(
+                f"pad_token_id={self.pad_token_id} is the mask_token_id too: choose another byte, "
+                "or padding and answer cannot be told apart"
+            )
+
+    def validate_shape(self) -> None:
+        """Hold widths at one or more."""
+        _check("hidden_size", self.hidden_size, 1)
+        if self.answer_width is not None:
+            _check("answer_width", self.answer_width, 1)
+
+    def validate_layout(self) -> None:
+        """Allow the task's two layouts."""
+        if self.layout not in ("compact", "spaced"):
+            raise ValueError(f"layout={self.layout!r} is unknown: use 'compact' or 'spaced'")
+
+
+@strict
+class VscDeltaConfig(VscConfig):
+    """The delta-rule model: convolutions, one delta layer, one pointwise layer.
+
+    Attributes:
+      conv_kernel_sizes: bytes that each convolution in front of the delta layer sees; odd. Their
+        reach tells a letter its position and an operation its arguments.
+      num_heads: memories side by side.
+      key_dim: key channels of a head; a head tells that many positions apart.
+      value_dim: value channels of a head, the letter's code.
+      steps_per_token: Householder steps that each byte makes; one exchange takes one step.
+      chunk_size: bytes that one triangular solve takes together; moves speed only.
+      intermediate_size: width of the pointwise layer.
+    Raises:
+      ValueError: as for VscConfig.
+    Source: DeltaNet with betas in (0, 2), arXiv 2411.12537; DeltaProduct, arXiv 2502.10297.
+
+    >>> VscDeltaConfig(num_head=2)
+    Traceback (most recent call last):
+    ValueError: VscDeltaConfig has no field 'num_head': did you mean 'num_heads'?
+    """
+
+    model_type = "vsc_delta"
+
+    conv_kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
+    num_heads: int = 2
+    key_dim: int = 8
+    value_dim: int = 16
+    steps_per_token: int = 1
+    chunk_size: int = 64
+    intermediate_size: int = 64
+
+    def validate_delta(self) -> None:
+        """Hold kernels odd and every size at one or more."""
+        for size in self.conv_kernel_sizes:
+            _check("conv_kernel_sizes", size, 1)
+            if size % 2 == 0:
+                raise ValueError(
+                    f"conv_kernel_sizes holds {size}, but a kernel centred on a byte is odd: "
+                    f"use {size - 1} or {size + 1}"
+                )
+        for name in ("num_heads", "key_dim", "value_dim", "steps_per_token", "chunk_size"):
+            _check(name, getattr(self, name), 1)
+        _check("intermediate_size", self.intermediate_size, 1)
+
+
+def _check(name: str, value: int, low: int, high: int | None = None) -> None:
+    """Raise a ValueError that names the field, its value and its limits."""
+    if value < low or (high is not None and value > high):
+        limits = f"{low} or more" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}={value} is out of range: use {limits}")

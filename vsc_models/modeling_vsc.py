@@ -1,0 +1,143 @@
+"""Bytes with a masked answer field -> logits and loss: what all VSC models share."""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import MaskedLMOutput
+from transformers.utils import can_return_tuple
+
+from .configuration_vsc import VscConfig
+
+
+class VscBackbone(nn.Module):
+    """Bytes -> hidden states. A model overrides `forward` and keeps `embed_tokens`."""
+
+    def __init__(self, config: VscConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+
+    def forward(
+        self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None
+    ) -> Tensor:
+        """Compute hidden states.
+
+        Args:
+          ids_BxL: int64, the masked input.
+          real_BxL: bool, False where a byte is padding and must not be seen; None: see all.
+          keep_BxW: int64, the positions that are wanted; None: all of them.
+        Returns:
+          (B, W, D), or (B, L, D) where `keep_BxW` is None.
+        """
+        raise NotImplementedError
+
+
+class VscPreTrainedModel(PreTrainedModel):
+    """Ties VSC models to transformers: configuration, initialisation, saving."""
+
+    config_class = VscConfig
+    base_model_prefix = "model"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        # transformers would draw every weight from N(0, 0.02): far too little for so few channels.
+        # It guards weights that a checkpoint has filled, inside reset_parameters too.
+        if isinstance(module, nn.Embedding):
+            # Also the output weights: logits of unit size need 1 / sqrt(channels).
+            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+        elif isinstance(module, (nn.Linear, nn.Conv1d, nn.LayerNorm)):
+            module.reset_parameters()
+
+
+class VscForMaskedLM(VscPreTrainedModel):
+    """A backbone under a tied output layer. A model sets `backbone_class`, nothing else."""
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+    backbone_class: ClassVar[type[VscBackbone]]
+
+    def __init__(self, config: VscConfig) -> None:
+        super().__init__(config)
+        self.model = self.backbone_class(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        logits_to_keep: Tensor | None = None,
+    ) -> MaskedLMOutput:
+        """Predict byte i at position i of the masked input.
+
+        Args:
+          input_ids: int64 (B, L), the answer field as `mask_token_id`.
+          attention_mask: (B, L), 0 where a byte is padding. Without it, everything behind the
+            last mask byte of a row is padding; a row without a mask byte has none.
+          labels: int64 (B, L), the true bytes at every position, no shift. -100 and padding do
+            not count.
+          logits_to_keep: int64 (B, W), the positions that are wanted, such as the answer field.
+            Labels are taken at the same positions. It saves time and changes no logits.
+        Returns:
+          loss, the mean cross entropy in nats, computed in float32 (None without labels), and
+          logits (B, L, vocab_size), or (B, W, vocab_size).
+        Raises:
+          ValueError: a shape that does not fit `input_ids`; the message gives both.
+        """
+        _check_shapes(input_ids, attention_mask, labels, logits_to_keep)
+        real_BxL = _real_bytes(input_ids, attention_mask, self.config.mask_token_id)
+        seen_BxL = real_BxL if self.config.mask_padding else None
+        logits = self.lm_head(self.model(input_ids, seen_BxL, logits_to_keep))
+        loss = None
+        if labels is not None:
+            labels = labels.masked_fill(~real_BxL, -100)
+            if logits_to_keep is not None:
+                labels = labels.gather(1, logits_to_keep)
+            loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+        return MaskedLMOutput(loss=loss, logits=logits)
+
+
+def take_positions(x_BxLxD: Tensor, keep_BxW: Tensor | None) -> Tensor:
+    """The hidden states at the wanted positions, (B, W, D); all of them for None.
+
+    >>> take_positions(torch.arange(3.0).view(1, 3, 1), torch.tensor([[2, 0]])).flatten()
+    tensor([2., 0.])
+    """
+    if keep_BxW is None:
+        return x_BxLxD
+    return x_BxLxD.gather(1, keep_BxW.unsqueeze(-1).expand(-1, -1, x_BxLxD.shape[-1]))
+
+
+def _real_bytes(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: int) -> Tensor:
+    """bool (B, L): True for question and answer field, False for padding."""
+    if attention_mask is not None:
+        return attention_mask.bool()
+    length = ids_BxL.shape[1]
+    place_L = torch.arange(1, length + 1, device=ids_BxL.device)
+    last_B = ((ids_BxL == mask_id) * place_L).amax(1, keepdim=True)
+    return place_L <= last_B.masked_fill(last_B == 0, length)
+
+
+def _check_shapes(
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    labels: Tensor | None,
+    logits_to_keep: Tensor | None,
+) -> None:
+    """Raise a ValueError for a shape that does not fit: gather would cut it silently."""
+    if input_ids.ndim != 2:
+        raise ValueError(f"input_ids has shape {tuple(input_ids.shape)}: give (batch, length)")
+    for name, tensor in (("attention_mask", attention_mask), ("labels", labels)):
+        if tensor is not None and tensor.shape != input_ids.shape:
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}: "
+                "give one entry per byte"
+            )
+    if logits_to_keep is not None and logits_to_keep.shape[:-1] != input_ids.shape[:1]:
+        raise ValueError(
+            f"logits_to_keep has shape {tuple(logits_to_keep.shape)} for {input_ids.shape[0]} rows: "
+            "give positions as (batch, wanted)"
+        )

@@ -1,0 +1,21 @@
+"""Our classes -> transformers' Auto classes, and checkpoints that carry their own code."""
+
+from transformers import AutoConfig, AutoModelForMaskedLM
+
+from .configuration_vsc import VscDeltaConfig
+from .modeling_delta import VscDeltaForMaskedLM
+
+MODELS = {VscDeltaConfig: VscDeltaForMaskedLM}
+
+
+def register() -> None:
+    """Make every model known by its model type; again is harmless.
+
+    `AutoModelForMaskedLM.from_config(VscDeltaConfig())` and `AutoConfig.for_model("vsc_delta")`
+    work from then on, and `save_pretrained` writes the code beside the weights.
+    """
+    for config_class, model_class in MODELS.items():
+        AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
+        AutoModelForMaskedLM.register(config_class, model_class, exist_ok=True)
+        config_class.register_for_auto_class()
+        model_class.register_for_auto_class("AutoModelForMaskedLM")
