@@ -62,23 +62,17 @@ class Examples:
 
     def answers(self) -> list[str]:
         """The answers, without filling."""
-        return decode_answers(self.labels, self.answer_mask)
+        width = int(self.answer_mask[:1].sum())
+        return decode_answers(self.labels[self.answer_mask].reshape(len(self), width))
 
 
-def decode_answers(ids_NxL: ByteArray, answer_mask_NxL: NDArray[np.bool_]) -> list[str]:
-    """The text in each row's answer field without its filling; other bytes become Latin-1.
+def decode_answers(answers_NxW: ByteArray) -> list[str]:
+    """The texts of answer fields, without their filling; bytes above 127 become Latin-1.
 
-    Args:
-      ids_NxL: bytes, such as labels or a model's predictions.
-      answer_mask_NxL: the same number of True in every row.
-
-    >>> decode_answers(np.frombuffer(b"BA:AB ", np.uint8)[None], np.array([[0, 0, 0, 1, 1, 1]]) > 0)
-    ['AB']
+    >>> decode_answers(np.frombuffer(b"AB CAB", np.uint8).reshape(2, 3))
+    ['AB', 'CAB']
     """
-    if not len(ids_NxL):
-        return []
-    width = int(answer_mask_NxL[0].sum())
-    text = ids_NxL[answer_mask_NxL].tobytes().decode("latin-1")
+    width, text = answers_NxW.shape[1], answers_NxW.tobytes().decode("latin-1")
     return [text[i : i + width].rstrip(" ") for i in range(0, len(text), width)]
 
 

@@ -26,9 +26,10 @@ class VscConfig(PreTrainedConfig):
       mask_padding: hide the padding from every layer. False shows it to them, as in the article.
       tie_word_embeddings: use the byte embedding as the output weights too.
     Raises:
-      ValueError: a field outside its limits (as StrictDataclassClassValidationError), or a
-        keyword that is nearly, but not quite, the name of a field. Other unknown keywords are
-        kept, because transformers passes its own.
+      StrictDataclassClassValidationError: a field outside its limits; the message names field,
+        value and limit. (StrictDataclassFieldValidationError: a value of the wrong type.)
+      ValueError: a keyword that is nearly, but not quite, the name of a field. Other unknown
+        keywords are kept, because transformers passes its own.
 
     >>> VscDeltaConfig(hidden_size=48).answer_width is None
     True
@@ -92,7 +93,7 @@ class VscDeltaConfig(VscConfig):
       chunk_size: bytes that one triangular solve takes together; moves speed only.
       intermediate_size: width of the pointwise layer.
     Raises:
-      ValueError: as for VscConfig.
+      As for VscConfig.
     Source: DeltaNet with betas in (0, 2), arXiv 2411.12537; DeltaProduct, arXiv 2502.10297.
 
     >>> VscDeltaConfig(num_head=2)

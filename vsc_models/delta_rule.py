@@ -93,7 +93,8 @@ def _updates(
     """
     state: Tensor | None = None
     states, updates = [], []
-    for k, bv, bk in zip(*(x.split(rows, dim=2) for x in (k_BxHxTxK, bv_BxHxTxV, bk_BxHxTxK))):
+    chunks = (x.split(rows, dim=2) for x in (k_BxHxTxK, bv_BxHxTxV, bk_BxHxTxK))
+    for k, bv, bk in zip(*chunks, strict=True):
         if state is not None:
             bv = bv - bk @ state
         # The solver takes the diagonal as 1 and never reads what stands above it.
@@ -129,6 +130,7 @@ def _read_everywhere(
         k_BxHxTxK.split(chunk_size * steps, dim=2),
         u_BxHxTxV.split(chunk_size * steps, dim=2),
         states,
+        strict=True,
     )
     for q, k, u, state in chunks:
         read = _read(q, k, u, torch.arange(q.shape[2], device=q.device), steps)

@@ -1,12 +1,27 @@
 """Bytes with a masked answer field -> logits, by a delta-rule memory."""
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import gelu, normalize
 
 from .configuration_vsc import VscDeltaConfig
 from .delta_rule import delta_rule
 from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
+
+
+class VscConvolution(nn.Module):
+    """Hidden states -> what each byte's neighbourhood adds to them, (B, L, D) both."""
+
+    def __init__(self, size: int, kernel: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(size)
+        self.conv = nn.Conv1d(size, size, kernel, padding="same")
+
+    def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
+        """Convolve; where `real_BxL` is False a byte looks like the edge of the row."""
+        x_BxLxD = self.norm(x_BxLxD)
+        if real_BxL is not None:
+            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
+        return gelu(self.conv(x_BxLxD.mT)).mT
 
 
 class VscDeltaLayer(nn.Module):
@@ -22,9 +37,7 @@ class VscDeltaLayer(nn.Module):
         self.update = nn.Linear(config.hidden_size, rows * sum(self.sizes))
         self.out = nn.Linear(heads * config.value_dim, config.hidden_size)
 
-    def forward(
-        self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None
-    ) -> Tensor:
+    def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """Update at every byte, read at the wanted ones: (B, L, D) -> (B, W, D)."""
         batch, length, _ = x_BxLxD.shape
         heads, steps = self.config.num_heads, self.config.steps_per_token
@@ -35,15 +48,16 @@ class VscDeltaLayer(nn.Module):
             b_BxHxT = b_BxHxT * real_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
         q = self.query(take_positions(x_BxLxD, keep_BxW)).unflatten(-1, (heads, -1))
         read_BxHxWxV = delta_rule(
-            F.normalize(q.transpose(1, 2), dim=-1),
-            F.normalize(k, dim=-1),
+            normalize(q.transpose(1, 2), dim=-1),
+            normalize(k, dim=-1),
             v,
             b_BxHxT,
             positions=keep_BxW,
             steps_per_token=steps,
             chunk_size=self.config.chunk_size,
         )
-        return self.out(read_BxHxWxV.transpose(1, 2).flatten(2))
+        out_BxWxD: Tensor = self.out(read_BxHxWxV.transpose(1, 2).flatten(2))
+        return out_BxWxD
 
 
 class VscDeltaModel(VscBackbone):
@@ -57,7 +71,7 @@ class VscDeltaModel(VscBackbone):
         super().__init__(config)
         size = config.hidden_size
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(size, size, kernel, padding="same") for kernel in config.conv_kernel_sizes
+            VscConvolution(size, kernel) for kernel in config.conv_kernel_sizes
         )
         self.delta_norm = nn.LayerNorm(size)
         self.delta = VscDeltaLayer(config)
@@ -69,27 +83,22 @@ class VscDeltaModel(VscBackbone):
         )
         self.norm = nn.LayerNorm(size)
 
-    def forward(
-        self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None
-    ) -> Tensor:
+    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """As VscBackbone.forward."""
-        x_BxDxL = self.embed_tokens(ids_BxL).mT
+        x_BxLxD = self.embed_tokens(ids_BxL)
         for convolution in self.convolutions:
-            if real_BxL is not None:
-                # Zeroed before each one: behind the first, padding would carry its bias.
-                x_BxDxL = x_BxDxL * real_BxL.unsqueeze(1)
-            x_BxDxL = x_BxDxL + F.gelu(convolution(x_BxDxL))
-        x_BxLxD = x_BxDxL.mT
+            x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
         read_BxWxD = self.delta(self.delta_norm(x_BxLxD), real_BxL, keep_BxW)
         x_BxWxD = take_positions(x_BxLxD, keep_BxW) + read_BxWxD
         x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
-        return self.norm(x_BxWxD)
+        x_BxWxD = self.norm(x_BxWxD)
+        return x_BxWxD
 
 
 class VscDeltaForMaskedLM(VscForMaskedLM):
     """The delta-rule model with its output layer; `forward` as in VscForMaskedLM.
 
-    >>> from .configuration_vsc import VscDeltaConfig
+    >>> import torch
     >>> model = VscDeltaForMaskedLM(VscDeltaConfig(hidden_size=16))
     >>> question = torch.tensor([list(b"NPF:1>2:" + bytes(3) + b"  ")])
     >>> model(input_ids=question).logits.shape

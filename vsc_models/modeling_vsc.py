@@ -3,11 +3,10 @@
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
-from transformers.utils import can_return_tuple
 
 from .configuration_vsc import VscConfig
 
@@ -19,9 +18,7 @@ class VscBackbone(nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
 
-    def forward(
-        self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None
-    ) -> Tensor:
+    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """Compute hidden states.
 
         Args:
@@ -54,7 +51,7 @@ class VscPreTrainedModel(PreTrainedModel):
 class VscForMaskedLM(VscPreTrainedModel):
     """A backbone under a tied output layer. A model sets `backbone_class`, nothing else."""
 
-    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}
     backbone_class: ClassVar[type[VscBackbone]]
 
     def __init__(self, config: VscConfig) -> None:
@@ -63,7 +60,6 @@ class VscForMaskedLM(VscPreTrainedModel):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
-    @can_return_tuple
     def forward(
         self,
         input_ids: Tensor,
@@ -96,7 +92,7 @@ class VscForMaskedLM(VscPreTrainedModel):
             labels = labels.masked_fill(~real_BxL, -100)
             if logits_to_keep is not None:
                 labels = labels.gather(1, logits_to_keep)
-            loss = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
+            loss = cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
         return MaskedLMOutput(loss=loss, logits=logits)
 
 
@@ -112,7 +108,7 @@ def take_positions(x_BxLxD: Tensor, keep_BxW: Tensor | None) -> Tensor:
 
 
 def _real_bytes(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: int) -> Tensor:
-    """bool (B, L): True for question and answer field, False for padding."""
+    """Bool (B, L): True for question and answer field, False for padding."""
     if attention_mask is not None:
         return attention_mask.bool()
     length = ids_BxL.shape[1]
@@ -138,6 +134,6 @@ def _check_shapes(
             )
     if logits_to_keep is not None and logits_to_keep.shape[:-1] != input_ids.shape[:1]:
         raise ValueError(
-            f"logits_to_keep has shape {tuple(logits_to_keep.shape)} for {input_ids.shape[0]} rows: "
-            "give positions as (batch, wanted)"
+            f"logits_to_keep has shape {tuple(logits_to_keep.shape)}, "
+            f"input_ids {tuple(input_ids.shape)}: give positions as (batch, wanted)"
         )

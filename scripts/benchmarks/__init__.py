@@ -1,0 +1,1 @@
+"""What is fast, measured side by side with what it is compared to."""

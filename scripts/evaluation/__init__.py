@@ -1,0 +1,1 @@
+"""Models and questions -> answers and what they are worth."""

@@ -1,0 +1,58 @@
+"""A recipe's name -> trained models, their figures and their pictures, below runs/.
+
+accelerate launch scripts/train.py --recipe swap-delta
+accelerate launch scripts/train.py --recipe swap-delta --trials 10 --output-dir runs/ten
+"""
+
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+
+@dataclass
+class Arguments:
+    """The flags of this command."""
+
+    recipe: str = field(metadata={"help": "a table of scripts/recipes.toml"})
+    output_dir: Path | None = field(
+        default=None, metadata={"help": "default: the next numbered folder below runs/"}
+    )
+    trials: int = field(default=1, metadata={"help": "train this often, with seeds from --seed on"})
+    max_samples: int | None = field(
+        default=None, metadata={"help": "training questions, in place of the recipe's number"}
+    )
+    seed: int = field(default=0, metadata={"help": "of initialisation and training questions"})
+    resume: bool = field(default=False, metadata={"help": "go on with an interrupted run"})
+    data: str | None = field(
+        default=None, metadata={"help": "a configuration, in place of the recipe's data"}
+    )
+
+
+def main() -> None:
+    """Train, measure, report."""
+    from transformers import HfArgumentParser
+
+    (arguments,) = HfArgumentParser(Arguments, description=__doc__).parse_args_into_dataclasses()
+    from scripts.training.recipes import find_recipe
+    from scripts.training.results import finish_run
+    from scripts.training.runs import open_run, run_trials
+
+    recipe = find_recipe(arguments.recipe)
+    changes = {"num_samples": arguments.max_samples, "data": arguments.data}
+    recipe = replace(recipe, **{key: value for key, value in changes.items() if value is not None})
+    if arguments.trials < 1 or arguments.seed < 0:
+        raise ValueError(
+            f"--trials {arguments.trials} must be 1 or more, --seed {arguments.seed} 0 or more"
+        )
+    seeds = list(range(arguments.seed, arguments.seed + arguments.trials))
+    folder = open_run(recipe, arguments.output_dir, arguments.resume)
+    print(finish_run(recipe, folder, list(run_trials(recipe, folder, seeds))))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"train: {error}")

@@ -1,0 +1,87 @@
+"""A model and a stream -> points of a training curve, one after the other."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from scripts.evaluation.inputs import model_inputs
+from scripts.training.processes import Accelerator
+from scripts.training.recipes import Recipe
+from vsc_dataset import TrainingStream
+
+LOG_EVERY = 20
+"""Steps between two looks at the loss: reading it makes a GPU wait."""
+
+
+@dataclass
+class Progress:
+    """Where a trial stands; what an interrupted one goes on from."""
+
+    step: int = 0
+    seconds: float = 0.0
+    train_loss: float = math.nan
+
+
+class Trainee(NamedTuple):
+    """A model and what trains it, prepared by an accelerator."""
+
+    model: Any
+    optimizer: Optimizer
+    scheduler: LRScheduler
+
+
+def fit(
+    trainee: Trainee,
+    stream: TrainingStream,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    progress: Progress,
+) -> Iterator[Progress]:
+    """Train until the recipe's samples are used up.
+
+    Args:
+      trainee: is changed in place.
+      stream: this process's batches, standing at `progress.step`.
+      recipe: says what a step is.
+      accelerator: moves gradients between processes.
+      progress: where to begin; it is moved on in place.
+    Yields:
+      progress, behind each of the recipe's validation_steps and every LOG_EVERY steps; the
+        caller's own time does not count.
+    Raises:
+      ValueError: the loss is no number any more.
+    """
+    model, optimizer, scheduler = trainee
+    losses: list[Tensor] = []
+    stops = recipe.validation_steps
+    started = time.perf_counter() - progress.seconds
+    while progress.step < recipe.num_steps:
+        inputs = model_inputs(model, next(stream), recipe.loss, accelerator.device)
+        loss = model(**inputs).loss
+        accelerator.backward(loss)
+        if recipe.max_grad_norm:
+            accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+        losses.append(loss.detach())
+        progress.step += 1
+        if progress.step in stops or progress.step % LOG_EVERY == 0:
+            progress.train_loss = torch.stack(losses).mean().item()
+            progress.seconds = time.perf_counter() - started
+            losses.clear()
+            if not math.isfinite(progress.train_loss):
+                samples = progress.step * recipe.batch_size
+                raise ValueError(
+                    f"the loss is {progress.train_loss} after {samples} samples: lower "
+                    f"learning_rate (now {recipe.learning_rate:g}) or set max_grad_norm"
+                )
+            yield progress
+            started = time.perf_counter() - progress.seconds
