@@ -72,8 +72,9 @@ def decode_answers(answers_NxW: ByteArray) -> list[str]:
     >>> decode_answers(np.frombuffer(b"AB CAB", np.uint8).reshape(2, 3))
     ['AB', 'CAB']
     """
-    width, text = answers_NxW.shape[1], answers_NxW.tobytes().decode("latin-1")
-    return [text[i : i + width].rstrip(" ") for i in range(0, len(text), width)]
+    count, width = answers_NxW.shape
+    text = answers_NxW.tobytes().decode("latin-1")
+    return [text[i * width : (i + 1) * width].rstrip(" ") for i in range(count)]
 
 
 def encode(program: Program, width: int, answer_width: int) -> tuple[ByteArray, ByteArray]:

@@ -1,144 +1,208 @@
 """A Draw and a layout -> the lookup tables that make `sampling` fast.
 
-Every operation that can happen has a code; code 0 is "no operation". An exchange has one code for
-each ordered pair of positions; taking out and inserting have one for each position and number of
-letters present, since cells and stack are kept in one line (letters first, then the stack, its top
-next to them) and what an operation does to that line is then a permutation.
+What can happen next depends on the situation alone: how many letters are present and how many lie
+on the stack. A digit drawn in a situation is one operation; its *code* is the situation's base plus
+the digit, and every table is indexed by codes. Code 0 is "no operation", where a program has ended.
+
+A lookup costs four times an arithmetic operation, so that one 64-bit word holds several fields.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsc_dataset.configs import Draw
-from vsc_dataset.hashing import MASK_64
+from vsc_dataset.hashing import MASK_64, UInt64Array
 from vsc_dataset.language import LAYOUTS, Operation
 from vsc_dataset.splits import M_LET, M_OPS, UNSEEN_MIN_POSITION, canonical, token_value
+
+BASE_BITS = 32
+"""A word of `step`: the base of the next situation, then its radix."""
+
+VALUE_BITS, REACH_BITS = 40, 12
+"""A word of `mark`: the canonical token's value (5 bytes at most), then 1 where it names
+UNSEEN_MIN_POSITION or a higher one, then 1 where it is an operation at all. The last two can be
+added up over all steps."""
+
+TEXT_BITS = 56
+"""A word of `token`: its text (7 bytes at most), each byte exclusive-or a space, then its bits."""
+
+LINE_BITS = 32
+"""A word of `line`: the number of a permutation, then 1 plus the change in letters present. The
+last can be added up over all steps."""
+
+COMPOSED_LENGTH, COMPOSED_BITS = 5, 7
+"""Up to 5 letters there are few enough permutations, 120, to look up one after another."""
+
+END = 1 << BASE_BITS
+"""The `step` word of a program that has ended: code 0, radix 1."""
+
+CHANGES = {">": 0, "-": -1, "+": 1}
+"""What an operation adds to the number of letters present."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Lookups for the operations of one Draw, H being its longest length.
+    """Lookups for one Draw: I codes, H its longest length, P permutations.
 
     Attributes:
-      max_radix: the largest radix of an operation's digit.
-      radix_S: uint64, by situation 2 n + (the stack is not empty); 1 in situation 0, the end.
-      code_SxR: intp, flat: the code of a digit in a situation.
-      value_C: uint64, by code: its canonical token's value (see `splits.poly`).
-      change_C: int8, by code: what it adds to the number of letters.
-      reaches_C: bool, by code: whether it names UNSEEN_MIN_POSITION or a higher one.
-      line_CxH: uint8, by code: the place from which each place of the line is filled.
-      token_CxT: uint8, by code: its text with the separator behind it, filled up with spaces.
-      token_width_C: intp, by code: the length of that text, 0 for no operation.
-      operation_powers: M_OPS^(i + 1) by step.
-      letter_powers: M_LET^(i + 1) by place.
+      start: uint64 (H + 1,), by length: the `step` word with which a program begins.
+      step, mark: uint64 (I,): see BASE_BITS, VALUE_BITS.
+      first_token, token: uint64 (I,), see TEXT_BITS; the separator in front of it included.
+      token_bytes: the least and the most bytes of an operation's text at the first step, and at a
+        later one.
+      line: intp (I,), see LINE_BITS.
+      lines: intp (P, H), the place from which each permutation fills a place of the line: the
+        letters present, then the stack, its top next to them.
+      composed: intp, at (a << COMPOSED_BITS) + b: the number of permutation b after permutation a,
+        shifted likewise; empty where H is above COMPOSED_LENGTH.
+      operation_powers, letter_powers: M_OPS^(i + 1) by step, M_LET^(i + 1) by place.
     """
 
-    max_radix: int
-    radix_S: NDArray[np.uint64]
-    code_SxR: NDArray[np.intp]
-    value_C: NDArray[np.uint64]
-    change_C: NDArray[np.int8]
-    reaches_C: NDArray[np.bool_]
-    line_CxH: NDArray[np.uint8]
-    token_CxT: NDArray[np.uint8]
-    token_width_C: NDArray[np.intp]
-    operation_powers: NDArray[np.uint64]
-    letter_powers: NDArray[np.uint64]
+    start: UInt64Array
+    step: UInt64Array
+    mark: UInt64Array
+    first_token: UInt64Array
+    token: UInt64Array
+    token_bytes: tuple[tuple[int, int], tuple[int, int]]
+    line: NDArray[np.intp]
+    lines: NDArray[np.intp]
+    composed: NDArray[np.intp]
+    operation_powers: UInt64Array
+    letter_powers: UInt64Array
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def make_tables(draw: Draw, layout: str) -> Tables:
     """All tables of a Draw, in the given layout."""
     longest = draw.length[1]
-    operations, codes = _enumerate(longest)
-    radix_S = np.ones(2 * longest + 2, np.uint64)
-    for n in range(1, longest + 1):
-        for depth in (0, 1):
-            radix_S[2 * n + depth] = draw.operation_radix(n, depth)
-    max_radix = int(radix_S.max())
-    tokens = [str(op) + LAYOUTS[layout].between_operations for op in operations]
-    widest = max(map(len, tokens), default=0)
+    situations = _situations(draw)
+    radices = [draw.operation_radix(*situation) for situation in situations]
+    bases = dict(zip(situations, np.cumsum([1, *radices]).tolist(), strict=False))
+
+    def step_word(n: int, depth: int) -> int:
+        if (n, depth) not in bases:
+            return END
+        return bases[n, depth] | draw.operation_radix(n, depth) << BASE_BITS
+
+    known = _Known(longest)
+    step = [np.array([END])]
+    operation, line = [np.array([0])], [np.array([1 << LINE_BITS])]
+    for n, depth in situations:
+        for kind, weight in draw.kind_weights(n, depth).items():
+            operations, lines = known.drawn(kind, n)
+            step.append(
+                np.full(weight * len(lines), step_word(n + CHANGES[kind], depth - CHANGES[kind]))
+            )
+            operation.append(np.tile(operations, weight))
+            line.append(np.tile(lines, weight))
+    which = np.concatenate(operation)
+    after_letters, between, _ = LAYOUTS[layout]
+    texts = [str(operation) for operation in known.operations]
     return Tables(
-        max_radix=max_radix,
-        radix_S=radix_S,
-        code_SxR=_codes_by_digit(draw, codes, max_radix).ravel(),
-        value_C=np.array([0, *[token_value(canonical(op)) for op in operations]], np.uint64),
-        change_C=np.array([0, *[{">": 0, "-": -1, "+": 1}[op.kind] for op in operations]], np.int8),
-        reaches_C=np.array(
-            [0, *[max(op.x, op.y) >= UNSEEN_MIN_POSITION for op in operations]], bool
-        ),
-        line_CxH=_lines(longest, operations, codes),
-        token_CxT=np.array(
-            [list(token.ljust(widest).encode()) for token in ["", *tokens]], np.uint8
-        ).reshape(len(operations) + 1, widest),
-        token_width_C=np.array([0, *map(len, tokens)], np.intp),
+        start=np.array([step_word(n, 0) for n in range(longest + 1)], np.uint64),
+        step=np.concatenate(step).astype(np.uint64),
+        mark=np.array([0, *map(_mark, known.operations)], np.uint64)[which],
+        first_token=_tokens([after_letters, *(after_letters + text for text in texts)])[which],
+        token=_tokens(["", *(between + text for text in texts)])[which],
+        token_bytes=(_bounds(after_letters, texts), _bounds(between, texts)),
+        line=np.concatenate(line),
+        lines=np.array(list(known.lines), np.intp),
+        composed=_composed(known.lines) if longest <= COMPOSED_LENGTH else np.zeros(0, np.intp),
         operation_powers=_powers(M_OPS, draw.nops[1]),
         letter_powers=_powers(M_LET, longest),
     )
 
 
-def _enumerate(longest: int) -> tuple[list[Operation], dict[tuple[str, int, int], int]]:
-    """All operations by code, from 1; and the code by (kind, x, y) or (kind, x, n)."""
-    operations: list[Operation] = []
-    codes: dict[tuple[str, int, int], int] = {}
-    positions = range(1, longest + 1)
-    for x in positions:
-        for y in positions:
-            if x != y:
-                operations.append(Operation(">", x, y))
-                codes[">", x, y] = len(operations)
-    for n in positions:
-        for x in range(1, n + 1):
-            for kind in "-+":
-                operations.append(Operation(kind, x))
-                codes[kind, x, n] = len(operations)
-    return operations, codes
+def _situations(draw: Draw) -> list[tuple[int, int]]:
+    """Every (letters present, letters on the stack) in which an operation can be drawn."""
+    if draw.operators == ">":
+        return [(n, 0) for n in range(draw.length[0], draw.length[1] + 1)]
+    lengths = range(draw.length[0], draw.length[1] + 1)
+    return sorted({(n, length - n) for length in lengths for n in range(1, length + 1)})
 
 
-def _codes_by_digit(
-    draw: Draw, codes: dict[tuple[str, int, int], int], max_radix: int
-) -> NDArray[np.intp]:
-    """The code of every digit in every situation; 0 where there is none."""
-    longest = draw.length[1]
-    code_SxR = np.zeros((2 * longest + 2, max_radix), np.intp)
-    for n in range(1, longest + 1):
-        pairs = [(x, y) for x in range(1, n + 1) for y in range(1, n + 1) if x != y] or [(1, 0)]
-        by_kind = {
-            kind: [codes.get((kind, x, y if kind == ">" else n), 0) for x, y in pairs]
-            for kind in draw.operators
-        }
-        for depth in (0, 1):
-            row: list[int] = []
-            for kind, weight in draw.kind_weights(n, depth).items():
-                row += by_kind[kind] * weight
-            code_SxR[2 * n + depth, : len(row)] = row
-    return code_SxR
+class _Known:
+    """Operations and permutations by number, in the order in which they are first met."""
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
+        self.operations: dict[Operation, int] = {}
+        self.lines: dict[tuple[int, ...], int] = {}
+        if longest <= COMPOSED_LENGTH:  # all of them, so that one after another is one of them
+            self.lines = {line: i for i, line in enumerate(permutations(range(longest)))}
+        self._line_number(tuple(range(longest)))
+        self.cache: dict[tuple[str, int], tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
+
+    def drawn(self, kind: str, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """By digit: the numbers, from 1, of the operations of a kind on n letters; `line` words."""
+        if (kind, n) not in self.cache:
+            operations, lines = [], []
+            for p in range(max(1, n * (n - 1))):
+                x, y = divmod(p, n - 1) if n > 1 else (0, 0)
+                operation = Operation(kind, x + 1, y + 1 + (y >= x) if kind == ">" else 0)
+                operations.append(self.operations.setdefault(operation, len(self.operations) + 1))
+                number = self._line_number(_line(operation, n, self.longest))
+                lines.append(number | 1 + CHANGES[kind] << LINE_BITS)
+            self.cache[kind, n] = np.array(operations, np.intp), np.array(lines, np.intp)
+        return self.cache[kind, n]
+
+    def _line_number(self, line: tuple[int, ...]) -> int:
+        return self.lines.setdefault(line, len(self.lines))
 
 
-def _lines(
-    longest: int, operations: list[Operation], codes: dict[tuple[str, int, int], int]
-) -> NDArray[np.uint8]:
-    """What each code does to the line of cells and stack."""
-    lines = np.tile(np.arange(longest, dtype=np.uint8), (len(operations) + 1, 1))
-    for (kind, x, other), code in codes.items():
-        line = list(range(longest))
-        if kind == ">":
-            line[x - 1], line[other - 1] = line[other - 1], line[x - 1]
-        elif kind == "-":
-            line.insert(other - 1, line.pop(x - 1))
-        elif other < longest:
-            line.insert(x - 1, line.pop(other))
-        lines[code] = line
-    return lines
+def _line(operation: Operation, n: int, longest: int) -> tuple[int, ...]:
+    """What an operation on n letters does to the line of cells and stack."""
+    line, x, y = list(range(longest)), operation.x - 1, operation.y - 1
+    if operation.kind == ">":
+        line[x], line[y] = line[y], line[x]
+    elif operation.kind == "-":
+        line.insert(n - 1, line.pop(x))
+    elif n < longest:
+        line.insert(x, line.pop(n))
+    return tuple(line)
 
 
-def _powers(multiplier: int, count: int) -> NDArray[np.uint64]:
+def _composed(lines: dict[tuple[int, ...], int]) -> NDArray[np.intp]:
+    """See `Tables.composed`."""
+    composed = np.zeros((len(lines), 1 << COMPOSED_BITS), np.intp)
+    for a, line_a in enumerate(lines):
+        for b, line_b in enumerate(lines):
+            composed[a, b] = lines[tuple(line_a[i] for i in line_b)] << COMPOSED_BITS
+    return composed.ravel()
+
+
+def _mark(operation: Operation) -> int:
+    """A word of `mark`."""
+    reaches = max(operation.x, operation.y) >= UNSEEN_MIN_POSITION
+    value = token_value(canonical(operation))
+    return value | reaches << VALUE_BITS | 1 << VALUE_BITS + REACH_BITS
+
+
+def _tokens(texts: list[str]) -> UInt64Array:
+    """Words of `token`."""
+    return np.array([pack(text) | 8 * len(text) << TEXT_BITS for text in texts], np.uint64)
+
+
+def _bounds(separator: str, texts: list[str]) -> tuple[int, int]:
+    """The least and the most bytes of a text with a separator."""
+    widths = [len(separator + text) for text in texts]
+    return min(widths), max(widths)
+
+
+def pack(text: str) -> int:
+    """A text as a little-endian integer, each byte exclusive-or a space.
+
+    >>> pack("  !")
+    65536
+    """
+    return int.from_bytes(bytes(byte ^ ord(" ") for byte in text.encode("ascii")), "little")
+
+
+def _powers(multiplier: int, count: int) -> UInt64Array:
     """multiplier^1 to multiplier^count, modulo 2^64."""
-    powers, power = [], 1
-    for _ in range(count):
-        power = power * multiplier & MASK_64
-        powers.append(power)
+    powers = [pow(multiplier, i + 1, MASK_64 + 1) for i in range(count)]
     return np.array(powers, np.uint64)

@@ -8,6 +8,8 @@ from typing import NoReturn
 __all__ = ["VscConfig", "VscDeltaConfig", "VscDeltaForMaskedLM", "VscForMaskedLM"]
 
 try:
+    import torch  # noqa: F401  first, or the configurations alone would be there without it
+
     from .configuration_vsc import VscConfig, VscDeltaConfig
     from .modeling_delta import VscDeltaForMaskedLM
     from .modeling_vsc import VscForMaskedLM

@@ -7,13 +7,17 @@ from .configuration_vsc import VscDeltaConfig
 from .delta_rule import delta_rule
 from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
 
+# An exchange needs beta 2, a byte without effect beta 0: a steep sigmoid gets there sooner.
+_BETA_SLOPE = 4.0
+
 
 class VscConvolution(nn.Module):
     """Hidden states -> what each byte's neighbourhood adds to them, (B, L, D) both."""
 
     def __init__(self, size: int, kernel: int) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(size)
+        # Without scale and shift: with them, one training in ten never got going.
+        self.norm = nn.LayerNorm(size, elementwise_affine=False)
         self.conv = nn.Conv1d(size, size, kernel, padding="same")
 
     def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
@@ -43,7 +47,7 @@ class VscDeltaLayer(nn.Module):
         heads, steps = self.config.num_heads, self.config.steps_per_token
         update = self.update(x_BxLxD).view(batch, length * steps, heads, sum(self.sizes))
         k, v, b = update.transpose(1, 2).split(self.sizes, dim=-1)
-        b_BxHxT = 2 * b.squeeze(-1).sigmoid()
+        b_BxHxT = 2 * (_BETA_SLOPE * b.squeeze(-1)).sigmoid()
         if real_BxL is not None:
             b_BxHxT = b_BxHxT * real_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
         q = self.query(take_positions(x_BxLxD, keep_BxW)).unflatten(-1, (heads, -1))
@@ -91,8 +95,8 @@ class VscDeltaModel(VscBackbone):
         read_BxWxD = self.delta(self.delta_norm(x_BxLxD), real_BxL, keep_BxW)
         x_BxWxD = take_positions(x_BxLxD, keep_BxW) + read_BxWxD
         x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
-        x_BxWxD = self.norm(x_BxWxD)
-        return x_BxWxD
+        out_BxWxD: Tensor = self.norm(x_BxWxD)
+        return out_BxWxD
 
 
 class VscDeltaForMaskedLM(VscForMaskedLM):

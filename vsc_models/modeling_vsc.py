@@ -51,7 +51,8 @@ class VscPreTrainedModel(PreTrainedModel):
 class VscForMaskedLM(VscPreTrainedModel):
     """A backbone under a tied output layer. A model sets `backbone_class`, nothing else."""
 
-    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}
+    # transformers declares it for instances, so it cannot be a ClassVar.
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
     backbone_class: ClassVar[type[VscBackbone]]
 
     def __init__(self, config: VscConfig) -> None:

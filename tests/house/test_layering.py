@@ -17,6 +17,9 @@ FLOORS = {
         "encoding",
         "oracle",
         "tables",
+        "memory",
+        "drawing",
+        "printing",
         "sampling",
         "stream",
         "metrics",
@@ -30,7 +33,7 @@ FLOORS = {
         "registration",
         "__init__",
     ],
-    "scripts": ["__init__", "reporting", "evaluation", "training", "train"],
+    "scripts": ["__init__", "reporting", "evaluation", "training", "benchmarks", "train"],
 }
 """What each package holds, ground floor first: a room imports only rooms above it in its list."""
 

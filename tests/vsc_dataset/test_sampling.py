@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.vsc_dataset.cases import configs
 from tests.vsc_dataset.golden import GOLDEN, digest
-from vsc_dataset import CONFIGS, Examples, TaskConfig, execute, oracle, sample, sampling
+from vsc_dataset import CONFIGS, Examples, TaskConfig, drawing, execute, oracle, sample, sampling
 
 FIELDS = ("input_ids", "labels", "answer_mask", "length", "nops")
 
@@ -71,10 +72,20 @@ def test_a_row_depends_on_its_index_alone(indices):
 
 def test_block_size_does_not_matter(monkeypatch):
     expected = sample("default", "validation", range(3000))
-    for block in (1, 7, 1000):
+    for block, cached, spare in ((1, 1, 1), (7, 3, 5), (1000, 1000, 64), (1000, 64, 10**6)):
         monkeypatch.setattr(sampling, "BLOCK", block)
-        rows = range(3000) if block > 1 else range(200)
+        monkeypatch.setattr(sampling, "CACHED_ROWS", cached)
+        monkeypatch.setattr(drawing, "CACHED_ROWS", cached)
+        monkeypatch.setattr(drawing, "SPARE_ROWS", spare)
+        rows = range(3000) if block > 7 else range(100)
         assert_same(sample("default", "validation", rows), expected[: len(rows)])
+
+
+def test_threads_do_not_disturb_each_other():
+    expected = sample("default", "train", range(20_000)).questions()
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: sample("default", "train", range(20_000)), range(8)))
+    assert all(result.questions() == expected for result in results)
 
 
 def test_more_rows_begin_with_the_same_rows():
