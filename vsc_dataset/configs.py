@@ -10,71 +10,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from vsc_dataset.hashing import assign_halves, make_key
+from vsc_dataset.draws import CHANGES, Draw, Range
 from vsc_dataset.language import LAYOUTS, OPERATORS
 from vsc_dataset.splits import SPLITS, UNSEEN_MIN_OPS, UNSEEN_MIN_POSITION
 
 MAX_ITEMS = 26
 MAX_NOPS = 1024
-MAX_ATTEMPTS = 4096
-MAX_WEIGHT = 100
+MAX_WEIGHT = 10
 MAX_ANSWER_WIDTH = 2**16
 MAX_ROWS = 2**48
+MIN_REACH = 1e-3
+"""A grid of complete programs leaves a number of operations out that fewer draws reach."""
 DEFAULT_WEIGHTS = {">": 3, "-": 1, "+": 1}
-Range = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """All that shapes the rows of one split: the fields that the hash's key is made of."""
-
-    length: Range
-    nops: Range
-    operators: str
-    weights: tuple[int, ...]
-    num_items: int
-    split: str
-
-    def key(self, seed: int = 0) -> int:
-        """The key of the rows. The seed enters for `train` alone: held questions never move."""
-        weights = ",".join(map(str, self.weights))
-        return make_key(
-            f"vsc length={self.length[0]}-{self.length[1]} nops={self.nops[0]}-{self.nops[1]} "
-            f"operators={self.operators} weights={weights} num_items={self.num_items} "
-            f"split={self.split} seed={seed if self.split == 'train' else 0}"
-        )
-
-    def kind_weights(self, num_letters: int, stack_depth: int) -> dict[str, int]:
-        """The kinds of operations that are possible now, with their weights."""
-        possible = {">": num_letters >= 2, "-": num_letters >= 1, "+": num_letters and stack_depth}
-        pairs = zip(self.operators, self.weights, strict=True)
-        return {kind: weight for kind, weight in pairs if possible[kind]}
-
-    def operation_radix(self, num_letters: int, stack_depth: int) -> int:
-        """The values of an operation's digit: weights times ordered pairs of positions."""
-        weight = sum(self.kind_weights(num_letters, stack_depth).values())
-        return weight * max(1, num_letters * (num_letters - 1))
-
-    @cached_property
-    def halves(self) -> list[int]:
-        """The half of each digit: length, nops, operations, letters (see `assign_halves`)."""
-        (length_lo, length_hi), (nops_lo, nops_hi) = self.length, self.nops
-        operation = max(self.operation_radix(n, 1) for n in range(1, length_hi + 1))
-        letters = [self.num_items - i for i in range(length_hi)]
-        ranges = [length_hi - length_lo + 1, nops_hi - nops_lo + 1]
-        return assign_halves([*ranges, *[operation] * nops_hi, *letters])
-
-    @property
-    def words_per_attempt(self) -> int:
-        """W: the 64-bit words that one attempt uses."""
-        return self.halves[-1] // 2 + 1
-
-    def too_rare(self, length: int, nops: int) -> ValueError:
-        """The error of a row for which no attempt fell into the split."""
-        return ValueError(
-            f"no question of length {length} and nops {nops} fell into split {self.split!r} in "
-            f"{MAX_ATTEMPTS} attempts: allow more letters or operations, or leave the split out"
-        )
 
 
 @dataclass(frozen=True)
@@ -92,6 +39,9 @@ class TaskConfig:
       layout: "compact" or "spaced".
       answer_width: bytes of the answer field; the longest length where it is not given.
       num_train, num_validation, num_test, num_test_programs: rows of the splits; 0 leaves one out.
+      grid_nops: makes a configuration for evaluation alone, with one split "nops<n>" of num_test
+        rows for each of these numbers, by the rule of `test`; nops and eval_nops follow.
+      complete: keep only programs in which all planned operations were executed.
       description: one sentence for cards; no part of the configuration's identity.
     Raises:
       ValueError: a setting cannot work; the message names the value and the limit.
@@ -112,10 +62,16 @@ class TaskConfig:
     num_validation: int = 10_000
     num_test: int = 10_000
     num_test_programs: int = 10_000
+    grid_nops: tuple[int, ...] = ()
+    complete: bool = False
     description: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)  # the one way to normalise a frozen field
+        put("grid_nops", tuple(self.grid_nops))
+        if self.grid_nops:
+            put("nops", (min(self.grid_nops), max(self.grid_nops)))
+            put("eval_nops", self.nops)
         put("length", _range("length", self.length, 1, MAX_ITEMS))
         put("nops", _range("nops", self.nops, 0, MAX_NOPS))
         put("eval_nops", _range("eval_nops", _given(self.eval_nops, self.nops), 0, MAX_NOPS))
@@ -140,17 +96,23 @@ class TaskConfig:
             raise ValueError("length starts at 1 but operators is '>': an exchange needs 2 letters")
         _whole("answer_width", self.answer_width, longest, MAX_ANSWER_WIDTH)
         for split in SPLITS:
-            _whole(f"num_{split}", self.num_rows(split), 0, MAX_ROWS)
+            _whole(f"num_{split}", getattr(self, f"num_{split}"), 0, MAX_ROWS)
 
     def num_rows(self, split: str) -> int:
         """The number of rows of a split."""
-        rows: int = getattr(self, f"num_{split}")
+        rows: int = self.num_test if self.grid_nops else getattr(self, f"num_{split}")
         return rows
 
-    @property
+    @cached_property
     def splits(self) -> tuple[str, ...]:
         """The splits that exist in this configuration."""
-        return tuple(split for split in SPLITS if self.num_rows(split) and self._ranges(split))
+        if not self.grid_nops:
+            return tuple(split for split in SPLITS if self.num_rows(split) and self._ranges(split))
+        reached = self.grid_nops
+        if self.complete:
+            draw = self._draw("test", self.length, self.nops)
+            reached = tuple(n for n in reached if draw.reach(n) >= MIN_REACH)
+        return tuple(f"nops{n}" for n in reached)
 
     def draw(self, split: str) -> Draw:
         """What shapes the rows of a split.
@@ -158,10 +120,19 @@ class TaskConfig:
         Raises:
           ValueError: the split does not exist in this configuration.
         """
-        ranges = self._ranges(split) if split in SPLITS else None
-        if not ranges:
-            raise ValueError(f"split {split!r} does not exist here: use one of {self.splits}")
-        return Draw(*ranges, self.operators, self.weights, self.num_items, split)
+        if split not in self.splits:
+            raise ValueError(f"split {split!r} does not exist here: {nearest(split, self.splits)}")
+        if self.grid_nops:
+            nops = int(split.removeprefix("nops"))
+            return self._draw("test", self.length, (nops, nops))
+        ranges = self._ranges(split)
+        assert ranges  # it is one of self.splits
+        return self._draw(split, *ranges)
+
+    def _draw(self, split: str, length: Range, nops: Range) -> Draw:
+        return Draw(
+            length, nops, self.operators, self.weights, self.num_items, split, self.complete
+        )
 
     def _ranges(self, split: str) -> tuple[Range, Range] | None:
         """Length and planned nops of a split's rows; None where there cannot be any."""
@@ -198,13 +169,10 @@ class TaskConfig:
 
 def _longest_token(kind: str, num_letters: int, length: int) -> tuple[int, int]:
     """Letters present after an operation, and the width of its longest text; 0 if impossible."""
-    digits = len(str(num_letters))
+    digits, after = len(str(num_letters)), num_letters + CHANGES[kind]
     if kind == ">":
-        widest = digits + 1 + len(str(num_letters - 1))
-        return num_letters, widest if num_letters >= 2 else 0
-    if kind == "-":
-        return num_letters - 1, 1 + digits if num_letters else 0
-    return num_letters + 1, 1 + digits if 0 < num_letters < length else 0
+        return after, digits + 1 + len(str(num_letters - 1)) if num_letters >= 2 else 0
+    return after, 1 + digits if num_letters and after <= length else 0
 
 
 def _given(value: Any, otherwise: Any) -> Any:

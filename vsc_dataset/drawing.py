@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.configs import MAX_ATTEMPTS, Draw
+from vsc_dataset.draws import Draw
 from vsc_dataset.hashing import GOLDEN, MASK_64, UInt64Array, mix64_array
 from vsc_dataset.memory import Memory, own_memory
 from vsc_dataset.splits import BUCKET_SHIFT, SALT_P, SALT_Q, UNSEEN_MIN_OPS
@@ -53,7 +53,7 @@ def draw_questions(draw: Draw, tables: Tables, state: UInt64Array) -> Drawn:
     Returns:
       N questions, in this thread's memory: the next call overwrites them.
     Raises:
-      ValueError: a row had no such question in MAX_ATTEMPTS attempts.
+      ValueError: a row had no such question in draw.max_attempts attempts.
     """
     memory = own_memory()
     drawn = _room(draw, memory, "drawn", len(state))
@@ -64,7 +64,7 @@ def draw_questions(draw: Draw, tables: Tables, state: UInt64Array) -> Drawn:
         fits[block] = _belongs(draw, tables, memory, drawn.rows(block))
     pending, attempt = np.flatnonzero(~fits), 1
     while pending.size:
-        attempts = min(max(1, SPARE_ROWS // pending.size), MAX_ATTEMPTS - attempt)
+        attempts = min(max(1, SPARE_ROWS // pending.size), draw.max_attempts - attempt)
         if attempts == 0:
             raise draw.too_rare(int(drawn.length[pending[0]]), int(drawn.nops[pending[0]]))
         numbers = np.arange(attempt, attempt + attempts, dtype=np.uint64)
@@ -237,10 +237,12 @@ def _belongs(draw: Draw, tables: Tables, memory: Memory, drawn: Drawn) -> BoolAr
         mix64_array(mark, scratch)
         seen = mark >= BUCKET
         seen |= flags < np.uint64(UNSEEN_MIN_OPS << REACH_BITS)
-        np.bitwise_and(flags, REACH_MASK, out=flags)
-        seen |= flags == 0
+        seen |= flags & REACH_MASK == 0
         if draw.split == "test_programs":
             return ~seen
+    if draw.complete:
+        complete = flags >> np.uint64(REACH_BITS) == drawn.nops
+        seen = complete if seen is None else seen & complete
     for letters, power in zip(drawn.letters, tables.letter_powers, strict=True):
         np.copyto(mark, letters)
         np.multiply(mark, power, out=mark)

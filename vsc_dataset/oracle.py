@@ -5,7 +5,8 @@ What `sampling` does fast, written down as plainly as possible. The tests hold b
 
 from collections.abc import Iterable
 
-from vsc_dataset.configs import MAX_ATTEMPTS, Draw, TaskConfig
+from vsc_dataset.configs import TaskConfig
+from vsc_dataset.draws import CHANGES, Draw
 from vsc_dataset.encoding import Examples, encode_all
 from vsc_dataset.hashing import row_seed, word
 from vsc_dataset.language import Operation, Program
@@ -24,7 +25,7 @@ def example(config: TaskConfig, split: str, index: int, seed: int = 0) -> Progra
     """Row `index` of a split.
 
     Raises:
-      ValueError: no such split, or no such question after MAX_ATTEMPTS attempts.
+      ValueError: no such split, or no such question after so many attempts (see Draw.max_attempts).
 
     >>> from vsc_dataset.configs import CONFIGS
     >>> str(example(CONFIGS["swap-nops5"], "validation", 0))
@@ -34,12 +35,13 @@ def example(config: TaskConfig, split: str, index: int, seed: int = 0) -> Progra
     state = row_seed(draw.key(seed), index)
     first = Digits(draw, state, attempt=0)
     length, nops = first.length_and_nops()
-    for attempt in range(MAX_ATTEMPTS):
+    for attempt in range(draw.max_attempts):
         digits = Digits(draw, state, attempt)
         digits.length_and_nops()  # of a later attempt: drawn and ignored
         operations = draw_operations(draw, digits, length, nops)
         program = Program(draw_letters(draw, digits, length), operations, config.layout)
-        if split_of_program(program) == draw.split:
+        complete = len(operations) == nops or not draw.complete
+        if complete and split_of_program(program) == draw.split:
             return program
     raise draw.too_rare(length, nops)
 
@@ -84,8 +86,7 @@ def draw_operations(draw: Draw, digits: Digits, length: int, nops: int) -> tuple
             operations.append(Operation(">", x + 1, y + 1 + (y >= x)))
             continue
         operations.append(Operation(kind, x + 1))
-        change = -1 if kind == "-" else 1
-        n, depth = n + change, depth - change
+        n, depth = n + CHANGES[kind], depth - CHANGES[kind]
     return tuple(operations)
 
 

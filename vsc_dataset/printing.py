@@ -10,8 +10,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.configs import Draw, TaskConfig
+from vsc_dataset.configs import TaskConfig
 from vsc_dataset.drawing import Drawn
+from vsc_dataset.draws import Draw
 from vsc_dataset.encoding import PAD
 from vsc_dataset.hashing import UInt64Array
 from vsc_dataset.language import LAYOUTS

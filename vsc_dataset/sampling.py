@@ -38,7 +38,7 @@ def sample(
       N examples as arrays of (N, L), views of one block of memory.
     Raises:
       ValueError: no such configuration or split, a negative index, or a row for which no question
-        fell into the split after MAX_ATTEMPTS attempts.
+        fell into the split after so many attempts (see Draw.max_attempts).
 
     >>> examples = sample("swap-nops5", "validation", [0])
     >>> examples.questions(), examples.answers()

@@ -14,7 +14,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.configs import Draw
+from vsc_dataset.draws import CHANGES, Draw
 from vsc_dataset.hashing import MASK_64, UInt64Array
 from vsc_dataset.language import LAYOUTS, Operation
 from vsc_dataset.splits import M_LET, M_OPS, UNSEEN_MIN_POSITION, canonical, token_value
@@ -39,9 +39,6 @@ COMPOSED_LENGTH, COMPOSED_BITS = 5, 7
 
 END = 1 << BASE_BITS
 """The `step` word of a program that has ended: code 0, radix 1."""
-
-CHANGES = {">": 0, "-": -1, "+": 1}
-"""What an operation adds to the number of letters present."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ def make_row(config: TaskConfig, random: Random) -> tuple[str, str, int, int]:
     cells, stack, operations = list(letters), [], []
     for _ in range(random.randint(*config.nops)):
         weights = [
-            weight if (kind == "-" or (kind == ">" and len(cells) > 1) or (kind == "+" and stack)) else 0
+            weight
+            if (kind == "-" or (kind == ">" and len(cells) > 1) or (kind == "+" and stack))
+            else 0
             for kind, weight in zip(config.operators, config.weights, strict=True)
         ]
         if not cells:

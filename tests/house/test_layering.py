@@ -13,6 +13,7 @@ FLOORS = {
         "language",
         "hashing",
         "splits",
+        "draws",
         "configs",
         "encoding",
         "oracle",

@@ -26,7 +26,7 @@ from vsc_dataset.configs import make_config
         ({"operators": ">+"}, "'+' needs '-'"),
         ({"operators": ">", "length": 1}, "an exchange needs 2 letters"),
         ({"operators": ">", "length": (1, 3)}, "an exchange needs 2 letters"),
-        ({"weights": (0, 0, 0)}, "the weight of '>' is 0: it must be from 1 to 100"),
+        ({"weights": (0, 0, 0)}, "the weight of '>' is 0: it must be from 1 to 10"),
         ({"weights": (1, 1)}, "give one whole number for each of '>-+'"),
         ({"weights": (1.0, 1, 1)}, "the weight of '>' is 1.0: it must be a whole number"),
         ({"num_items": 3}, "num_items must be at least the longest length"),

@@ -34,8 +34,10 @@ def test_unseen_is_a_property_of_the_program_alone(program):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_row_is_of_its_split(name):
+    grid = bool(CONFIGS[name].grid_nops)
     for split in CONFIGS[name].splits:
-        assert {split_of(q) for q in sample(name, split, range(500)).questions()} == {split}
+        questions = sample(name, split, range(10 if grid else 500)).questions()
+        assert {split_of(question) for question in questions} == {"test" if grid else split}
 
 
 def canonical(question: str) -> str:
@@ -57,19 +59,43 @@ def overlap(train: list[str], held: list[str]) -> set[str]:
     return set(map(canonical, train)) & set(map(canonical, held))
 
 
-def test_training_and_held_questions_are_disjoint():
-    held = [
-        question
+LEARNED = [name for name, config in CONFIGS.items() if not config.grid_nops]
+
+
+def held_questions(rows: int) -> set[str]:
+    """Canonical validation, test and unseen questions of all configurations."""
+    return {
+        canonical(question)
         for name, config in CONFIGS.items()
-        for split in config.splits[1:]
-        for question in sample(name, split, range(10_000)).questions()
-    ]
-    held_canonical = set(map(canonical, held))
-    rows = 1_000_000 // len(CONFIGS)
-    for name in CONFIGS:
-        for seed in (0, 1):
-            train = sample(name, "train", range(rows // 2), seed=seed).questions()
-            assert not held_canonical.intersection(map(canonical, train)), name
+        for split in config.splits
+        if split != "train" and config.draw(split).nops[1] <= 64
+        for question in sample(name, split, range(100 if config.grid_nops else rows)).questions()
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_training_and_held_questions_are_disjoint(seed):
+    """One million training rows in all against 10,000 of each held split."""
+    held = held_questions(10_000)
+    for name in LEARNED:
+        train = sample(name, "train", range(1_000_000 // len(LEARNED) // 3), seed=seed)
+        assert not held.intersection(map(canonical, train.questions())), name
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_ten_million_training_rows_and_held_questions_are_disjoint(seed):
+    held = held_questions(10_000)
+    for name in LEARNED:
+        for start in range(0, 10_000_000 // len(LEARNED) // 3, 50_000):
+            train = sample(name, "train", range(start, start + 50_000), seed=seed)
+            assert not held.intersection(map(canonical, train.questions())), name
+
+
+def test_no_unseen_program_is_in_training():
+    for name in LEARNED:
+        questions = sample(name, "train", range(3_000), seed=1).questions()
+        assert "test_programs" not in {split_of(question) for question in questions}
 
 
 def test_a_planted_violation_is_found():

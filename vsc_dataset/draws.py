@@ -1,0 +1,97 @@
+"""What shapes a row, and a seed -> its key; the radices of the digits that it is drawn with."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from vsc_dataset.hashing import assign_halves, make_key
+
+Range = tuple[int, int]
+
+MAX_ATTEMPTS = 4096
+MAX_ATTEMPTS_COMPLETE = 2**20
+"""A program that executes all that was planned may be rare; see `Draw.reach`."""
+
+CHANGES = {">": 0, "-": -1, "+": 1}
+"""What an operation adds to the number of letters present."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """All that shapes the rows of one split: the fields that the hash's key is made of.
+
+    Args:
+      length, nops: lowest and highest.
+      operators, weights, num_items: as in TaskConfig.
+      split: the split that a row's question must be of.
+      complete: a row must execute all planned operations.
+    """
+
+    length: Range
+    nops: Range
+    operators: str
+    weights: tuple[int, ...]
+    num_items: int
+    split: str
+    complete: bool = False
+
+    def key(self, seed: int = 0) -> int:
+        """The key of the rows. The seed enters for `train` alone: held questions never move."""
+        weights = ",".join(map(str, self.weights))
+        return make_key(
+            f"vsc length={self.length[0]}-{self.length[1]} nops={self.nops[0]}-{self.nops[1]} "
+            f"operators={self.operators} weights={weights} num_items={self.num_items} "
+            f"split={self.split} seed={seed if self.split == 'train' else 0}"
+            + (" complete" if self.complete else "")
+        )
+
+    def kind_weights(self, num_letters: int, stack_depth: int) -> dict[str, int]:
+        """The kinds of operations that are possible now, with their weights."""
+        possible = {">": num_letters >= 2, "-": num_letters >= 1, "+": num_letters and stack_depth}
+        pairs = zip(self.operators, self.weights, strict=True)
+        return {kind: weight for kind, weight in pairs if possible[kind]}
+
+    def operation_radix(self, num_letters: int, stack_depth: int) -> int:
+        """The values of an operation's digit: weights times ordered pairs of positions."""
+        weight = sum(self.kind_weights(num_letters, stack_depth).values())
+        return weight * max(1, num_letters * (num_letters - 1))
+
+    @cached_property
+    def halves(self) -> list[int]:
+        """The half of each digit: length, nops, operations, letters (see `assign_halves`)."""
+        (length_lo, length_hi), (nops_lo, nops_hi) = self.length, self.nops
+        operation = max(self.operation_radix(n, 1) for n in range(1, length_hi + 1))
+        letters = [self.num_items - i for i in range(length_hi)]
+        ranges = [length_hi - length_lo + 1, nops_hi - nops_lo + 1]
+        return assign_halves([*ranges, *[operation] * nops_hi, *letters])
+
+    @property
+    def words_per_attempt(self) -> int:
+        """W: the 64-bit words that one attempt uses."""
+        return self.halves[-1] // 2 + 1
+
+    @property
+    def max_attempts(self) -> int:
+        """Attempts at a row before it is an error."""
+        return MAX_ATTEMPTS_COMPLETE if self.complete else MAX_ATTEMPTS
+
+    def reach(self, nops: int) -> float:
+        """The share of draws of `nops` planned operations that execute all of them."""
+        low, high = self.length
+        shares = {(n, 0): 1 / (high - low + 1) for n in range(low, high + 1)}
+        for _ in range(nops):
+            following: dict[tuple[int, int], float] = {}
+            for (n, depth), share in shares.items():
+                weights = self.kind_weights(n, depth)
+                for kind, weight in weights.items():
+                    after = n + CHANGES[kind], depth - CHANGES[kind]
+                    drawn = share * weight / sum(weights.values())
+                    following[after] = following.get(after, 0.0) + drawn
+            shares = following
+        return sum(shares.values())
+
+    def too_rare(self, length: int, nops: int) -> ValueError:
+        """The error of a row for which no attempt fell into the split."""
+        return ValueError(
+            f"no question of length {length} and nops {nops} fell into split {self.split!r} in "
+            f"{self.max_attempts} attempts: allow more letters or operations, or leave it out"
+        )

@@ -1,0 +1,1 @@
+"""Texts -> error rates: the metric and what stands beside its figures."""

@@ -1,0 +1,100 @@
+"""Questions -> the error rates of answers that need no model."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+from vsc_dataset.language import Operation, Program, parse
+from vsc_dataset.metrics.vsc_error.error_rates import error_rates
+
+KS = (1, 2, 3, 4)
+"""How many operations are executed alone."""
+
+
+def floors(
+    questions: Sequence[str], answer_width: int | None = None, ks: Sequence[int] = KS
+) -> dict[str, dict[str, Any]]:
+    """Error rates of each floor; a figure that does not fall below them shows nothing learned.
+
+    Args:
+      questions: N texts before the second colon, in either layout.
+      answer_width: W, characters of the answer field, as in `error_rates`.
+      ks: see `floor_predictions`.
+    Returns:
+      {name: `error_rates`, with by_nops and by_length}, named and in the order of
+      `floor_predictions`.
+    Raises:
+      ValueError: no questions, a malformed one, a width below an answer, a k below 1.
+
+    >>> rates = floors(["NPFKT:5>4 3>1"])
+    >>> rates["copy"]["mask_error_pct"], rates["first 1"]["mask_error_pct"]
+    (80.0, 40.0)
+    """
+    answers = [parse(question).answer for question in questions]
+    predictions = floor_predictions(questions, ks)
+    return {
+        name: error_rates(texts, answers, questions, answer_width)
+        for name, texts in predictions.items()
+    }
+
+
+def floor_predictions(questions: Sequence[str], ks: Sequence[int] = KS) -> dict[str, list[str]]:
+    """What each floor answers.
+
+    Args:
+      questions: N texts before the second colon, in either layout.
+      ks: numbers of operations, from 1.
+    Returns:
+      {name: N answers}:
+      copy: the question's letters as they stand.
+      guess: as many of the question's letters as the answer has, any choice and order of them
+        equally likely; a function of the question's text. It knows the answer's length.
+      first k: the letters after the first k operations. A shorter program is executed whole, so
+        its answer is right.
+      last k: the last k operations on the question's letters; what is impossible there, where
+        the operations before are missing, is skipped.
+    Raises:
+      ValueError: a malformed question, a k below 1.
+
+    >>> floor_predictions(["YNP:3>1 -3 2>1"], ks=[2])
+    {'copy': ['YNP'], 'guess': ['PY'], 'first 2': ['PN'], 'last 2': ['NY']}
+    """
+    for k in ks:
+        if k < 1:
+            raise ValueError(f"k is {k}: at least 1 operation is executed (0 would be copy)")
+    programs = [parse(question) for question in questions]
+    return {
+        "copy": [program.letters for program in programs],
+        "guess": [_guess(program) for program in programs],
+        **{f"first {k}": [_first(program, k) for program in programs] for k in ks},
+        **{f"last {k}": [_last(program, k) for program in programs] for k in ks},
+    }
+
+
+def _guess(program: Program) -> str:
+    """As many letters as the answer has, chosen and arranged by the question's hash."""
+    # 256 bits against at most 26! < 2^89 arrangements: the bias of the remainders is nothing.
+    rank = int.from_bytes(blake2b(str(program).encode("ascii"), digest_size=32).digest(), "big")
+    left, chosen = list(program.letters), []
+    for _ in program.answer:
+        rank, i = divmod(rank, len(left))
+        chosen.append(left.pop(i))
+    return "".join(chosen)
+
+
+def _first(program: Program, k: int) -> str:
+    """The letters after the first k operations, or after all."""
+    return program.trace[k - 1] if k < len(program.operations) else program.answer
+
+
+def _last(program: Program, k: int) -> str:
+    """The letters after those of the last k operations that are possible."""
+    done: tuple[Operation, ...] = ()
+    letters = program.letters
+    for operation in program.operations[-k:]:
+        try:
+            letters = Program(program.letters, (*done, operation)).answer
+        except ValueError:
+            continue
+        done = (*done, operation)
+    return letters
