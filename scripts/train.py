@@ -33,8 +33,12 @@ class Arguments:
 def main() -> None:
     """Train, measure, report."""
     from transformers import HfArgumentParser
+    from transformers.utils.logging import disable_progress_bar
 
-    (arguments,) = HfArgumentParser(Arguments, description=__doc__).parse_args_into_dataclasses()
+    disable_progress_bar()  # of loading a model that is loaded in a blink
+    parser = HfArgumentParser(Arguments, description=__doc__)  # type: ignore[arg-type]
+    (arguments,) = parser.parse_args_into_dataclasses()
+    from scripts.training.processes import is_main_process
     from scripts.training.recipes import find_recipe
     from scripts.training.results import finish_run
     from scripts.training.runs import open_run, run_trials
@@ -48,7 +52,9 @@ def main() -> None:
         )
     seeds = list(range(arguments.seed, arguments.seed + arguments.trials))
     folder = open_run(recipe, arguments.output_dir, arguments.resume)
-    print(finish_run(recipe, folder, list(run_trials(recipe, folder, seeds))))
+    records = list(run_trials(recipe, folder, seeds))
+    if is_main_process():
+        print(finish_run(recipe, folder, records))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The launch environment -> this process's part in it; the only home of `accelerate`."""
 
+import logging
 import os
 from typing import Any, TypeVar
 
@@ -9,6 +10,9 @@ from accelerate.utils import broadcast_object_list
 __all__ = ["Accelerator", "is_main_process", "make_accelerator", "share"]
 
 T = TypeVar("T")
+
+# It warns at every checkpoint that tied weights are written once, which is what is wanted.
+logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
 
 
 def make_accelerator(**settings: Any) -> Accelerator:

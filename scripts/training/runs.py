@@ -26,16 +26,16 @@ def open_run(recipe: Recipe, output_dir: Path | None, resume: bool) -> Path:
       ValueError: the folder holds a run and `resume` is not set, holds another recipe's run, or
         there is nothing to resume.
     """
-    folder = error = None
+    outcome: Path | str = ""
     if is_main_process():
         try:
-            folder = _open(recipe, output_dir, resume)
-        except (ValueError, OSError) as raised:
-            error = str(raised)
-    folder, error = share((folder, error))
-    if error:
-        raise ValueError(error)
-    return folder
+            outcome = _open(recipe, output_dir, resume)
+        except (ValueError, OSError) as error:
+            outcome = str(error)  # every process must hear of it, or the others wait for ever
+    outcome = share(outcome)
+    if isinstance(outcome, str):
+        raise ValueError(outcome)
+    return outcome
 
 
 def _open(recipe: Recipe, output_dir: Path | None, resume: bool) -> Path:

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForMaskedLM, get_cosine_schedule_w
 
 import vsc_models  # noqa: F401  registers our model types
 from scripts.evaluation.measurements import measure
-from scripts.reporting.records import TrialRecord
+from scripts.reporting.records import SOLVED_PCT, TrialRecord
 from scripts.training import checkpoints
 from scripts.training.loop import Progress, Trainee, fit
 from scripts.training.processes import Accelerator, make_accelerator
@@ -23,8 +23,6 @@ from vsc_dataset import Examples, TrainingStream, sample
 
 WAY_QUESTIONS = 1_000
 """Validation questions on the way; at the end it is all that the configuration has."""
-
-SOLVED_PCT = 1.0
 
 
 def run_trial(recipe: Recipe, seed: int, folder: Path, label: str) -> TrialRecord:
@@ -82,7 +80,8 @@ def make_trainee(recipe: Recipe, accelerator: Accelerator) -> Trainee:
     scheduler = get_cosine_schedule_with_warmup(optimizer, recipe.warmup_steps, recipe.num_steps)
     # The scheduler is not prepared: accelerate would step it once for each process.
     accelerator.register_for_checkpointing(scheduler)
-    return Trainee(*accelerator.prepare(model, optimizer), scheduler)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    return Trainee(model, optimizer, scheduler)
 
 
 def build_model(recipe: Recipe) -> nn.Module:
@@ -194,3 +193,5 @@ def _leave(folder: Path, model: Any, points: list[dict[str, Any]]) -> None:
     (partial / "curve.json").write_text(json.dumps(points), "utf-8")
     shutil.rmtree(folder / "model", ignore_errors=True)
     partial.rename(folder / "model")
+    for checkpoint in folder.glob("checkpoint-*"):
+        shutil.rmtree(checkpoint)

@@ -26,13 +26,11 @@ def error_rates(
 ) -> dict[str, Any]:
     """Sample error and mask error of N answers, all of them and by kind of question.
 
-    Both sides are filled up with spaces to the answer field's width, and the filling counts. A
-    prediction that goes on behind the field (spaces at its end are filling) is wrong: the field's
-    last character then counts as wrong, whatever it is, because the text does not end there.
+    Both sides are filled up with spaces to the field's width, and the filling counts. Where a
+    prediction goes on behind the field with more than spaces, the field's last character is wrong.
 
     Args:
-      predictions: N texts.
-      references: N true answers; an answer can be the empty text.
+      predictions, references: N texts each; a true answer can be the empty text.
       questions: N texts before the second colon, in either layout; they are counted, not executed.
       answer_width: W, characters of the answer field; else the longest reference's, at least 1.
     Returns:
@@ -45,14 +43,14 @@ def error_rates(
       With `questions` also by_nops and by_length, {number of operations or letters: these five}.
     Raises:
       ValueError: no answers, unequal lists, no text, a width below a reference, no colon.
-    Source: Wilson 1927; Efron 1979, the percentile bootstrap.
+    Source: Wilson 1927; Efron 1979.
 
     >>> rates = error_rates(["NFTPK", "AB"], ["NFTPK", "ABC"], ["NFPTK:2>3", "ABC:"])
     >>> rates["sample_error_pct"], rates["mask_error_pct"], rates["by_nops"][0]["mask_error_pct"]
     (50.0, 10.0, 20.0)
     """
-    wrong_N = wrong_characters(predictions, references, answer_width).sum(axis=1)
-    width = field_width(references, answer_width)
+    wrong_NxW = wrong_characters(predictions, references, answer_width)
+    wrong_N, width = wrong_NxW.sum(axis=1), wrong_NxW.shape[1]
     rates = _rates(wrong_N, width)
     if questions is not None:
         _check_texts("questions", questions, len(references))

@@ -1,0 +1,1 @@
+"""Commands, and the rooms of what they share."""

@@ -1,0 +1,52 @@
+"""A folder of finished trials -> its checkpoint, its report and its pictures."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from transformers import AutoModelForMaskedLM
+
+from scripts.evaluation.measurements import measure
+from scripts.reporting.files import replacing
+from scripts.reporting.records import TrialRecord, median_trial
+from scripts.reporting.report import Answered, write_report
+from scripts.training.recipes import Recipe
+from scripts.training.runs import read_curve, trial_folder
+from vsc_dataset import sample
+
+NOT_MODEL = ("curve.json",)
+
+
+def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> str:
+    """Write results.json, report.txt, curves.png and answers.png, and the median trial's model.
+
+    Returns:
+      The report, to be printed.
+    """
+    shown = trial_folder(folder, median_trial(records).seed) / "model"
+    model = AutoModelForMaskedLM.from_pretrained(shown).eval()
+    config = recipe.config
+    # The held questions of all trained numbers of operations, not of eval_nops alone.
+    widened = replace(config, eval_nops=config.nops)
+    validation, by_nops = (
+        measure(model, sample(c, "validation", range(c.num_validation)), recipe.loss)
+        for c in (config, widened)
+    )
+    report = write_report(
+        folder,
+        records,
+        [read_curve(folder, record.seed) for record in records],
+        Answered(validation.questions, validation.references, validation.predictions),
+        Answered(by_nops.questions, by_nops.references, by_nops.predictions),
+        config.answer_width,
+    )
+    with replacing(folder / "report.txt") as beside:
+        beside.write_text(report + "\n", "utf-8")
+    for path in shown.iterdir():
+        if path.name not in NOT_MODEL:
+            beside = folder / f"{path.name}.partial"
+            shutil.copyfile(path, beside)
+            os.replace(beside, folder / path.name)
+    return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"

@@ -1,0 +1,90 @@
+"""Tables say what the data says, within a page's width."""
+
+import pytest
+
+from scripts.reporting.records import summarise
+from scripts.reporting.tables import nops_table, trials_table
+from tests.scripts.reporting.cases import answered, record
+from vsc_dataset.metrics.vsc_error.error_rates import error_rates
+from vsc_dataset.metrics.vsc_error.floors import floors
+
+
+def words(line):
+    """A line with single spaces."""
+    return " ".join(line.split())
+
+
+@pytest.fixture(scope="module")
+def by_nops():
+    questions, references, predictions = answered("default", 1000)
+    rates = error_rates(predictions, references, questions, 5)
+    return rates["by_nops"], floors(questions, 5)
+
+
+def test_the_table_by_nops_puts_each_number_beside_its_own_floors(by_nops):
+    rates, levels = by_nops
+    header, *lines = nops_table(rates, levels).splitlines()
+    assert header.endswith("copy  guess  first 1  first 2  first 3  first 4")
+    assert [int(line.split()[0]) for line in lines] == list(rates) == [1, 2, 3, 4, 5]
+    for line in lines:
+        cells = line.split()
+        group = rates[int(cells[0])]
+        low, high = group["sample_error_interval"]
+        assert cells[1:5] == [
+            str(group["questions"]),
+            f"{group['sample_error_pct']:.2f}",
+            f"{low:.2f}-{high:.2f}",
+            f"{group['mask_error_pct']:.2f}",
+        ]
+        sample, mask = map(int, cells[5].split("/"))
+        copy = levels["copy"]["by_nops"][int(cells[0])]
+        assert sample == pytest.approx(copy["sample_error_pct"], abs=0.999)
+        assert mask == pytest.approx(copy["mask_error_pct"], abs=0.999)
+
+
+def test_the_widest_table_by_nops_fits_110_columns(by_nops):
+    _, levels = by_nops
+    widest = {
+        "questions": 100_000,
+        "sample_error_pct": 100.0,
+        "sample_error_interval": [99.99, 100.0],
+        "mask_error_pct": 100.0,
+    }
+    levels = {
+        name: {"by_nops": {1024: {"sample_error_pct": 100.0, "mask_error_pct": 77.5}}}
+        for name in levels
+    }
+    assert max(map(len, nops_table({1024: widest}, levels).splitlines())) <= 110
+
+
+def test_a_floor_that_is_not_exactly_0_or_100_is_not_rounded_to_it():
+    rates = {
+        "questions": 9,
+        "sample_error_pct": 0.0,
+        "sample_error_interval": [0.0, 29.9],
+        "mask_error_pct": 0.0,
+    }
+    level = {"by_nops": {3: {"sample_error_pct": 99.8, "mask_error_pct": 0.2}}}
+    assert nops_table({3: rates}, {"copy": level}).endswith("99/1")
+
+
+def test_the_table_over_trials_says_how_many_are_solved():
+    results = summarise([record(0), record(1, sample_error_pct=0.5), record(2)])
+    said, _, _, first, *rest = trials_table(results).splitlines()
+    assert said == "solved 1 of 3 (sample error at most 1 % on validation)"
+    assert words(first) == "sample error % 3.17 4.50 2.31 0.50 4.50 3"
+    assert "questions to 1 % - - - - - 0" in map(words, rest)
+
+
+def test_a_single_trial_has_no_spread():
+    lines = trials_table(summarise([record()])).splitlines()
+    assert words(lines[3]) == "sample error % 4.50 4.50 - 4.50 4.50 1"
+
+
+def test_markdown_has_the_cells_of_the_text(by_nops):
+    rates, levels = by_nops
+    text, markdown = nops_table(rates, levels), nops_table(rates, levels, markdown=True)
+    lines = markdown.splitlines()
+    assert {line.count("|") for line in lines} == {12}
+    assert set(lines.pop(1)) == set("|:-")
+    assert [words(line.replace("|", " ")) for line in lines] == list(map(words, text.splitlines()))
