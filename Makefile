@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .PHONY: train test check lint types soak clean
 
 train: $(READY)
-	accelerate launch --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
+	accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		scripts/train.py --recipe swap-delta
 
 test: $(READY)

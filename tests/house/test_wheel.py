@@ -1,0 +1,73 @@
+"""The wheel: what is built here works elsewhere, with the clone out of sight."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SITE = Path(numpy.__file__).parents[1]
+
+USE = """
+import sys, vsc_dataset, vsc_models
+assert str({wheel!r}) in vsc_dataset.__file__, vsc_dataset.__file__
+print(vsc_dataset.execute("NPFKT:5>4 3>1 1>4 4>2 1>3"))
+print(vsc_dataset.sample("swap-nops5", "validation", [0]).questions()[0])
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built and unpacked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    zipfile.ZipFile(built).extractall(folder / "installed")
+    return folder / "installed"
+
+
+def python(code: str, cwd: Path, *path: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that sees `path` alone: -S leaves the editable install out."""
+    environment = {"PYTHONPATH": ":".join(map(str, path)), "HF_HUB_OFFLINE": "1", "HOME": str(cwd)}
+    return subprocess.run(
+        [sys.executable, "-S", "-c", code], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture
+def numpy_alone(tmp_path) -> Path:
+    """A folder of packages in which there is only numpy."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    for package in SITE.glob("numpy*"):
+        (folder / package.name).symlink_to(package)
+    return folder
+
+
+def test_wheel_works_with_all_libraries(wheel, tmp_path):
+    code = USE.format(wheel=str(wheel)) + "print(vsc_models.VscDeltaConfig().model_type)"
+    done = python(code, tmp_path, wheel, SITE)
+    assert done.stdout.split("\n")[:3] == ["NFTPK", "ZIYFQ:5>3 5>1 1>2 5>4 5>2", "vsc_delta"], (
+        done.stderr
+    )
+
+
+def test_wheel_works_with_numpy_alone(wheel, tmp_path, numpy_alone):
+    done = python(USE.format(wheel=str(wheel)), tmp_path, wheel, numpy_alone)
+    assert done.stdout.split("\n")[:2] == ["NFTPK", "ZIYFQ:5>3 5>1 1>2 5>4 5>2"], done.stderr
+
+
+def test_a_missing_library_is_named_with_the_way_out(wheel, tmp_path, numpy_alone):
+    done = python("import vsc_models; vsc_models.VscDeltaConfig", tmp_path, wheel, numpy_alone)
+    assert "needs" in done.stderr.splitlines()[-1]
+    assert "pip install 'vsc[models]'" in done.stderr.splitlines()[-1]
+
+
+def test_wheel_holds_the_two_packages_alone(wheel):
+    names = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
+    assert names == {"vsc_dataset", "vsc_models"}
+    assert (wheel / "vsc_dataset" / "configs.toml").exists()

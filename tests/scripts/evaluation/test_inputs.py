@@ -1,0 +1,70 @@
+"""What a model is given: the right labels count, and nothing else."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from scripts.evaluation.inputs import IGNORED, answer_positions, model_inputs
+from scripts.evaluation.predictions import predict
+from vsc_dataset import sample
+
+CPU = torch.device("cpu")
+
+
+class Echo(nn.Module):
+    """Answers with fixed bytes; takes no logits_to_keep."""
+
+    def __init__(self, answers_NxL):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+        self.answers = torch.from_numpy(answers_NxL.astype(np.int64))
+
+    def forward(self, input_ids, labels):
+        logits = nn.functional.one_hot(self.answers[: len(input_ids)], 256).float()
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        return type("Output", (), {"logits": logits, "loss": loss})()
+
+
+@pytest.mark.parametrize("loss", ["answer", "all"])
+def test_padding_and_what_the_loss_leaves_out_are_ignored(loss):
+    examples = sample("default", "train", range(200))
+    labels = model_inputs(Echo(examples.labels), examples, loss, CPU)["labels"].numpy()
+    for row in range(200):
+        prompt = len(examples.questions()[row]) + 1
+        end = prompt + 5
+        first = prompt if loss == "answer" else 0
+        assert (labels[row, first:end] == examples.labels[row, first:end]).all()
+        assert (labels[row, :first] == IGNORED).all()
+        assert (labels[row, end:] == IGNORED).all()
+
+
+def test_the_answer_is_never_in_the_input():
+    examples = sample("default", "train", range(200))
+    input_ids = model_inputs(Echo(examples.labels), examples, "all", CPU)["input_ids"]
+    assert (input_ids.gather(1, answer_positions(examples)) == 0).all()
+    assert (input_ids == 0).sum() == 200 * 5
+
+
+def test_predictions_are_read_from_the_answer_field():
+    examples = sample("default-spaced", "test", range(300))
+    assert predict(Echo(examples.labels), examples, batch_size=300).answers == examples.answers()
+    wrong = examples.labels.copy()
+    wrong[7][examples.answer_mask[7]] = ord("?")
+    answers = predict(Echo(wrong), examples, batch_size=300).answers
+    assert [
+        i for i, (a, b) in enumerate(zip(answers, examples.answers(), strict=True)) if a != b
+    ] == [7]
+
+
+def test_predicting_in_batches_changes_nothing():
+    from scripts.training.recipes import find_recipe
+    from scripts.training.trials import build_model
+
+    torch.manual_seed(0)
+    model = build_model(find_recipe("swap-delta"))
+    examples = sample("swap-nops1-5", "validation", range(70))
+    whole, parts = (predict(model, examples, batch_size=size) for size in (70, 16))
+    assert whole.answers == parts.answers
+    assert whole.loss == pytest.approx(parts.loss, rel=1e-5)
+    assert model.training
