@@ -36,7 +36,7 @@ def make_row(config: TaskConfig, random: Random) -> tuple[str, str, int, int]:
     """One question with its separator, its answer, and the numbers of letters and operations."""
     layout = LAYOUTS[config.layout]
     letters = random.sample(ALPHABET[: config.num_items], random.randint(*config.length))
-    cells, stack, operations = list(letters), [], []
+    cells, stack, operations = list(letters), list[str](), list[str]()
     for _ in range(random.randint(*config.nops)):
         weights = [
             weight

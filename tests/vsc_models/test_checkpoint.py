@@ -56,7 +56,7 @@ def python(code, *args, tmp_path, path=()):
         "PYTHONPATH": os.pathsep.join([*map(str, path), *libraries]),
         "HF_HOME": str(tmp_path / "hf"),
         "HF_HUB_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),  # other threads, other rounding
     }
     command = [sys.executable, "-S", "-c", code, *map(str, args)]
     return subprocess.run(
