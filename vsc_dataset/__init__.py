@@ -1,14 +1,22 @@
 """Very Selective Copying: the task, its data and its metric."""
 
-from vsc_dataset.configs import CONFIGS, TaskConfig
+from pathlib import Path
+
+from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig
 from vsc_dataset.encoding import Examples
 from vsc_dataset.language import Operation, Program, execute, parse, score
+from vsc_dataset.registration import load, register_when_imported
 from vsc_dataset.sampling import sample
 from vsc_dataset.splits import SPLITS, split_of
 from vsc_dataset.stream import TrainingStream
 
+METRIC_PATH = str(Path(__file__).parent / "metrics" / "vsc_error")
+"""What `evaluate.load` takes, from any folder."""
+
 __all__ = [
     "CONFIGS",
+    "DATA_VERSION",
+    "METRIC_PATH",
     "SPLITS",
     "Examples",
     "Operation",
@@ -16,8 +24,11 @@ __all__ = [
     "TaskConfig",
     "TrainingStream",
     "execute",
+    "load",
     "parse",
     "sample",
     "score",
     "split_of",
 ]
+
+register_when_imported()

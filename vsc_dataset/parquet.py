@@ -1,0 +1,205 @@
+"""Examples -> Arrow tables and Parquet files; such a file -> what is wrong with it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vsc_dataset.configs import DATA_VERSION, TaskConfig
+from vsc_dataset.encoding import PAD, Examples
+from vsc_dataset.language import LAYOUTS, parse
+from vsc_dataset.sampling import sample
+
+ROWS_PER_FILE = 250_000
+ROWS_PER_GROUP = 50_000
+
+SCHEMA = pa.schema(
+    [
+        ("question", pa.string()),
+        ("answer", pa.string()),
+        ("length", pa.int32()),
+        ("nops", pa.int32()),
+    ]
+)
+TRACE = pa.field("trace", pa.list_(pa.string()))
+"""On request: the letters after each operation."""
+
+
+class Shard(NamedTuple):
+    """One Parquet file of a split: rows `start` to `stop` - 1."""
+
+    config: str
+    split: str
+    number: int
+    of: int
+    start: int
+    stop: int
+
+    @property
+    def path(self) -> str:
+        """Its place below the dataset's folder.
+
+        >>> Shard("default", "train", 0, 4, 0, 250_000).path
+        'default/train-00000-of-00004.parquet'
+        """
+        return f"{self.config}/{self.split}-{self.number:05d}-of-{self.of:05d}.parquet"
+
+
+def shards_of(name: str, config: TaskConfig) -> list[Shard]:
+    """All files of a configuration, in the order of its splits."""
+    shards = []
+    for split in config.splits:
+        rows = config.num_rows(split)
+        of = -(-rows // ROWS_PER_FILE)
+        for i in range(of):
+            stop = min(rows, (i + 1) * ROWS_PER_FILE)
+            shards.append(Shard(name, split, i, of, i * ROWS_PER_FILE, stop))
+    return shards
+
+
+def make_table(examples: Examples, trace: bool = False) -> pa.Table:
+    """Rows as an Arrow table, by SCHEMA.
+
+    Args:
+      examples: N rows.
+      trace: add the letters after each operation; slow, one question after the other.
+    """
+    separator = len(LAYOUTS[examples.layout].before_answer)
+    ends_N = examples.answer_mask.argmax(axis=1) - separator
+    question = np.arange(examples.labels.shape[1]) < ends_N[:, None]
+    answer = examples.answer_mask & (examples.labels != PAD)
+    columns = [
+        _strings(examples.labels, question),
+        _strings(examples.labels, answer),
+        pa.array(examples.length.astype(np.int32)),
+        pa.array(examples.nops.astype(np.int32)),
+    ]
+    table = pa.Table.from_arrays(columns, schema=SCHEMA)
+    if trace:
+        traces = [list(parse(text).trace) for text in examples.questions()]
+        table = table.append_column(TRACE, pa.array(traces, TRACE.type))
+    return table
+
+
+def _strings(bytes_NxL: np.ndarray, chosen_NxL: np.ndarray) -> pa.Array:
+    """The chosen bytes of each row as one string."""
+    offsets = np.zeros(len(bytes_NxL) + 1, np.int32)
+    np.cumsum(chosen_NxL.sum(axis=1), out=offsets[1:])
+    text = bytes_NxL[chosen_NxL]
+    return pa.StringArray.from_buffers(len(bytes_NxL), pa.py_buffer(offsets), pa.py_buffer(text))
+
+
+def tables(config: TaskConfig, shard: Shard) -> Iterator[pa.Table]:
+    """The rows of a file, one row group after the other."""
+    for start in range(shard.start, shard.stop, ROWS_PER_GROUP):
+        rows = np.arange(start, min(start + ROWS_PER_GROUP, shard.stop), dtype=np.uint64)
+        yield make_table(sample(config, shard.split, rows))
+
+
+def write_shard(folder: Path, config: TaskConfig, shard: Shard) -> None:
+    """Write one file, whole or not at all; one that this version has written is left alone."""
+    path = folder / shard.path
+    if _origin(path) == _wanted(shard):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(path.name + ".partial")
+    schema = SCHEMA.with_metadata({"vsc": _wanted(shard)})
+    options = {"compression": "zstd", "use_dictionary": ["length", "nops"]}
+    with pq.ParquetWriter(beside, schema, write_page_checksum=True, **options) as writer:
+        for table in tables(config, shard):
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+    os.replace(beside, path)
+
+
+def _wanted(shard: Shard) -> bytes:
+    """What a file says of its origin."""
+    return json.dumps({"version": DATA_VERSION, **shard._asdict()}).encode()
+
+
+def _origin(path: Path) -> bytes | None:
+    """What an existing file says of its origin; None where there is no whole one."""
+    try:
+        metadata: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return metadata.get(b"vsc")
+
+
+def faults(folder: Path, config: TaskConfig, shard: Shard, sha256: str | None) -> list[str]:
+    """Make a file's rows again and compare: one line for each row group that differs.
+
+    Args:
+      folder: of the dataset.
+      config, shard: what the file must hold.
+      sha256: of the file's bytes, where a manifest tells it.
+    """
+    path = folder / shard.path
+    if not path.exists():
+        return [f"{shard.path}: the file is missing"]
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        groups = file.num_row_groups
+    except (OSError, pa.ArrowInvalid) as error:
+        return [f"{shard.path}: the footer cannot be read: {_line(error)}"]
+    found = []
+    expected = list(tables(config, shard))
+    if groups != len(expected):
+        found.append(f"{shard.path}: {groups} row groups where {len(expected)} belong")
+    for number, table in enumerate(expected[:groups]):
+        try:
+            same = file.read_row_group(number).replace_schema_metadata().equals(table)
+        except (OSError, pa.ArrowInvalid) as error:
+            found.append(f"{shard.path}: row group {number} cannot be read: {_line(error)}")
+            continue
+        if not same:
+            found.append(f"{shard.path}: row group {number} has other rows")
+    if not found and sha256 and file_sha256(path) != sha256:
+        found.append(f"{shard.path}: all row groups are right but other bytes of the file are not")
+    return found
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def describe_split(folder: Path, shards: list[Shard]) -> dict[str, Any]:
+    """What the manifest says of a split: rows, distinct rows, shares, content, files."""
+    table = pa.concat_tables(pq.read_table(folder / shard.path) for shard in shards)
+    content = hashlib.sha256()
+    for batch in table.to_batches():
+        lines = zip(batch["question"].to_pylist(), batch["answer"].to_pylist(), strict=True)
+        content.update("".join(f"{q}\t{a}\n" for q, a in lines).encode())
+    files = {
+        shard.path: {
+            "rows": shard.stop - shard.start,
+            "bytes": (folder / shard.path).stat().st_size,
+            "sha256": file_sha256(folder / shard.path),
+        }
+        for shard in shards
+    }
+    return {
+        "rows": len(table),
+        "distinct": len(table["question"].unique()),
+        "length": _shares(table["length"]),
+        "nops": _shares(table["nops"]),
+        "content_sha256": content.hexdigest(),
+        "files": files,
+    }
+
+
+def _shares(column: pa.ChunkedArray) -> dict[str, float]:
+    """The share of each value."""
+    values, counts = np.unique(column.to_numpy(), return_counts=True)
+    return {str(v): round(c / len(column), 6) for v, c in zip(values, counts.tolist(), strict=True)}

@@ -1,0 +1,105 @@
+"""`import vsc_dataset` -> `load_dataset("vsc", …)` finds the builder; `load` needs no such door.
+
+`datasets` has no public way to add a builder under a name of its own, so one private class of it is
+replaced by a subclass. All of that stands in this file. It waits until `datasets` is imported:
+who wants the task alone should not pay for the library.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+NAME = "vsc"
+LIBRARY = "datasets.load"
+
+
+def register_when_imported() -> None:
+    """Register now where `datasets` is imported already, else as soon as it is."""
+    if LIBRARY in sys.modules:
+        register()
+    else:
+        sys.meta_path.insert(0, _Waiting())
+
+
+class _Waiting(MetaPathFinder):
+    """Lets the import of `datasets.load` happen as always, then registers."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != LIBRARY:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                register()
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+def register() -> None:
+    """Make `datasets` answer for the name "vsc"; again is harmless."""
+    from datasets import load
+    from datasets.data_files import DataFilesDict
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    if NAME in _PACKAGED_DATASETS_MODULES:
+        return
+    _PACKAGED_DATASETS_MODULES[NAME] = ("vsc_dataset.builder", "")
+    original = load.PackagedDatasetModuleFactory
+
+    class Factory(original):  # type: ignore[misc, valid-type]
+        """The library's factory, which neither looks for files nor asks the network for "vsc"."""
+
+        def __init__(self, name: str, *args: Any, **settings: Any) -> None:
+            self.name = name
+            if name != NAME:
+                super().__init__(name, *args, **settings)
+
+        def get_module(self) -> Any:
+            if self.name != NAME:
+                return super().get_module()
+            from vsc_dataset.builder import source_hash
+
+            settings = {"data_files": DataFilesDict(), "dataset_name": NAME}
+            return load.DatasetModule("vsc_dataset.builder", source_hash(), settings)
+
+    load.PackagedDatasetModuleFactory = Factory
+
+
+def load(
+    name: str = "default",
+    split: str | None = None,
+    streaming: bool = False,
+    num_proc: int | None = None,
+    **settings: Any,
+) -> Any:
+    """The dataset by the public builder API alone, as `load_dataset("vsc", …)` gives it.
+
+    Args:
+      name: of a configuration.
+      split: one split, or a slice such as "train[:100]"; None for all of them.
+      streaming: make the rows while they are read.
+      num_proc: processes that prepare the rows.
+      settings: fields of TaskConfig, seed, trace; cache_dir.
+    Returns:
+      A Dataset or IterableDataset, or a dictionary of them.
+    Raises:
+      ValueError: no such configuration or field (the nearest is named), or an impossible value.
+    """
+    from vsc_dataset.builder import VscBuilder, source_hash
+
+    builder = VscBuilder(config_name=name, dataset_name=NAME, hash=source_hash(), **settings)
+    if streaming:
+        return builder.as_streaming_dataset(split=split)
+    builder.download_and_prepare(num_proc=num_proc)
+    return builder.as_dataset(split=split)
