@@ -37,7 +37,16 @@ FLOORS = {
         "registration",
         "__init__",
     ],
-    "scripts": ["__init__", "reporting", "evaluation", "training", "benchmarks", "train"],
+    "scripts": [
+        "__init__",
+        "reporting",
+        "evaluation",
+        "training",
+        "publishing",
+        "benchmarks",
+        "train",
+        "build_dataset",
+    ],
 }
 """What each package holds, ground floor first: a room imports only rooms above it in its list."""
 
@@ -45,7 +54,12 @@ HOMES = {
     "accelerate": {"scripts/training/processes.py"},
     "matplotlib": {"scripts/reporting/figures.py"},
     "torch": {"vsc_models", "scripts/evaluation", "scripts/training"},
-    "transformers": {"vsc_models", "scripts/training", "scripts/train.py"},
+    "transformers": {
+        "vsc_models",
+        "scripts/training",
+        "scripts/train.py",
+        "scripts/build_dataset.py",
+    },
     "datasets": {
         "vsc_dataset/builder.py",
         "vsc_dataset/registration.py",

@@ -1,0 +1,72 @@
+"""Configurations -> deterministic Parquet with a manifest and a card; or a check of such a folder.
+
+    python scripts/build_dataset.py --output-dir data/vsc
+    python scripts/build_dataset.py --output-dir data/vsc --config swap-nops5 level-1 --num-proc 2
+    python scripts/build_dataset.py --output-dir data/vsc --shard 3/16     # one of 16 machines
+    python scripts/build_dataset.py --verify data/vsc --config swap-nops5
+
+An interrupted build goes on where it stopped. The manifest is written when a call finds all files of
+a configuration in place, so the last of several machines writes it.
+"""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+
+@dataclass
+class Arguments:
+    """The flags of this command."""
+
+    output_dir: Path | None = field(default=None, metadata={"help": "build into this folder"})
+    verify: Path | None = field(default=None, metadata={"help": "check this folder instead"})
+    config: list[str] = field(
+        default_factory=list, metadata={"help": "names of configurations; default: all of them"}
+    )
+    shard: str = field(default="0/1", metadata={"help": "i/n: only every n-th file, from the i-th"})
+    num_proc: int = field(default=1, metadata={"help": "processes on this machine"})
+
+
+def main() -> None:
+    """Build or verify."""
+    from tqdm import tqdm
+    from transformers import HfArgumentParser
+
+    from scripts.publishing import dataset
+    from vsc_dataset import CONFIGS
+
+    parser = HfArgumentParser(Arguments, description=__doc__)  # type: ignore[arg-type]
+    (arguments,) = parser.parse_args_into_dataclasses()
+    if (arguments.output_dir is None) == (arguments.verify is None):
+        raise ValueError("give one of --output-dir DIR and --verify DIR")
+    names = arguments.config or list(CONFIGS)
+    if arguments.verify and not arguments.config:
+        names = list(dataset.read_manifest(arguments.verify)["configs"])
+    shards = dataset.part_of(dataset.all_shards(names), arguments.shard)
+    rows = sum(shard.stop - shard.start for shard in shards)
+    found: list[str] = []
+    with tqdm(total=rows, unit="row", unit_scale=True) as bar:
+        if arguments.verify:
+            for shard, faults in dataset.verify(arguments.verify, shards, arguments.num_proc):
+                found += faults
+                bar.update(shard.stop - shard.start)
+        else:
+            for shard in dataset.build(arguments.output_dir, shards, arguments.num_proc):
+                bar.set_postfix_str(shard.path, refresh=False)
+                bar.update(shard.stop - shard.start)
+    if arguments.output_dir:
+        whole = dataset.write_manifest(arguments.output_dir)
+        print(f"{arguments.output_dir}: {len(whole)} configurations are whole: {', '.join(whole)}")
+    elif found:
+        raise ValueError("\n".join(found))
+    else:
+        print(f"{arguments.verify}: {len(shards)} files, {rows:,} rows: all as they should be")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"build_dataset: {error}")

@@ -1,0 +1,1 @@
+"""What leaves the house: the dataset as files, its card."""

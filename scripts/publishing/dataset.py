@@ -1,0 +1,106 @@
+"""Configurations -> a folder of Parquet with manifest and card; such a folder -> its faults."""
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scripts.publishing.cards import dataset_card
+from scripts.reporting.files import replacing
+from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
+from vsc_dataset.parquet import Shard, describe_split, faults, shards_of, write_shard
+
+MANIFEST = "manifest.json"
+T = TypeVar("T")
+
+
+def all_shards(names: Sequence[str]) -> list[Shard]:
+    """The files of these configurations; ValueError names the nearest to an unknown one."""
+    return [shard for name in names for shard in shards_of(name, make_config(name))]
+
+
+def part_of(shards: list[Shard], part: str) -> list[Shard]:
+    """Every n-th file from the i-th on, for a text "i/n" with i from 0.
+
+    Raises:
+      ValueError: the text is of another form.
+
+    >>> [shard.number for shard in part_of(shards_of("level-1", CONFIGS["level-1"])[:4], "1/2")]
+    [1, 3]
+    """
+    number, _, of = part.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and int(number) < int(of)):
+        raise ValueError(f"--shard {part!r}: give i/n with i from 0 to n - 1, such as 0/8")
+    return shards[int(number) :: int(of)]
+
+
+def build(folder: Path, shards: Sequence[Shard], num_proc: int) -> Iterator[Shard]:
+    """Write the files that are missing, and yield each one that stands."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard, _ in _run(partial(_write, folder), shards, num_proc):
+        yield shard
+
+
+def verify(
+    folder: Path, shards: Sequence[Shard], num_proc: int
+) -> Iterator[tuple[Shard, list[str]]]:
+    """Make every row again and yield, for each file, what is wrong with it."""
+    manifest = read_manifest(folder)
+    yield from _run(partial(_faults, folder, manifest), shards, num_proc)
+
+
+def _run(work: Any, shards: Sequence[Shard], num_proc: int) -> Iterator[tuple[Shard, Any]]:
+    if num_proc == 1:
+        yield from ((shard, work(shard)) for shard in shards)
+        return
+    with ProcessPoolExecutor(num_proc) as pool:
+        yield from zip(shards, pool.map(work, shards), strict=True)
+
+
+def _write(folder: Path, shard: Shard) -> None:
+    write_shard(folder, make_config(shard.config), shard)
+
+
+def _faults(folder: Path, manifest: dict[str, Any], shard: Shard) -> list[str]:
+    splits = manifest["configs"].get(shard.config, {})
+    file = splits.get(shard.split, {}).get("files", {}).get(shard.path, {})
+    return faults(folder, make_config(shard.config), shard, file.get("sha256"))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json; ValueError where there is none or it is of another version."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise ValueError(f"{path} is missing: build the dataset with --output-dir {folder} first")
+    manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    if manifest["version"] != DATA_VERSION:
+        raise ValueError(
+            f"{folder} holds version {manifest['version']} of the dataset, this generator makes "
+            f"{DATA_VERSION}: use the generator of that version or build it again"
+        )
+    return manifest
+
+
+def write_manifest(folder: Path) -> list[str]:
+    """Describe all configurations that stand whole in the folder, in manifest.json and README.md.
+
+    Returns:
+      Their names.
+    """
+    configs: dict[str, Any] = {}
+    for name, config in CONFIGS.items():
+        shards = shards_of(name, config)
+        if not all((folder / shard.path).exists() for shard in shards):
+            continue
+        configs[name] = {
+            split: describe_split(folder, [shard for shard in shards if shard.split == split])
+            for split in config.splits
+        }
+    manifest = {"version": DATA_VERSION, "configs": configs}
+    with replacing(folder / MANIFEST) as beside:
+        beside.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    with replacing(folder / "README.md") as beside:
+        beside.write_text(dataset_card(manifest), "utf-8")
+    return list(configs)

@@ -1,0 +1,184 @@
+"""`load_dataset("vsc")` and `vsc_dataset.load`: the generator's rows, offline, from anywhere."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vsc_dataset
+from vsc_dataset import CONFIGS, parse, sample
+
+ROOT = Path(__file__).parents[2]
+SMALL = {"num_train": 60_000, "num_validation": 50, "num_test": 50, "num_test_programs": 50}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def offline(tmp_path_factory):
+    """An empty cache, an empty current directory, and no network."""
+    with pytest.MonkeyPatch.context() as patch:
+        import datasets
+
+        home = tmp_path_factory.mktemp("datasets")
+        patch.chdir(tmp_path_factory.mktemp("empty"))
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", home)
+        patch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+        datasets.disable_progress_bars()
+        yield
+
+
+def load_dataset(*args, **settings):
+    """By the library's own function."""
+    from datasets import load_dataset
+
+    return load_dataset("vsc", *args, **settings)
+
+
+def columns(name: str, split: str, rows: range, **settings) -> dict[str, list]:
+    """What a dataset of these rows must hold."""
+    examples = sample(name, split, rows, **settings)
+    return {
+        "question": examples.questions(),
+        "answer": examples.answers(),
+        "length": examples.length.tolist(),
+        "nops": examples.nops.tolist(),
+    }
+
+
+@pytest.mark.parametrize("load", [load_dataset, vsc_dataset.load], ids=["load_dataset", "load"])
+@pytest.mark.parametrize("name", ["swap-nops5", "default-spaced"])
+def test_dataset_holds_the_rows_of_the_generator(load, name):
+    dataset = load(name, **SMALL)
+    assert tuple(dataset) == CONFIGS[name].splits
+    for split in dataset:
+        rows = range(SMALL[f"num_{split}"])
+        assert dataset[split][:] == columns(name, split, rows)
+
+
+@pytest.mark.parametrize("load", [load_dataset, vsc_dataset.load], ids=["load_dataset", "load"])
+def test_streaming_gives_the_same_rows(load):
+    stream = load("default", split="train", streaming=True, **SMALL)
+    assert stream.num_shards == 2
+    rows = list(stream.take(5))
+    expected = columns("default", "train", range(5))
+    assert rows == [
+        dict(zip(expected, row, strict=True)) for row in zip(*expected.values(), strict=True)
+    ]
+    assert (
+        stream.skip(50_100).take(1).__iter__().__next__()["question"]
+        == (sample("default", "train", [50_100]).questions()[0])
+    )
+
+
+def test_processes_and_slices_give_the_same_rows(tmp_path):
+    dataset = load_dataset(
+        "swap-nops2", split="train[100:200]", num_proc=2, cache_dir=str(tmp_path), **SMALL
+    )
+    assert dataset[:] == columns("swap-nops2", "train", range(100, 200))
+    whole = load_dataset("swap-nops2", split="train", num_proc=2, cache_dir=str(tmp_path), **SMALL)
+    assert (
+        whole["question"][-100:] == sample("swap-nops2", "train", range(59_900, 60_000)).questions()
+    )
+
+
+def test_seed_moves_the_training_rows_alone():
+    dataset = load_dataset("swap-nops3", seed=7, **SMALL)
+    assert dataset["train"][:100] == columns("swap-nops3", "train", range(100), seed=7)
+    assert dataset["test"][:] == columns("swap-nops3", "test", range(50))
+
+
+def test_trace_gives_the_letters_after_each_operation():
+    dataset = load_dataset(split="test", trace=True, **{**SMALL, "num_train": 10})
+    for row in dataset:
+        assert row["trace"] == list(parse(row["question"]).trace)
+
+
+def test_settings_come_as_keywords():
+    settings = {"length": (2, 8), "nops": [1, 10], "operators": ">-+", **SMALL, "num_train": 100}
+    dataset = load_dataset(split="train", **settings)
+    config = vsc_dataset.TaskConfig(**settings)
+    assert dataset["question"][:] == sample(config, "train", range(100)).questions()
+
+
+def test_a_setting_and_its_other_spelling_share_a_cache():
+    paths = {
+        load_dataset(split="test", length=length, **{**SMALL, "num_train": 1}).cache_files[0][
+            "filename"
+        ]
+        for length in ((3, 3), [3, 3], 3)
+    }
+    assert len(paths) == 1
+
+
+def test_names_and_splits_are_listed():
+    from datasets import get_dataset_config_names, get_dataset_split_names, load_dataset_builder
+
+    assert get_dataset_config_names("vsc") == list(CONFIGS)
+    assert tuple(get_dataset_split_names("vsc", "swap-nops2")) == CONFIGS["swap-nops2"].splits
+    assert "nops20" in get_dataset_split_names("vsc", "grid-len5")
+    info = load_dataset_builder("vsc", "level-8").info
+    assert str(info.version) == vsc_dataset.DATA_VERSION
+
+
+def test_a_viewer_can_show_all_splits():
+    assert max(len(config.splits) for config in CONFIGS.values()) <= 30
+
+
+@pytest.mark.parametrize("load", [load_dataset, vsc_dataset.load], ids=["load_dataset", "load"])
+@pytest.mark.parametrize(
+    "args, settings, words",
+    [
+        (("swap-nop5",), {}, "configuration 'swap-nop5' is unknown: did you mean 'swap-nops5'?"),
+        ((), {"lenght": 3}, "configuration field 'lenght' is unknown: did you mean 'length'?"),
+        ((), {"length": (0, 5)}, "length is 0: it must be from 1 to 26"),
+        ((), {"seed": -1}, "seed is -1: it must be a whole number from 0"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(load, args, settings, words):
+    with pytest.raises(ValueError) as error:
+        load(*args, **settings)
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize("first", ["vsc_dataset", "datasets"])
+def test_either_import_may_come_first(tmp_path, first):
+    second = {"vsc_dataset": "datasets", "datasets": "vsc_dataset"}[first]
+    code = (
+        f"import {first}\nimport {second}\n"
+        "rows = datasets.load_dataset('vsc', 'swap-nops2', split='test', num_train=1, num_test=2)\n"
+        "print(rows['question'][:])"
+    )
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str(sample("swap-nops2", "test", range(2)).questions()), (
+        done.stderr
+    )
+
+
+def test_importing_the_task_imports_no_library_but_numpy():
+    code = (
+        "import sys, vsc_dataset\n"
+        "print([m for m in ('datasets', 'pyarrow', 'torch', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_other_names_are_answered_as_always(tmp_path):
+    from datasets import load_dataset
+
+    (tmp_path / "rows.csv").write_text("a,b\n1,2\n")
+    rows = load_dataset("csv", data_files=str(tmp_path / "rows.csv"), split="train")
+    assert rows[0] == {"a": 1, "b": 2}

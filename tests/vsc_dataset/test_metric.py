@@ -1,0 +1,67 @@
+"""The metric as `evaluate` loads it: the same numbers, from any folder, in one go or in batches."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vsc_dataset import METRIC_PATH, sample
+from vsc_dataset.metrics.vsc_error.error_rates import error_rates
+from vsc_dataset.metrics.vsc_error.floors import floor_predictions
+
+
+@pytest.fixture(scope="module")
+def answers():
+    """Questions, true answers, and those of a floor."""
+    examples = sample("default", "validation", range(500))
+    questions = examples.questions()
+    return questions, examples.answers(), floor_predictions(questions)["first 2"]
+
+
+@pytest.fixture(scope="module")
+def metric(tmp_path_factory):
+    """The metric, loaded offline into a cache of its own."""
+    home = tmp_path_factory.mktemp("evaluate")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_EVALUATE_OFFLINE", "1")
+        import evaluate
+
+        patch.setattr(evaluate.config, "HF_MODULES_CACHE", str(home))
+        yield evaluate.load(METRIC_PATH, cache_dir=str(home))
+
+
+def test_metric_gives_the_numbers_of_error_rates(metric, answers):
+    questions, references, predictions = answers
+    found = metric.compute(
+        predictions=predictions, references=references, questions=questions, answer_width=5
+    )
+    assert found == error_rates(predictions, references, questions, 5)
+    assert 0 < found["mask_error_pct"] < 100
+
+
+def test_batches_give_the_same_as_all_at_once(metric, answers):
+    _, references, predictions = answers
+    for start in range(0, 500, 64):
+        batch = slice(start, start + 64)
+        metric.add_batch(predictions=predictions[batch], references=references[batch])
+    assert metric.compute(answer_width=5) == error_rates(predictions, references, None, 5)
+
+
+def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
+    code = (
+        "import sys, evaluate\n"
+        "metric = evaluate.load(sys.argv[1])\n"
+        "print(metric.compute(predictions=['AB', 'C'], references=['AB', 'D'])['sample_error_pct'])"
+    )
+    site = Path(pytest.__file__).parents[1]
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code, METRIC_PATH],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "50.0", done.stderr
