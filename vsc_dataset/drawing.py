@@ -27,7 +27,7 @@ CACHED_ROWS = 32_768
 """Rows that are drawn at once: few enough that their arrays stay in a core's cache."""
 
 SPARE_ROWS = 2_048
-"""While few rows are left, several attempts of each are made, up to so many in all."""
+"""While few rows are left, as many attempts again are made at each, up to so many in all."""
 
 
 class Drawn(NamedTuple):
@@ -64,7 +64,7 @@ def draw_questions(draw: Draw, tables: Tables, state: UInt64Array) -> Drawn:
         fits[block] = _belongs(draw, tables, memory, drawn.rows(block))
     pending, attempt = np.flatnonzero(~fits), 1
     while pending.size:
-        attempts = min(max(1, SPARE_ROWS // pending.size), draw.max_attempts - attempt)
+        attempts = min(max(1, SPARE_ROWS // pending.size), attempt, draw.max_attempts - attempt)
         if attempts == 0:
             raise draw.too_rare(int(drawn.length[pending[0]]), int(drawn.nops[pending[0]]))
         numbers = np.arange(attempt, attempt + attempts, dtype=np.uint64)
@@ -86,7 +86,9 @@ def _draw_again(
 ) -> NDArray[np.intp]:
     """Attempts `numbers` at the rows `pending`: the first that fits is kept. The rows left."""
     memory = own_memory()
-    rows, attempts = np.repeat(pending, len(numbers)), np.tile(numbers, pending.size)
+    rows, attempts = pending, numbers
+    if len(numbers) > 1:
+        rows, attempts = np.repeat(pending, len(numbers)), np.tile(numbers, pending.size)
     tried = _room(draw, memory, "tried", len(rows))
     drawn.length.take(rows, out=tried.length, mode="clip")
     drawn.nops.take(rows, out=tried.nops, mode="clip")
@@ -192,7 +194,7 @@ class _Digits:
     def next(self, radix: int | UInt64Array) -> NDArray[np.intp]:
         """The next digit of every row, from 0 to radix - 1; overwritten by the next one."""
         self.skip()
-        np.multiply(self.fraction, np.asarray(radix, np.uint64), out=self.fraction)
+        np.multiply(self.fraction, radix, out=self.fraction)
         np.right_shift(self.fraction, HALF_BITS, out=self.scratch)
         np.bitwise_and(self.fraction, LOW_HALF, out=self.fraction)
         return self.scratch.view(np.int64)

@@ -4,6 +4,7 @@ Fresh memory is slow: the system hands it out page by page, at the first touch, 
 than most of what `sampling` does with it.
 """
 
+import math
 import threading
 from typing import Any
 
@@ -23,7 +24,7 @@ class Memory:
         >>> Memory().array("codes", 5, 100, dtype=np.intp).shape
         (5, 100)
         """
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         words = -(-size // 8)
         held = self._arrays.get(name)
         if held is None or held.size < words:

@@ -9,7 +9,8 @@ from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.drawing import CACHED_ROWS, draw_questions
 from vsc_dataset.encoding import Examples
 from vsc_dataset.hashing import GOLDEN, UInt64Array, mix64_array
-from vsc_dataset.printing import count_executed, print_rows
+from vsc_dataset.memory import own_memory
+from vsc_dataset.printing import print_rows
 from vsc_dataset.tables import make_tables
 
 BLOCK = 131_072
@@ -50,16 +51,20 @@ def sample(
     key, tables = np.uint64(draw.key(seed)), make_tables(draw, config.layout)
     out_3xNxW = np.empty((3, len(rows), -(-width // 8)), np.uint64)
     length, nops = np.empty(len(rows), np.uint8), np.empty(len(rows), np.uint16)
+    memory = own_memory()
     size = max(1, min(BLOCK, BLOCK_BYTES // (8 * draw.nops[1] + 1)))
     for start in range(0, len(rows), size):
         block = slice(start, start + size)
-        state = rows[block] * np.uint64(GOLDEN) + key
-        mix64_array(state, np.empty_like(state))
+        state, scratch = memory.array("state", 2, len(rows[block]))
+        np.multiply(rows[block], np.uint64(GOLDEN), out=state)
+        np.add(state, key, out=state)
+        mix64_array(state, scratch)
         drawn = draw_questions(draw, tables, state)
         for first in range(0, len(state), CACHED_ROWS):
             part = slice(first, first + CACHED_ROWS)
-            print_rows(drawn.rows(part), tables, config, draw, out_3xNxW[:, block][:, part])
-        length[block], nops[block] = drawn.length, count_executed(drawn)
+            out = out_3xNxW[:, block][:, part]
+            nops[block][part] = print_rows(drawn.rows(part), tables, config, draw, out)
+        length[block] = drawn.length
     input_ids, labels, answer_mask = out_3xNxW.view(np.uint8)[:, :, :width]
     return Examples(input_ids, labels, answer_mask.view(np.bool_), length, nops, config.layout)
 
@@ -73,4 +78,4 @@ def _as_indices(indices: Iterable[int] | NDArray[np.integer]) -> UInt64Array:
         raise ValueError(f"indices must be whole numbers in one dimension, not {array.dtype}")
     if array.dtype.kind == "i" and array.min() < 0:
         raise ValueError(f"index {array.min()} is negative: rows count from 0")
-    return array.astype(np.uint64)
+    return array.astype(np.uint64, copy=False)

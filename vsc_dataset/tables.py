@@ -30,9 +30,9 @@ added up over all steps."""
 TEXT_BITS = 56
 """A word of `token`: its text (7 bytes at most), each byte exclusive-or a space, then its bits."""
 
-LINE_BITS = 32
-"""A word of `line`: the number of a permutation, then 1 plus the change in letters present. The
-last can be added up over all steps."""
+LINE_BITS, CHANGE_BITS = 32, 12
+"""A word of `line`: the number of a permutation, then 1 plus the change in letters present, then 1
+where it is an operation at all. The last two can be added up over all steps."""
 
 COMPOSED_LENGTH, COMPOSED_BITS = 5, 7
 """Up to 5 letters there are few enough permutations, 120, to look up one after another."""
@@ -54,6 +54,7 @@ class Tables:
       line: intp (I,), see LINE_BITS.
       lines: intp (P, H), the place from which each permutation fills a place of the line: the
         letters present, then the stack, its top next to them.
+      line_bits: uint64 (P,), for few letters: 8 times each of `lines`, a byte each.
       composed: intp, at (a << COMPOSED_BITS) + b: the number of permutation b after permutation a,
         shifted likewise; empty where H is above COMPOSED_LENGTH.
       operation_powers, letter_powers: M_OPS^(i + 1) by step, M_LET^(i + 1) by place.
@@ -67,6 +68,7 @@ class Tables:
     token_bytes: tuple[tuple[int, int], tuple[int, int]]
     line: NDArray[np.intp]
     lines: NDArray[np.intp]
+    line_bits: UInt64Array
     composed: NDArray[np.intp]
     operation_powers: UInt64Array
     letter_powers: UInt64Array
@@ -108,6 +110,7 @@ def make_tables(draw: Draw, layout: str) -> Tables:
         token_bytes=(_bounds(after_letters, texts), _bounds(between, texts)),
         line=np.concatenate(line),
         lines=np.array(list(known.lines), np.intp),
+        line_bits=_line_bits(known.lines) if longest <= COMPOSED_LENGTH else np.zeros(0, np.uint64),
         composed=_composed(known.lines) if longest <= COMPOSED_LENGTH else np.zeros(0, np.intp),
         operation_powers=_powers(M_OPS, draw.nops[1]),
         letter_powers=_powers(M_LET, longest),
@@ -143,7 +146,8 @@ class _Known:
                 operation = Operation(kind, x + 1, y + 1 + (y >= x) if kind == ">" else 0)
                 operations.append(self.operations.setdefault(operation, len(self.operations) + 1))
                 number = self._line_number(_line(operation, n, self.longest))
-                lines.append(number | 1 + CHANGES[kind] << LINE_BITS)
+                counted = 1 + CHANGES[kind] | 1 << CHANGE_BITS
+                lines.append(number | counted << LINE_BITS)
             self.cache[kind, n] = np.array(operations, np.intp), np.array(lines, np.intp)
         return self.cache[kind, n]
 
@@ -170,6 +174,12 @@ def _composed(lines: dict[tuple[int, ...], int]) -> NDArray[np.intp]:
         for b, line_b in enumerate(lines):
             composed[a, b] = lines[tuple(line_a[i] for i in line_b)] << COMPOSED_BITS
     return composed.ravel()
+
+
+def _line_bits(lines: dict[tuple[int, ...], int]) -> UInt64Array:
+    """See `Tables.line_bits`."""
+    words = [int.from_bytes(bytes(8 * place for place in line), "little") for line in lines]
+    return np.array(words, np.uint64)
 
 
 def _mark(operation: Operation) -> int:

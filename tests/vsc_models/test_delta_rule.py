@@ -68,7 +68,6 @@ def test_bfloat16_is_within_two_percent(steps):
 def test_autocast_keeps_the_solve_in_float32():
     tensors = inputs()
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(delta_rule(*tensors), delta_rule(*tensors).float())
         inside = delta_rule(*tensors)
     assert torch.equal(inside, delta_rule(*tensors))
 
