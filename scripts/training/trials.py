@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForMaskedLM, get_cosine_schedule_with_warmup
@@ -85,11 +86,18 @@ def make_trainee(recipe: Recipe, accelerator: Accelerator) -> Trainee:
 
 
 def build_model(recipe: Recipe) -> nn.Module:
-    """The recipe's model; ours also remember how their questions are written."""
+    """The recipe's model; ours also remember how their questions are written.
+
+    Raises:
+      ValueError: no such model type, or a setting of it cannot work.
+    """
     settings = dict(recipe.model)
     if recipe.model_type.startswith("vsc_"):
         settings |= {"answer_width": recipe.config.answer_width, "layout": recipe.config.layout}
-    config = AutoConfig.for_model(recipe.model_type, **settings)
+    try:
+        config = AutoConfig.for_model(recipe.model_type, **settings)
+    except StrictDataclassError as error:  # is no ValueError
+        raise ValueError(f"recipe {recipe.name!r}: {' '.join(str(error).split())}") from None
     model: nn.Module = AutoModelForMaskedLM.from_config(config)
     return model
 

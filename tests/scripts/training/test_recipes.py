@@ -47,6 +47,20 @@ def test_a_setting_that_cannot_work_is_refused(settings, words):
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"model": {"hidden_size": 0}}, "hidden_size=0 is out of range"),
+        ({"model": {"hiden_size": 8}}, "did you mean 'hidden_size'?"),
+        ({"model_type": "vsc_dleta"}, "vsc_dleta"),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_a_clear_error(changes, words):
+    with pytest.raises(ValueError) as error:
+        build_model(Recipe(**{**BASE, **changes}))
+    assert words in str(error.value)
+
+
 def test_an_unknown_key_is_refused_with_the_nearest(tmp_path):
     path = tmp_path / "recipes.toml"
     path.write_text('[mine]\ndata = "default"\nmodel_type = "vsc_delta"\nlearnin_rate = 1.0\n')
