@@ -5,8 +5,8 @@
     python scripts/build_dataset.py --output-dir data/vsc --shard 3/16     # one of 16 machines
     python scripts/build_dataset.py --verify data/vsc --config swap-nops5
 
-An interrupted build goes on where it stopped. The manifest is written when a call finds all files of
-a configuration in place, so the last of several machines writes it.
+An interrupted build goes on where it stopped. The manifest is written when a call finds all files
+of a configuration in place, so the last of several machines writes it.
 """
 
 import sys

@@ -6,7 +6,10 @@ import numpy as np
 
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.encoding import Examples
-from vsc_dataset.sampling import BLOCK, sample
+from vsc_dataset.sampling import sample
+
+BLOCK = 16_384
+"""Rows that are drawn at once, and handed out in slices."""
 
 
 class TrainingStream(Iterator[Examples]):
@@ -22,6 +25,7 @@ class TrainingStream(Iterator[Examples]):
       seed: another stream; 0 is what `load_dataset` gives.
       start: the first row.
       rank, world_size: which process this is, and of how many.
+      every: only every so many-th batch, from `start` on; the workers of a loader share them so.
       pad_to: the width of rows in bytes, L or more.
     Yields:
       Examples of batch_size // world_size rows.
@@ -41,12 +45,13 @@ class TrainingStream(Iterator[Examples]):
         start: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        every: int = 1,
         pad_to: int | None = None,
     ) -> None:
-        if batch_size < 1 or world_size < 1 or start < 0 or seed < 0:
+        if min(batch_size, world_size, every) < 1 or start < 0 or seed < 0:
             raise ValueError(
-                f"batch_size {batch_size} and world_size {world_size} must be 1 or more, "
-                f"start {start} and seed {seed} 0 or more"
+                f"batch_size {batch_size}, world_size {world_size} and every {every} must be 1 or "
+                f"more, start {start} and seed {seed} 0 or more"
             )
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} must be from 0 to {world_size - 1}")
@@ -58,19 +63,20 @@ class TrainingStream(Iterator[Examples]):
         self.config = make_config(config) if isinstance(config, str) else config
         self.config.draw("train")
         self.batch_size, self.seed, self.position = batch_size, seed, start
-        self.rank, self.world_size, self.pad_to = rank, world_size, pad_to
+        self.rank, self.world_size, self.every, self.pad_to = rank, world_size, every, pad_to
         self._block: Examples | None = None
         self._at = 0
 
     def __next__(self) -> Examples:
         rows = self.batch_size // self.world_size
         if self._block is None or self._at == len(self._block):
-            count = max(BLOCK // rows, 1) * rows
-            indices = np.arange(count, dtype=np.uint64) * np.uint64(self.world_size)
-            indices += np.uint64(self.position + self.rank)
-            self._block = sample(self.config, "train", indices, self.seed, self.pad_to)
+            batches = np.arange(max(BLOCK // rows, 1), dtype=np.uint64)
+            indices = batches[:, None] * np.uint64(self.every * self.batch_size)
+            own = np.arange(self.rank, self.batch_size, self.world_size, dtype=np.uint64)
+            indices = indices + own + np.uint64(self.position)
+            self._block = sample(self.config, "train", indices.ravel(), self.seed, self.pad_to)
             self._at = 0
         batch = self._block[self._at : self._at + rows]
         self._at += rows
-        self.position += self.batch_size
+        self.position += self.every * self.batch_size
         return batch

@@ -23,6 +23,7 @@ FLOORS = {
         "printing",
         "sampling",
         "stream",
+        "torch_stream",
         "parquet",
         "builder",
         "registration",
@@ -53,7 +54,12 @@ FLOORS = {
 HOMES = {
     "accelerate": {"scripts/training/processes.py"},
     "matplotlib": {"scripts/reporting/figures.py"},
-    "torch": {"vsc_models", "scripts/evaluation", "scripts/training"},
+    "torch": {
+        "vsc_dataset/torch_stream.py",
+        "vsc_models",
+        "scripts/evaluation",
+        "scripts/training",
+    },
     "transformers": {
         "vsc_models",
         "scripts/training",

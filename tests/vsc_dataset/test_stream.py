@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
 from vsc_dataset import TrainingStream, sample
+from vsc_dataset.torch_stream import TorchTrainingStream
 
 
 def take(stream: TrainingStream, batches: int) -> list[str]:
@@ -62,3 +65,19 @@ def test_a_batch_is_not_changed_by_later_ones():
     before = batch.labels.copy()
     take(stream, 5)
     np.testing.assert_array_equal(batch.labels, before)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_a_loader_with_workers_gives_the_batches_of_the_stream_in_order(workers):
+    stream = TrainingStream("default", 96, seed=2, start=960, rank=1, world_size=2)
+    dataset = TorchTrainingStream("default", 96, seed=2, start=960, rank=1, world_size=2)
+    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
+    for batch, expected in zip(loader, (next(stream) for _ in range(8)), strict=False):
+        assert batch["input_ids"].dtype == batch["labels"].dtype == torch.int64
+        for name in ("input_ids", "labels", "answer_mask"):
+            np.testing.assert_array_equal(batch[name].numpy(), getattr(expected, name))
+
+
+def test_a_mistake_in_a_loader_is_told_before_its_workers_start():
+    with pytest.raises(ValueError, match="batch_size 63 cannot be shared evenly by 2"):
+        TorchTrainingStream("default", 63, world_size=2)

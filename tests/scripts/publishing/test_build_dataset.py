@@ -1,4 +1,4 @@
-"""The command `build_dataset.py`: deterministic files, resumable, spread over machines, verified."""
+"""The command `build_dataset.py`: deterministic, resumable, spread over machines, verified."""
 
 import json
 import os

@@ -1,0 +1,159 @@
+"""What is drawn has the distribution that the definition says: chi-square, a million draws."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from vsc_dataset import CONFIGS, drawing, oracle, sample
+from vsc_dataset.hashing import GOLDEN, mix64_array
+from vsc_dataset.language import Operation
+from vsc_dataset.memory import Memory
+from vsc_dataset.oracle import Digits, draw_operations
+from vsc_dataset.tables import make_tables
+
+DRAWS = 1_000_000
+LEAST_P = 1e-4
+
+
+def unfiltered(name: str, draws: int = DRAWS) -> drawing.Drawn:
+    """First attempts, whatever their split."""
+    draw = CONFIGS[name].draw("train")
+    state = np.arange(draws, dtype=np.uint64) * np.uint64(GOLDEN) + np.uint64(draw.key())
+    mix64_array(state, np.empty_like(state))
+    memory = Memory()
+    out = drawing._room(draw, memory, "all", draws)
+    drawing._draw(draw, make_tables(draw, "compact"), memory, state, None, out)
+    return out
+
+
+def p_value(observed: Counter, expected: dict) -> float:
+    """Of the counts, given the shares of all their values."""
+    assert set(observed) <= set(expected)
+    if len(expected) == 1:
+        return 1.0
+    total = sum(observed.values())
+    counts = [observed[value] for value in expected]
+    return chisquare(counts, [share * total for share in expected.values()]).pvalue
+
+
+def counted(values: np.ndarray) -> Counter:
+    """How often each value occurs."""
+    return Counter(
+        dict(zip(*(a.tolist() for a in np.unique(values, return_counts=True)), strict=True))
+    )
+
+
+@pytest.fixture(scope="module")
+def default():
+    return unfiltered("default")
+
+
+def test_planned_length_and_nops_are_uniform_and_independent(default):
+    pairs = counted(default.length.astype(int) * 10 + default.nops)
+    expected = {length * 10 + nops: 1 / 20 for length in range(2, 6) for nops in range(1, 6)}
+    assert p_value(pairs, expected) > LEAST_P
+
+
+def first_operations(config: str, length: int) -> dict[int, float]:
+    """The share of each code as the first operation, by the definition."""
+    draw = CONFIGS[config].draw("train")
+    tables = make_tables(draw, "compact")
+    base = int(tables.start[length]) & 0xFFFFFFFF
+    radix = draw.operation_radix(length, 0)
+    return {base + digit: 1 / radix for digit in range(radix)}
+
+
+@pytest.mark.parametrize("length", [2, 3, 4, 5])
+def test_first_operations_are_drawn_with_their_weights(default, length):
+    codes = counted(default.codes[0][default.length == length])
+    assert p_value(codes, first_operations("default", length)) > LEAST_P
+
+
+def kind_shares(default, step: int) -> tuple[Counter, dict]:
+    """Kinds of an operation of 5-letter programs with a letter on the stack, and their shares."""
+    draw = CONFIGS["default"].draw("train")
+    tables = make_tables(draw, "compact")
+    chosen = (default.length == 5) & (default.nops > step)
+    word = tables.step[default.codes[step - 1][chosen]]
+    four = word == np.uint64(draw.operation_radix(4, 1) << 32 | _base(tables, draw, 4))
+    digits = default.codes[step][chosen][four] - _base(tables, draw, 4)
+    return counted(digits // 12), dict.fromkeys(range(5), 1 / 5)
+
+
+def _base(tables, draw, n: int) -> int:
+    """The base of the situation (n letters, 5 - n on the stack), found from the oracle's terms."""
+    removal = int(tables.start[5]) & 0xFFFFFFFF
+    code = removal + 3 * 20  # the first digit of "-" with five letters
+    return int(tables.step[code]) & 0xFFFFFFFF if n == 4 else removal
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4])
+def test_kinds_are_drawn_with_their_weights_when_a_letter_lies_on_the_stack(default, step):
+    assert p_value(*kind_shares(default, step)) > LEAST_P
+
+
+def test_letters_are_uniform_at_every_place(default):
+    five = default.letters[:, default.length == 5]
+    for letters in five:
+        assert p_value(counted(letters), {ord("A") + i: 1 / 26 for i in range(26)}) > LEAST_P
+    for a, b in pairwise(five):
+        pairs = counted(a.astype(int) * 100 + b)
+        expected = {
+            (65 + i) * 100 + 65 + j: 1 / (26 * 25) for i in range(26) for j in range(26) if i != j
+        }
+        assert p_value(pairs, expected) > LEAST_P
+
+
+def test_a_planted_bias_of_two_percent_is_found(default):
+    first = default.codes[0][default.length == 5]
+    removal = (first - min(first_operations("default", 5))) // 20 == 3
+    shares = {False: 3 / 4, True: 1 / 4}
+    assert p_value(counted(removal), shares) > LEAST_P
+    exchanges = np.flatnonzero(~removal)
+    removal[exchanges[::50]] = True  # 2 % of the exchanges
+    assert p_value(counted(removal), shares) < LEAST_P
+
+
+@pytest.mark.parametrize("name", ["default", "swap-nops2-5", "level-5"])
+def test_length_and_planned_nops_are_uniform_in_every_split(name):
+    """Rows are redrawn until they fit, but length and planned nops are kept."""
+    config = CONFIGS[name]
+    for split in config.splits:
+        draw = config.draw(split)
+        examples = sample(name, split, range(100_000))
+        lengths = range(draw.length[0], draw.length[1] + 1)
+        assert p_value(counted(examples.length), {n: 1 / len(lengths) for n in lengths}) > LEAST_P
+        if name == "swap-nops2-5":
+            numbers = range(draw.nops[0], draw.nops[1] + 1)
+            shares = {n: 1 / len(numbers) for n in numbers}
+            assert p_value(counted(examples.nops), shares) > LEAST_P
+
+
+def test_the_oracle_draws_operations_from_the_same_distribution(default):
+    draw = CONFIGS["default"].draw("train")
+    kinds = Counter()
+    for state in np.random.default_rng(0).integers(2**63, size=20_000).tolist():
+        digits = Digits(draw, state, 0)
+        digits.length_and_nops()
+        for operation in draw_operations(draw, digits, 5, 1):
+            kinds[str(operation)] += 1
+    expected = {
+        **{str(Operation(">", x, y)): 3 / 80 for x in range(1, 6) for y in range(1, 6) if x != y},
+        **{str(Operation("-", x)): 1 / 4 / 5 for x in range(1, 6)},
+    }
+    assert p_value(kinds, expected) > LEAST_P
+
+
+def test_training_rows_have_the_oracles_distribution_of_answers():
+    """Of a small configuration, by the first letter of the answer's place in the question."""
+    examples = sample("swap-nops2", "train", range(200_000))
+    places = Counter(
+        q.index(a[0]) for q, a in zip(examples.questions(), examples.answers(), strict=True)
+    )
+    fewer = oracle.sample(CONFIGS["swap-nops2"], "train", range(20_000))
+    found = Counter(q.index(a[0]) for q, a in zip(fewer.questions(), fewer.answers(), strict=True))
+    shares = {place: count / 200_000 for place, count in sorted(places.items())}
+    assert p_value(found, shares) > LEAST_P
