@@ -6,7 +6,7 @@ READY := .venv/.installed
 # Children (accelerate launch and its processes) must find this environment's python first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train test check lint types soak clean
+.PHONY: train test soak oldest benchmark check lint types clean
 
 train: $(READY)
 	accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
@@ -17,6 +17,15 @@ test: $(READY)
 
 soak: $(READY)
 	pytest -m soak
+
+# The oldest `datasets` that is supported, in front of the newest: the private door must fit both.
+oldest: $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .oldest datasets==5.0.0
+	PYTHONPATH=.oldest pytest tests/vsc_dataset/test_builder.py
+	rm -rf .oldest
+
+benchmark: $(READY)
+	python scripts/benchmark.py data
 
 check: lint types test
 

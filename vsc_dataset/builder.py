@@ -70,6 +70,7 @@ class VscBuilder(datasets.ArrowBasedBuilder):
         for name, config in CONFIGS.items()
     ]
     DEFAULT_CONFIG_NAME = "default"
+    DEFAULT_WRITER_BATCH_SIZE = ROWS_PER_TABLE
     config: VscBuilderConfig
 
     def __init__(self, *args: Any, config_name: str | None = None, **settings: Any) -> None:

@@ -19,6 +19,12 @@ from vsc_dataset.sampling import sample
 ROWS_PER_FILE = 250_000
 ROWS_PER_GROUP = 50_000
 
+WRITING: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": ["length", "nops"],
+    "write_page_checksum": True,
+}
+
 SCHEMA = pa.schema(
     [
         ("question", pa.string()),
@@ -70,13 +76,15 @@ def make_table(examples: Examples, trace: bool = False) -> pa.Table:
       examples: N rows.
       trace: add the letters after each operation; slow, one question after the other.
     """
+    count, width = examples.labels.shape
+    answer_width = int(examples.answer_mask[:1].sum())
     separator = len(LAYOUTS[examples.layout].before_answer)
     ends_N = examples.answer_mask.argmax(axis=1) - separator
-    question = np.arange(examples.labels.shape[1]) < ends_N[:, None]
-    answer = examples.answer_mask & (examples.labels != PAD)
+    field_NxW = examples.labels[examples.answer_mask].reshape(count, answer_width)
+    filled_NxW = field_NxW != PAD
     columns = [
-        _strings(examples.labels, question),
-        _strings(examples.labels, answer),
+        _strings(examples.labels[np.arange(width) < ends_N[:, None]], ends_N),
+        _strings(field_NxW[filled_NxW], sum(filled_NxW.T.astype(np.int32))),
         pa.array(examples.length.astype(np.int32)),
         pa.array(examples.nops.astype(np.int32)),
     ]
@@ -87,12 +95,11 @@ def make_table(examples: Examples, trace: bool = False) -> pa.Table:
     return table
 
 
-def _strings(bytes_NxL: np.ndarray, chosen_NxL: np.ndarray) -> pa.Array:
-    """The chosen bytes of each row as one string."""
-    offsets = np.zeros(len(bytes_NxL) + 1, np.int32)
-    np.cumsum(chosen_NxL.sum(axis=1), out=offsets[1:])
-    text = bytes_NxL[chosen_NxL]
-    return pa.StringArray.from_buffers(len(bytes_NxL), pa.py_buffer(offsets), pa.py_buffer(text))
+def _strings(text: np.ndarray, widths_N: np.ndarray) -> pa.Array:
+    """N strings that stand one behind the other in `text`."""
+    offsets = np.zeros(len(widths_N) + 1, np.int32)
+    np.cumsum(widths_N, out=offsets[1:])
+    return pa.StringArray.from_buffers(len(widths_N), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 def tables(config: TaskConfig, shard: Shard) -> Iterator[pa.Table]:
@@ -110,11 +117,15 @@ def write_shard(folder: Path, config: TaskConfig, shard: Shard) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".partial")
     schema = SCHEMA.with_metadata({"vsc": _wanted(shard)})
-    options = {"compression": "zstd", "use_dictionary": ["length", "nops"]}
-    with pq.ParquetWriter(beside, schema, write_page_checksum=True, **options) as writer:
+    with pq.ParquetWriter(beside, schema, **WRITING) as writer:
         for table in tables(config, shard):
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
     os.replace(beside, path)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a ready table in the same way."""
+    pq.write_table(table, path, row_group_size=ROWS_PER_GROUP, **WRITING)
 
 
 def _wanted(shard: Shard) -> bytes:

@@ -111,7 +111,7 @@ def make_tables(draw: Draw, layout: str) -> Tables:
         line=np.concatenate(line),
         lines=np.array(list(known.lines), np.intp),
         line_bits=_line_bits(known.lines) if longest <= COMPOSED_LENGTH else np.zeros(0, np.uint64),
-        composed=_composed(known.lines) if longest <= COMPOSED_LENGTH else np.zeros(0, np.intp),
+        composed=_composed(longest) if longest <= COMPOSED_LENGTH else np.zeros(0, np.intp),
         operation_powers=_powers(M_OPS, draw.nops[1]),
         letter_powers=_powers(M_LET, longest),
     )
@@ -167,12 +167,15 @@ def _line(operation: Operation, n: int, longest: int) -> tuple[int, ...]:
     return tuple(line)
 
 
-def _composed(lines: dict[tuple[int, ...], int]) -> NDArray[np.intp]:
-    """See `Tables.composed`."""
+@lru_cache
+def _composed(longest: int) -> NDArray[np.intp]:
+    """See `Tables.composed`; permutations are numbered in the order of `permutations`."""
+    lines = list(permutations(range(longest)))
+    numbers = {line: number for number, line in enumerate(lines)}
     composed = np.zeros((len(lines), 1 << COMPOSED_BITS), np.intp)
     for a, line_a in enumerate(lines):
         for b, line_b in enumerate(lines):
-            composed[a, b] = lines[tuple(line_a[i] for i in line_b)] << COMPOSED_BITS
+            composed[a, b] = numbers[tuple(line_a[i] for i in line_b)] << COMPOSED_BITS
     return composed.ravel()
 
 

@@ -7,7 +7,7 @@ import hashlib
 import tomllib
 from pathlib import Path
 
-from vsc_dataset import CONFIGS, sample, split_of
+from vsc_dataset import CONFIGS, DATA_VERSION, sample, split_of
 from vsc_dataset.hashing import row_seed, word
 
 GOLDEN = tomllib.loads((Path(__file__).parent / "golden.toml").read_text("utf-8"))
@@ -20,8 +20,26 @@ def digest(name: str, split: str) -> str:
     return hashlib.sha256("".join(f"{q}\t{a}\n" for q, a in rows).encode()).hexdigest()
 
 
+def combined(rows: dict[str, str]) -> str:
+    """One digest of all rows: what a version of the dataset stands for."""
+    text = "".join(f"{place} {value}\n" for place, value in sorted(rows.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def main() -> None:
-    """Print all golden values."""
+    """Print all golden values; refuse rows that differ under a version that has others."""
+    rows = {
+        f"{name} {split}": digest(name, split) for name, c in CONFIGS.items() for split in c.splits
+    }
+    versions = GOLDEN.get("versions", {})
+    if versions.get(DATA_VERSION, combined(rows)) != combined(rows):
+        raise SystemExit(
+            f"other rows than version {DATA_VERSION} has: raise DATA_VERSION in configs.py"
+        )
+    print("[versions]  # the digest of all rows below, by version of the dataset")
+    for version, value in {**versions, DATA_VERSION: combined(rows)}.items():
+        print(f'"{version}" = "{value}"')
+    print()
     print("[words]  # word j of row i under a key: key, i, j = value")
     for key, i, j in [
         (0, 0, 0),
@@ -49,9 +67,8 @@ def main() -> None:
     for question in questions:
         print(f'"{question}" = "{split_of(question)}"')
     print("\n[rows]  # see digest()")
-    for name, config in CONFIGS.items():
-        for split in config.splits:
-            print(f'"{name} {split}" = "{digest(name, split)}"')
+    for place, value in rows.items():
+        print(f'"{place}" = "{value}"')
 
 
 if __name__ == "__main__":

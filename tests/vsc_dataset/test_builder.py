@@ -11,6 +11,7 @@ import vsc_dataset
 from vsc_dataset import CONFIGS, parse, sample
 
 ROOT = Path(__file__).parents[2]
+PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 SMALL = {"num_train": 60_000, "num_validation": 50, "num_test": 50, "num_test_programs": 50}
 
 
@@ -153,7 +154,7 @@ def test_either_import_may_come_first(tmp_path, first):
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, "PYTHONPATH": PATH},
         capture_output=True,
         text=True,
     )
@@ -169,7 +170,7 @@ def test_importing_the_task_imports_no_library_but_numpy():
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": PATH},
         capture_output=True,
         text=True,
     )

@@ -12,8 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vsc_dataset.cases import configs
-from tests.vsc_dataset.golden import GOLDEN, digest
-from vsc_dataset import CONFIGS, Examples, TaskConfig, drawing, execute, oracle, sample, sampling
+from tests.vsc_dataset.golden import GOLDEN, combined, digest
+from vsc_dataset import (
+    CONFIGS,
+    DATA_VERSION,
+    Examples,
+    TaskConfig,
+    drawing,
+    execute,
+    oracle,
+    sample,
+    sampling,
+)
 
 FIELDS = ("input_ids", "labels", "answer_mask", "length", "nops")
 
@@ -30,6 +40,12 @@ def assert_same(a: Examples, b: Examples) -> None:
 @pytest.mark.parametrize("place, value", GOLDEN["rows"].items())
 def test_rows_never_change(place, value):
     assert digest(*place.split()) == value
+
+
+def test_every_configuration_and_split_has_golden_rows_under_the_version():
+    places = {f"{name} {split}" for name, config in CONFIGS.items() for split in config.splits}
+    assert set(GOLDEN["rows"]) == places
+    assert GOLDEN["versions"][DATA_VERSION] == combined(GOLDEN["rows"]), "raise DATA_VERSION"
 
 
 @pytest.mark.parametrize("name", CONFIGS)
