@@ -20,7 +20,7 @@ soak: $(READY)
 
 # The oldest `datasets` that is supported, in front of the newest: the private door must fit both.
 oldest: $(READY)
-	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .oldest datasets==5.0.0
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .oldest datasets==5.1.0
 	PYTHONPATH=.oldest pytest tests/vsc_dataset/test_builder.py
 	rm -rf .oldest
 
