@@ -239,7 +239,8 @@ def _belongs(draw: Draw, tables: Tables, memory: Memory, drawn: Drawn) -> BoolAr
         mix64_array(mark, scratch)
         seen = mark >= BUCKET
         seen |= flags < np.uint64(UNSEEN_MIN_OPS << REACH_BITS)
-        seen |= flags & REACH_MASK == 0
+        np.bitwise_and(flags, REACH_MASK, out=scratch)
+        seen |= scratch == 0
         if draw.split == "test_programs":
             return ~seen
     if draw.complete:
