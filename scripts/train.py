@@ -19,11 +19,16 @@ class Arguments:
     output_dir: Path | None = field(
         default=None, metadata={"help": "default: the next numbered folder below runs/"}
     )
-    trials: int = field(default=1, metadata={"help": "train this often, with seeds from --seed on"})
+    trials: int | None = field(
+        default=None,
+        metadata={"help": "train this often, with seeds from --seed on; default: 1, or as resumed"},
+    )
     max_samples: int | None = field(
         default=None, metadata={"help": "training questions, in place of the recipe's number"}
     )
-    seed: int = field(default=0, metadata={"help": "of initialisation and training questions"})
+    seed: int | None = field(
+        default=None, metadata={"help": "of initialisation and training questions; default: 0"}
+    )
     resume: bool = field(default=False, metadata={"help": "go on with an interrupted run"})
     data: str | None = field(
         default=None, metadata={"help": "a configuration, in place of the recipe's data"}
@@ -42,16 +47,19 @@ def main() -> None:
     from scripts.training.recipes import find_recipe
     from scripts.training.results import finish_run
     from scripts.training.runs import open_run, run_trials
+    from scripts.training.trials import check
 
     recipe = find_recipe(arguments.recipe)
     changes = {"num_samples": arguments.max_samples, "data": arguments.data}
     recipe = replace(recipe, **{key: value for key, value in changes.items() if value is not None})
-    if arguments.trials < 1 or arguments.seed < 0:
-        raise ValueError(
-            f"--trials {arguments.trials} must be 1 or more, --seed {arguments.seed} 0 or more"
-        )
-    seeds = list(range(arguments.seed, arguments.seed + arguments.trials))
-    folder = open_run(recipe, arguments.output_dir, arguments.resume)
+    trials, seed, seeds = arguments.trials, arguments.seed, None
+    if trials is not None or seed is not None:
+        trials, seed = 1 if trials is None else trials, seed or 0
+        if trials < 1 or seed < 0:
+            raise ValueError(f"--trials {trials} must be 1 or more, --seed {seed} 0 or more")
+        seeds = list(range(seed, seed + trials))
+    check(recipe)
+    folder, seeds = open_run(recipe, arguments.output_dir, seeds, arguments.resume)
     records = list(run_trials(recipe, folder, seeds))
     if is_main_process():
         print(finish_run(recipe, folder, records))

@@ -71,7 +71,7 @@ class TaskConfig:
 
     def __post_init__(self) -> None:
         put = partial(object.__setattr__, self)  # the one way to normalise a frozen field
-        put("grid_nops", tuple(self.grid_nops))
+        put("grid_nops", _numbers(self.grid_nops))
         if self.grid_nops:
             put("nops", (min(self.grid_nops), max(self.grid_nops)))
             put("eval_nops", self.nops)
@@ -87,7 +87,7 @@ class TaskConfig:
     def _check(self) -> None:
         """Raise ValueError where a field, or fields that are fine alone, cannot work."""
         longest = self.length[1]
-        if self.layout not in LAYOUTS:
+        if self.layout not in list(LAYOUTS):
             raise ValueError(f"layout is {self.layout!r}: use one of {list(LAYOUTS)}")
         _whole("num_items", self.num_items, 1, MAX_ITEMS)
         if longest > self.num_items:
@@ -201,6 +201,16 @@ def _range(name: str, value: Any, lowest: int, highest: int) -> Range:
     if low > high:
         raise ValueError(f"{name} is ({low}, {high}): the lowest comes first")
     return low, high
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    """A grid's numbers of operations, rising."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ValueError(f"grid_nops is {value!r}: it must be a list of whole numbers")
+    numbers = tuple(_whole("grid_nops", number, 0, MAX_NOPS) for number in value)
+    if list(numbers) != sorted(set(numbers)):
+        raise ValueError(f"grid_nops is {list(numbers)}: give each number once, the lowest first")
+    return numbers
 
 
 def _operators(operators: Any, weights: Any) -> tuple[str, tuple[int, ...]]:

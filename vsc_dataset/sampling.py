@@ -47,6 +47,8 @@ def sample(
     """
     config = make_config(config) if isinstance(config, str) else config
     draw, rows = config.draw(split), _as_indices(indices)
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed is {seed!r}: it must be a whole number from 0")
     width = config.padded_width(pad_to)
     key, tables = np.uint64(draw.key(seed)), make_tables(draw, config.layout)
     out_3xNxW = np.empty((3, len(rows), -(-width // 8)), np.uint64)

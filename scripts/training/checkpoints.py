@@ -35,7 +35,7 @@ def save(
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
         for old in _whole(folder)[:-KEPT]:
-            shutil.rmtree(old)
+            _remove(old)
     accelerator.wait_for_everyone()
 
 
@@ -51,6 +51,21 @@ def load_newest(
     return Progress(**state["progress"]), state["points"]
 
 
+def drop(folder: Path) -> None:
+    """Remove all checkpoints of a trial that has its record."""
+    for path in folder.glob("checkpoint-*"):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint; a kill in the middle leaves nothing that counts as whole."""
+    condemned = path if path.suffix == PARTIAL else path.with_name(path.name + PARTIAL)
+    if condemned != path:
+        shutil.rmtree(condemned, ignore_errors=True)
+        path.rename(condemned)
+    shutil.rmtree(condemned)
+
+
 def _whole(folder: Path) -> list[Path]:
     """Finished checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("checkpoint-*") if path.suffix != PARTIAL)
+    return sorted(path.parent for path in folder.glob("checkpoint-*[0-9]/progress.json"))

@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any, TypeVar
 
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
 __all__ = ["Accelerator", "is_main_process", "make_accelerator", "share"]
@@ -35,10 +35,12 @@ def make_accelerator(**settings: Any) -> Accelerator:
 
 def is_main_process() -> bool:
     """Whether this process writes files and speaks."""
-    return bool(PartialState().is_main_process)
+    # Not PartialState: made first, it would overlook ACCELERATE_USE_CPU and keep ranks apart.
+    return bool(make_accelerator().is_main_process)
 
 
 def share(value: T) -> T:
     """The main process's value, in every process."""
+    make_accelerator()
     shared: list[T] = broadcast_object_list([value])
     return shared[0]

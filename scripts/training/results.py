@@ -25,6 +25,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     Returns:
       The report, to be printed.
     """
+    curves = [read_curve(folder, record.seed) for record in records]
     shown = trial_folder(folder, median_trial(records).seed) / "model"
     model = AutoModelForMaskedLM.from_pretrained(shown).eval()
     config = recipe.config
@@ -37,7 +38,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     report = write_report(
         folder,
         records,
-        [read_curve(folder, record.seed) for record in records],
+        curves,
         Answered(validation.questions, validation.references, validation.predictions),
         Answered(by_nops.questions, by_nops.references, by_nops.predictions),
         config.answer_width,

@@ -68,6 +68,15 @@ def run_trial(recipe: Recipe, seed: int, folder: Path, label: str) -> TrialRecor
     return record
 
 
+def check(recipe: Recipe) -> None:
+    """Raise a ValueError for a recipe that could not start, before anything is written."""
+    for split in ("train", "validation", "test"):
+        recipe.config.draw(split)
+    TrainingStream(recipe.config, recipe.batch_size, world_size=make_accelerator().num_processes)
+    with torch.device("meta"):
+        build_model(recipe)
+
+
 def make_trainee(recipe: Recipe, accelerator: Accelerator) -> Trainee:
     """The recipe's model, initialised from torch's global seed, with what trains it."""
     model = build_model(recipe)
@@ -194,12 +203,10 @@ def _device(model: nn.Module) -> str:
 
 
 def _leave(folder: Path, model: Any, points: list[dict[str, Any]]) -> None:
-    """Write model and curve, whole or not at all, and drop the checkpoints."""
+    """Write model and curve, whole or not at all."""
     partial = folder / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)
     model.save_pretrained(partial)
     (partial / "curve.json").write_text(json.dumps(points), "utf-8")
     shutil.rmtree(folder / "model", ignore_errors=True)
     partial.rename(folder / "model")
-    for checkpoint in folder.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint)

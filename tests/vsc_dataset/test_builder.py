@@ -85,6 +85,21 @@ def test_processes_and_slices_give_the_same_rows(tmp_path):
     )
 
 
+def test_load_passes_its_processes_on(monkeypatch):
+    from datasets import DatasetBuilder
+
+    seen = []
+    original = DatasetBuilder.download_and_prepare
+
+    def spy(self, *args, **settings):
+        seen.append(settings.get("num_proc"))
+        return original(self, *args, **settings)
+
+    monkeypatch.setattr(DatasetBuilder, "download_and_prepare", spy)
+    vsc_dataset.load("swap-nops2", split="test", num_proc=2, **{**SMALL, "num_train": 70_000})
+    assert seen == [2]
+
+
 def test_seed_moves_the_training_rows_alone():
     dataset = load_dataset("swap-nops3", seed=7, **SMALL)
     assert dataset["train"][:100] == columns("swap-nops3", "train", range(100), seed=7)

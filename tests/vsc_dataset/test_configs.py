@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.vsc_dataset.cases import configs
-from vsc_dataset import CONFIGS, TaskConfig, oracle
+from vsc_dataset import CONFIGS, TaskConfig, oracle, sample
 from vsc_dataset.configs import make_config
 
 
@@ -34,6 +34,9 @@ from vsc_dataset.configs import make_config
         ({"layout": "loose"}, "layout is 'loose': use one of ['compact', 'spaced']"),
         ({"answer_width": 4}, "answer_width is 4: it must be from 5"),
         ({"num_train": -1}, "num_train is -1: it must be from 0"),
+        ({"layout": []}, "layout is []: use one of"),
+        ({"grid_nops": 5}, "grid_nops is 5: it must be a list of whole numbers"),
+        ({"grid_nops": (5, 5)}, "grid_nops is [5, 5]: give each number once"),
         ({"lenght": 3}, "configuration field 'lenght' is unknown: did you mean 'length'?"),
     ],
 )
@@ -61,6 +64,32 @@ def test_order_of_operators_and_common_divisors_of_weights_make_no_difference():
 def test_what_follows_from_a_changed_field_follows_it():
     config = make_config("default", length=(2, 8), nops=(1, 10), operators="->")
     assert (config.answer_width, config.eval_nops, config.weights) == (8, (1, 10), (3, 1))
+
+
+def test_a_keyword_wins_over_the_named_configuration():
+    assert make_config("swap-nops5", nops=3).nops == (3, 3)
+    assert make_config("swap-nops5", operators=">-").operators == ">-"
+
+
+def test_description_is_no_part_of_the_identity():
+    assert TaskConfig(description="a") == TaskConfig(description="b")
+
+
+def test_rows_have_room_for_the_longest_evaluation():
+    config = TaskConfig(length=5, nops=1, eval_nops=5, operators=">")
+    assert config.row_width == 31
+    sample(config, "validation", [0])
+
+
+def test_a_grid_of_complete_programs_leaves_out_what_is_rarely_reached():
+    config = TaskConfig(length=3, grid_nops=(100, 128, 200), complete=True)
+    draw = config.draw("nops100")
+    assert draw.reach(128) > 1e-3 > draw.reach(160)
+    assert config.splits == ("nops100", "nops128")
+    near = [n for n in range(100, 200) if draw.reach(n) >= 1e-3]
+    assert TaskConfig(length=3, grid_nops=tuple(range(100, 200)), complete=True).splits == tuple(
+        f"nops{n}" for n in near
+    )
 
 
 def test_a_configuration_is_frozen():

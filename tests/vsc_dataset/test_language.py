@@ -52,6 +52,7 @@ def test_a_question_without_operations_is_legal():
         ("ABA:1>2", "character 3 'A' repeats"),
         ("ABC:1>2:", "character 8: a question ends before the second colon"),
         ("ABC:1>2 *3", "character 9: operation 2 '*3' is none of"),
+        ("ABC: 1>2, *3", "character 11: operation 2 '*3' is none of"),
         ("ABC:1>2  3>1", "character 9: operation 2 '' is none of"),
         ("ABC:1>2 ", "character 9: operation 2 '' is none of"),
         ("ABC: 1>2 2>3", "character 6: operation 1 '1>2 2>3' is none of"),

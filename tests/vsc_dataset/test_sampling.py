@@ -162,6 +162,18 @@ def test_bad_indices_are_refused(indices, words):
         sample("default", "train", indices)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, True, "1"])
+def test_bad_seed_is_refused(seed):
+    with pytest.raises(ValueError, match="it must be a whole number from 0"):
+        sample("default", "train", [0], seed=seed)
+
+
+def test_a_slice_of_examples_is_written_as_they_are():
+    examples = sample("default-spaced", "train", range(20))
+    assert examples[5:9].questions() == examples.questions()[5:9]
+    assert examples[5:9].layout == "spaced"
+
+
 def test_no_rows_are_no_rows():
     examples = sample("default", "train", [])
     assert len(examples) == 0

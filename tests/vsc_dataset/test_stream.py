@@ -59,6 +59,18 @@ def test_impossible_stream_is_refused(settings, words):
         TrainingStream("default", **settings)
 
 
+def test_position_counts_the_rows_of_all_ranks_past_a_block():
+    stream = TrainingStream("default", 512, rank=1, world_size=2)
+    take(stream, 70)
+    assert stream.position == 70 * 512
+    resumed = TrainingStream("default", 512, start=stream.position, rank=1, world_size=2)
+    assert take(resumed, 70) == take(stream, 70)
+
+
+def test_rows_are_padded_as_asked():
+    assert next(TrainingStream("default", 4, pad_to=50)).labels.shape == (4, 50)
+
+
 def test_a_batch_is_not_changed_by_later_ones():
     stream = TrainingStream("default", 8192)
     batch = next(stream)

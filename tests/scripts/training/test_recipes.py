@@ -30,6 +30,14 @@ def test_validations_are_evenly_spread_and_end_with_the_last_step():
     assert few.validation_steps == {1, 2}
 
 
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 7, 49, 1000, 1999])
+def test_the_last_step_is_always_validated(num_steps):
+    for count in range(1, 50):
+        recipe = Recipe(**BASE, num_samples=num_steps, batch_size=1, num_validations=count)
+        assert max(recipe.validation_steps) == num_steps
+        assert min(recipe.validation_steps) > 0
+
+
 @pytest.mark.parametrize(
     "settings, words",
     [

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 from transformers import AutoModelForMaskedLM
 
+import vsc_models  # noqa: F401  registers the model types
 from scripts.reporting.records import read_records
 
 ROOT = Path(__file__).parents[3]
@@ -94,6 +97,30 @@ def test_a_killed_run_resumes_to_the_same_bits(run, tmp_path):
     assert curve(whole) == curve(folder)
 
 
+def test_two_processes_learn_as_one(run, tmp_path):
+    folder = tmp_path / "two"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--quiet", "--multi_gpu"]
+    ranks = ["--num_processes", "2", "--main_process_port", "0"]
+    done = subprocess.run(
+        [*launch, *ranks, *command(*SHORT, "--output-dir", folder)[1:]],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("by number of operations") == 1
+    one, two = curve(run / "runs" / "001-swap-delta"), curve(folder)
+    assert [point["samples"] for point in one] == [point["samples"] for point in two]
+    for a, b in zip(one, two, strict=True):
+        assert a["val_loss"] == pytest.approx(b["val_loss"], rel=1e-3)
+    weights = [
+        load_file(path / "model.safetensors") for path in (run / "runs" / "001-swap-delta", folder)
+    ]
+    for name, weight in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], weight, atol=2e-3)
+
+
 def test_seeds_differ_in_weights_and_share_the_questions(run, tmp_path):
     folder = tmp_path / "two"
     short = ("--recipe", "swap-delta", "--max-samples", "640", "--trials", "2", "--seed", "3")
@@ -101,6 +128,19 @@ def test_seeds_differ_in_weights_and_share_the_questions(run, tmp_path):
     assert [record.seed for record in read_records(folder / "trials.jsonl")] == [3, 4]
     a, b = (load_file(folder / f"seed-{seed}" / "model" / "model.safetensors") for seed in (3, 4))
     assert any((a[name] != b[name]).any() for name in a)
+    short = short[:4]
+    assert train(*short, "--output-dir", folder, "--resume", cwd=tmp_path).returncode == 0
+    assert [record.seed for record in read_records(folder / "trials.jsonl")] == [3, 4]
+    assert json.loads((folder / "results.json").read_text())["sample_error_pct"]["n"] == 2
+
+
+def test_a_trial_whose_model_is_gone_is_named(run, tmp_path):
+    folder = tmp_path / "gone"
+    shutil.copytree(run / "runs" / "001-swap-delta", folder)
+    shutil.rmtree(folder / "seed-0")
+    done = train(*SHORT, "--output-dir", folder, "--resume", cwd=tmp_path)
+    assert "is missing though trials.jsonl lists seed 0" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -112,6 +152,7 @@ def test_seeds_differ_in_weights_and_share_the_questions(run, tmp_path):
         ((*SHORT, "--resume"), "holds no run of 'swap-delta' to resume"),
         (("--recipe", "swap-delta", "--max-samples", "10"), "one step needs batch_size 64"),
         ((*SHORT, "--bogus", "1"), "--bogus"),
+        ((*SHORT, "--data", "grid-len5"), "split 'train' does not exist here"),
     ],
 )
 def test_a_mistake_is_one_clear_line(tmp_path, flags, words):
