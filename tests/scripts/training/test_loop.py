@@ -56,7 +56,7 @@ def test_the_learning_rate_ends_at_zero_and_begins_with_the_warm_up():
 
 
 def test_a_loss_that_is_no_number_is_a_clear_error():
-    with pytest.raises(ValueError, match="the loss is (nan|inf) after .* samples: lower"):
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) after \d+ samples: lower"):
         step(num_samples=64 * 400, learning_rate=1e30)
 
 

@@ -41,7 +41,7 @@ def test_a_kill_while_the_run_is_opened_blocks_nothing(folder):
 def test_a_torn_run_file_is_named(folder):
     (folder / "a").mkdir()
     (folder / "a" / "run.json").write_text('{"rec')
-    with pytest.raises(ValueError, match="run.json is no JSON"):
+    with pytest.raises(ValueError, match=r"run\.json is no JSON"):
         open_run(RECIPE, folder / "a", None, True)
 
 
