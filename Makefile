@@ -25,7 +25,7 @@ oldest: $(READY)
 	rm -rf .oldest
 
 benchmark: $(READY)
-	python scripts/benchmark.py data
+	python scripts/benchmark.py
 
 check: lint types test
 

@@ -5,15 +5,39 @@ Without torch or transformers the import succeeds too; touching a name then says
 
 from typing import NoReturn
 
-__all__ = ["VscConfig", "VscDeltaConfig", "VscDeltaForMaskedLM", "VscForMaskedLM"]
+__all__ = [
+    "VscConfig",
+    "VscConvConfig",
+    "VscConvForMaskedLM",
+    "VscDeltaConfig",
+    "VscDeltaForMaskedLM",
+    "VscForMaskedLM",
+    "VscLstmConfig",
+    "VscLstmForMaskedLM",
+    "VscMambaConfig",
+    "VscMambaForMaskedLM",
+    "VscPipeline",
+    "make_tokenizer",
+]
 
 try:
     import torch  # noqa: F401  first, or the configurations alone would be there without it
 
-    from .configuration_vsc import VscConfig, VscDeltaConfig
+    from .configuration_vsc import (
+        VscConfig,
+        VscConvConfig,
+        VscDeltaConfig,
+        VscLstmConfig,
+        VscMambaConfig,
+    )
+    from .modeling_conv import VscConvForMaskedLM
     from .modeling_delta import VscDeltaForMaskedLM
+    from .modeling_lstm import VscLstmForMaskedLM
+    from .modeling_mamba import VscMambaForMaskedLM
     from .modeling_vsc import VscForMaskedLM
+    from .pipeline_vsc import VscPipeline
     from .registration import register
+    from .tokenization_vsc import make_tokenizer
 except ModuleNotFoundError as error:
     if error.name not in ("torch", "transformers", "huggingface_hub"):
         raise

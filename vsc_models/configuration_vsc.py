@@ -114,15 +114,141 @@ class VscDeltaConfig(VscConfig):
     def validate_delta(self) -> None:
         """Hold kernels odd and every size at one or more."""
         for size in self.conv_kernel_sizes:
-            _check("conv_kernel_sizes", size, 1)
-            if size % 2 == 0:
-                raise ValueError(
-                    f"conv_kernel_sizes holds {size}, but a kernel centred on a byte is odd: "
-                    f"use {size - 1} or {size + 1}"
-                )
+            _check_kernel("conv_kernel_sizes", size)
         for name in ("num_heads", "key_dim", "value_dim", "steps_per_token", "chunk_size"):
             _check(name, getattr(self, name), 1)
         _check("intermediate_size", self.intermediate_size, 1)
+
+
+@strict
+class VscConvConfig(VscConfig):
+    """The article's model: residual convolutions without a norm, some of them with attention.
+
+    Attributes:
+      num_layers: how many convolutions follow each other.
+      kernel_size: bytes that each of them sees; odd.
+      dilation: how far apart those bytes stand, one number per layer.
+      attention_heads: heads of each layer's attention, 0 for a layer without; None for none at all.
+    Raises:
+      As for VscConfig.
+
+    >>> VscConvConfig(kernel_sizes=5)
+    Traceback (most recent call last):
+    ValueError: VscConvConfig has no field 'kernel_sizes': did you mean 'kernel_size'?
+    """
+
+    model_type = "vsc_conv"
+
+    hidden_size: int = 64
+    num_layers: int = 6
+    kernel_size: int = 9
+    dilation: list[int] | tuple[int, ...] = (1, 2, 3, 4, 5, 1)
+    attention_heads: list[int] | tuple[int, ...] | None = None
+
+    def validate_layers(self) -> None:
+        """Hold the kernel odd, one entry per layer in each list, and heads equally wide."""
+        _check("num_layers", self.num_layers, 1)
+        _check_kernel("kernel_size", self.kernel_size)
+        for name, low in (("dilation", 1), ("attention_heads", 0)):
+            entries = getattr(self, name)
+            if entries is None:
+                continue
+            if len(entries) != self.num_layers:
+                raise ValueError(
+                    f"{name} has {len(entries)} entries, num_layers={self.num_layers}: "
+                    "give one per layer"
+                )
+            for entry in entries:
+                _check(name, entry, low)
+        for heads in self.attention_heads or ():
+            if heads and self.hidden_size % heads:
+                raise ValueError(
+                    f"attention_heads holds {heads}, which does not divide "
+                    f"hidden_size={self.hidden_size}: every head needs the same width"
+                )
+
+
+@strict
+class VscLstmConfig(VscConfig):
+    """The article's LSTM, left to right.
+
+    Attributes:
+      num_layers: LSTM layers on top of each other.
+    Raises:
+      As for VscConfig.
+
+    >>> VscLstmConfig(num_layer=2)
+    Traceback (most recent call last):
+    ValueError: VscLstmConfig has no field 'num_layer': did you mean 'num_layers'?
+    """
+
+    model_type = "vsc_lstm"
+
+    hidden_size: int = 64
+    num_layers: int = 6
+
+    def validate_layers(self) -> None:
+        """Hold the number of layers at one or more."""
+        _check("num_layers", self.num_layers, 1)
+
+
+@strict
+class VscMambaConfig(VscConfig):
+    """Mamba as in transformers' MambaConfig, whose names these are, but for `num_layers`.
+
+    Attributes:
+      num_layers: Mamba layers on top of each other.
+      state_size: numbers that each inner channel remembers.
+      expand: inner channels for each channel of the model.
+      conv_kernel: bytes that the convolution in front of the scan sees, its own and those before.
+      time_step_rank: channels that a byte's time step is made of; None: hidden_size / 16, up.
+      time_step_min, time_step_max: the first time steps, drawn evenly on a logarithmic scale.
+      layer_norm_epsilon: what the norms add to the mean square.
+    Raises:
+      As for VscConfig.
+    Source: Mamba, arXiv 2312.00752.
+
+    >>> VscMambaConfig().step_rank
+    2
+    """
+
+    model_type = "vsc_mamba"
+
+    num_layers: int = 6
+    state_size: int = 16
+    expand: int = 2
+    conv_kernel: int = 4
+    time_step_rank: int | None = None
+    time_step_min: float = 1e-3
+    time_step_max: float = 0.1
+    layer_norm_epsilon: float = 1e-5
+
+    @property
+    def step_rank(self) -> int:
+        """`time_step_rank`, or what stands for None."""
+        return self.time_step_rank or -(-self.hidden_size // 16)
+
+    def validate_mamba(self) -> None:
+        """Hold every size at one or more, and the time steps above zero and in order."""
+        for name in ("num_layers", "state_size", "expand", "conv_kernel"):
+            _check(name, getattr(self, name), 1)
+        if self.time_step_rank is not None:
+            _check("time_step_rank", self.time_step_rank, 1)
+        if not 0 < self.time_step_min <= self.time_step_max:
+            raise ValueError(
+                f"time_step_min={self.time_step_min}, time_step_max={self.time_step_max}: "
+                "use 0 < time_step_min <= time_step_max"
+            )
+
+
+def _check_kernel(name: str, size: int) -> None:
+    """Raise a ValueError for a kernel that is not odd."""
+    _check(name, size, 1)
+    if size % 2 == 0:
+        raise ValueError(
+            f"{name} holds {size}, but a kernel centred on a byte is odd: "
+            f"use {size - 1} or {size + 1}"
+        )
 
 
 def _check(name: str, value: int, low: int, high: int | None = None) -> None:

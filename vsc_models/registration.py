@@ -2,20 +2,38 @@
 
 from transformers import AutoConfig, AutoModelForMaskedLM
 
-from .configuration_vsc import VscDeltaConfig
+from .configuration_vsc import (
+    VscConfig,
+    VscConvConfig,
+    VscDeltaConfig,
+    VscLstmConfig,
+    VscMambaConfig,
+)
+from .modeling_conv import VscConvForMaskedLM
 from .modeling_delta import VscDeltaForMaskedLM
+from .modeling_lstm import VscLstmForMaskedLM
+from .modeling_mamba import VscMambaForMaskedLM
+from .modeling_vsc import VscForMaskedLM
+from .pipeline_vsc import register_pipeline
 
-MODELS = {VscDeltaConfig: VscDeltaForMaskedLM}
+MODELS: dict[type[VscConfig], type[VscForMaskedLM]] = {
+    VscConvConfig: VscConvForMaskedLM,
+    VscDeltaConfig: VscDeltaForMaskedLM,
+    VscLstmConfig: VscLstmForMaskedLM,
+    VscMambaConfig: VscMambaForMaskedLM,
+}
 
 
 def register() -> None:
     """Make every model known by its model type; again is harmless.
 
     `AutoModelForMaskedLM.from_config(VscDeltaConfig())` and `AutoConfig.for_model("vsc_delta")`
-    work from then on, and `save_pretrained` writes the code beside the weights.
+    work from then on, `pipeline("vsc", model=folder)` too, and `save_pretrained` writes the code
+    beside the weights.
     """
     for config_class, model_class in MODELS.items():
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)
         AutoModelForMaskedLM.register(config_class, model_class, exist_ok=True)
         config_class.register_for_auto_class()
         model_class.register_for_auto_class("AutoModelForMaskedLM")
+    register_pipeline()

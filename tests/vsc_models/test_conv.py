@@ -1,0 +1,76 @@
+"""Convolutions and attention do what the article's did, and say what is wrong."""
+
+import pytest
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from torch.nn.functional import gelu
+
+from tests.vsc_models.zoo import model_of
+from vsc_models import VscConvConfig
+
+
+def test_a_layer_is_x_plus_gelu_of_its_convolution():
+    model = model_of("conv", mask_padding=False)
+    ids = torch.randint(1, 256, (2, 31))
+    x = model.model.embed_tokens(ids).mT
+    for layer in model.model.layers:
+        x = x + gelu(layer.conv(x))
+    assert torch.equal(model(input_ids=ids).logits, model.lm_head(x.mT))
+
+
+def test_attention_agrees_with_torch():
+    layer = model_of("attention").model.layers[1].double()
+    with torch.no_grad():
+        layer.attention.in_proj_bias.normal_()
+        layer.attention.out_proj.bias.normal_()
+    x, real = torch.randn(2, 64, 11).double(), torch.arange(11) < torch.tensor([[7], [11]])
+    q, k, v = layer.conv(x).chunk(3, dim=1)
+    inputs = (part.permute(2, 0, 1) for part in (q, k, v))
+    truth, _ = layer.attention(*inputs, key_padding_mask=~real)
+    assert torch.allclose(layer(x, real.unsqueeze(1)), gelu(truth).permute(1, 2, 0))
+
+
+def test_initialisation_is_torchs_own():
+    bound = (64 * 9) ** -0.5
+    conv = model_of("conv").model.layers[0].conv
+    attention = model_of("attention").model.layers[1].attention
+    assert bound / 1.05 < conv.weight.abs().max() <= bound
+    bound = (6 / (64 + 3 * 64)) ** 0.5
+    assert bound / 1.05 < attention.in_proj_weight.abs().max() <= bound
+    assert not attention.in_proj_bias.any()
+    assert not attention.out_proj.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"num_layers": 0}, "num_layers=0 is out of range"),
+        ({"num_layers": 5}, "dilation has 6 entries, num_layers=5: give one per layer"),
+        ({"dilation": [1, 2]}, "dilation has 2 entries, num_layers=6: give one per layer"),
+        ({"dilation": [1, 2, 3, 4, 5, 0]}, "dilation=0 is out of range"),
+        ({"attention_heads": [4]}, "attention_heads has 1 entries, num_layers=6"),
+        (
+            {"attention_heads": [0, 0, 0, 0, 0, 5]},
+            "attention_heads holds 5, which does not divide hidden_size=64",
+        ),
+        ({"attention_heads": [0, 0, 0, 0, 0, -1]}, "attention_heads=-1 is out of range"),
+        ({"kernel_size": 8}, "kernel_size holds 8, .* use 7 or 9"),
+    ],
+)
+def test_impossible_values_are_named(fields, message):
+    with pytest.raises(StrictDataclassError, match=message):
+        VscConvConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("num_layer", "num_layers"),
+        ("kernel_sizes", "kernel_size"),
+        ("dilations", "dilation"),
+        ("attention_head", "attention_heads"),
+    ],
+)
+def test_near_misses_are_refused_with_the_right_name(typed, meant):
+    with pytest.raises(ValueError, match=f"no field '{typed}': did you mean '{meant}'"):
+        VscConvConfig(**{typed: 1})

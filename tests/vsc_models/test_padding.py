@@ -1,0 +1,135 @@
+"""No model sees the padding, and each gives the same logits wherever they are wanted."""
+
+import pytest
+import torch
+
+from tests.vsc_models.zoo import MODELS, model_of
+
+QUESTIONS = [b"NPFKT:5>4 3>1 1>4 4>2 1>3:", b"ABCDE:1>2:", b"XYZVW:2>3 5>1:"]
+ANSWER = 5
+
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def rows(questions=QUESTIONS, length=31, left=0):
+    """Masked inputs (B, length), `left` spaces in front, and the answer's positions (B, 5)."""
+    texts = [b" " * left + q + bytes(ANSWER) for q in questions]
+    ids = torch.tensor([list(t.ljust(length)) for t in texts])
+    return ids, torch.stack([torch.arange(len(t) - ANSWER, len(t)) for t in texts])
+
+
+def logits(model, **inputs):
+    with torch.no_grad():
+        return model(**inputs).logits
+
+
+def close(a, b):
+    return torch.allclose(a, b, rtol=0, atol=1e-5)
+
+
+@every_model
+@pytest.mark.parametrize("given", [False, True], ids=["found", "attention_mask"])
+@pytest.mark.parametrize("length", [31, 70])
+def test_a_row_gives_the_same_logits_alone_and_in_any_batch(name, given, length):
+    model, (ids, keep) = model_of(name), rows(length=length)
+    mask = {"attention_mask": (torch.arange(length) <= keep[:, -1:]).long()} if given else {}
+    together = logits(model, input_ids=ids, **mask)
+    for question, row in zip(QUESTIONS, together, strict=True):
+        alone, _ = rows([question], length=len(question) + ANSWER)
+        assert close(row[: alone.shape[1]], logits(model, input_ids=alone)[0])
+
+
+@every_model
+def test_what_stands_in_the_padding_is_invisible(name):
+    model, (ids, keep) = model_of(name), rows()
+    other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
+    shown, hidden = (logits(model, input_ids=i, logits_to_keep=keep) for i in (ids, other))
+    assert close(shown, hidden)
+
+
+@every_model
+def test_attention_mask_hides_padding_on_either_side_and_inside(name):
+    model, (ids, keep) = model_of(name), rows()
+    wanted = logits(model, input_ids=ids, logits_to_keep=keep)
+    padded, keep_padded = rows(length=60, left=7)
+    place = torch.arange(60)
+    mask = ((place >= 7) & (place <= keep_padded[:, -1:])).long()
+    shown = logits(model, input_ids=padded, attention_mask=mask, logits_to_keep=keep_padded)
+    assert close(wanted, shown)
+
+
+@every_model
+def test_a_row_of_padding_alone_gives_numbers(name):
+    model, (ids, _) = model_of(name), rows()
+    mask = torch.ones_like(ids)
+    mask[1] = 0
+    output = model(input_ids=ids, attention_mask=mask, labels=ids)
+    output.loss.backward()
+    assert output.logits.isfinite().all()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())
+
+
+@every_model
+def test_without_padding_a_mask_changes_nothing(name):
+    hiding, showing = model_of(name), model_of(name, mask_padding=False)
+    ids = torch.tensor([list(b"ABCDE:1>2:BACDE  "), list(b"ABCDE:1>2:" + bytes(7))])
+    assert close(logits(hiding, input_ids=ids), logits(showing, input_ids=ids))
+
+
+@pytest.mark.parametrize("name", ["conv", "attention", "delta"])
+def test_mask_padding_false_shows_the_padding(name):
+    model, (ids, keep) = model_of(name, mask_padding=False), rows()
+    shown = logits(model, input_ids=ids, logits_to_keep=keep)
+    other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
+    assert not close(shown, logits(model, input_ids=other, logits_to_keep=keep))
+    everything = torch.ones_like(ids)
+    hiding = model_of(name)
+    assert close(
+        shown, logits(hiding, input_ids=ids, attention_mask=everything, logits_to_keep=keep)
+    )
+
+
+@every_model
+def test_wanted_logits_agree_with_all_logits(name):
+    model, (ids, keep) = model_of(name), rows()
+    keep = keep.flip(1)
+    everywhere = logits(model, input_ids=ids)
+    assert everywhere.shape == (3, 31, 256)
+    wanted = logits(model, input_ids=ids, logits_to_keep=keep)
+    assert close(wanted, everywhere.gather(1, keep[:, :, None].expand(-1, -1, 256)))
+
+
+@every_model
+def test_every_weight_learns(name):
+    model, (ids, keep) = model_of(name), rows()
+    model(input_ids=ids, labels=ids.clamp(65), logits_to_keep=keep).loss.backward()
+    assert [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()] == []
+
+
+@every_model
+def test_bfloat16_is_within_two_percent_and_its_loss_is_float32(name):
+    model, (ids, keep) = model_of(name), rows()
+    truth = logits(model, input_ids=ids, logits_to_keep=keep)
+    output = model.bfloat16()(input_ids=ids, labels=ids, logits_to_keep=keep)
+    assert output.logits.dtype == torch.bfloat16
+    assert output.loss.dtype == torch.float32
+    assert (output.logits - truth).norm() / truth.norm() <= 2e-2
+
+
+@every_model
+def test_initialisation_depends_on_the_seed_alone(name):
+    first, second, other = (model_of(name, seed) for seed in (1, 1, 2))
+    for weight in first.state_dict():
+        assert torch.equal(first.state_dict()[weight], second.state_dict()[weight])
+    assert not torch.equal(first.lm_head.weight, other.lm_head.weight)
+
+
+@every_model
+def test_autocast_trains_within_two_percent(name):
+    model, (ids, keep) = model_of(name), rows()
+    truth = logits(model, input_ids=ids, logits_to_keep=keep)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(input_ids=ids, labels=ids, logits_to_keep=keep)
+    output.loss.backward()
+    assert (output.logits - truth).norm() / truth.norm() <= 2e-2
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())

@@ -1,0 +1,293 @@
+"""The pipeline asks what the data asks, and a saved one answers alike where we are not."""
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import pipeline
+from transformers.modeling_outputs import MaskedLMOutput
+from transformers.pipelines import PIPELINE_REGISTRY, base
+
+from tests.vsc_dataset.cases import programs
+from tests.vsc_models.test_checkpoint import python
+from vsc_dataset import Program, execute, parse
+from vsc_dataset.encoding import encode
+from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
+from vsc_models.pipeline_vsc import VscPipeline, lay_out, register_pipeline
+
+QUESTIONS = ["NPFKT:5>4 3>1", "AB:", "YNP: 3>1, -3, 2>1", "ABCDE:-1 -2 +3 1>2 2>1 1>3", "Z:-1"]
+
+STRANGER = """
+import json, sys
+from transformers import AutoTokenizer, pipeline
+
+try:
+    import vsc_models
+except ModuleNotFoundError:
+    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=True)
+    assert tokenizer("A:\\0")["input_ids"] == [65, 58, 0]
+    pipe = pipeline("vsc", model=sys.argv[1], trust_remote_code=True, device="cpu")
+    questions = json.loads(sys.argv[2])
+    logits = [pipe.forward(pipe.preprocess(question))["logits"].tolist() for question in questions]
+    pipe.save_pretrained(sys.argv[3])
+    again = pipeline("vsc", model=sys.argv[3], trust_remote_code=True, device="cpu")
+    print(json.dumps([pipe(questions), again(questions), logits]))
+"""
+
+LAYOUTS = ("compact", "spaced")
+
+
+class KnowingModel(VscDeltaForMaskedLM):
+    """Answers right, with a logit of 6 where the others have 0, and notes how it was asked."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.modes, self.batches = [], []
+
+    def forward(self, input_ids, attention_mask):
+        self.modes.append(self.training)
+        self.batches.append(len(input_ids))
+        logits = torch.zeros(*input_ids.shape, 256)
+        for row, real, out in zip(input_ids, attention_mask.bool(), logits, strict=True):
+            assert (row[~real] == 32).all()
+            letters, operations, field = bytes(row[real].tolist()).decode("ascii").split(":")
+            program = parse(f"{letters}:{operations}")
+            assert program.layout == self.config.layout or not program.operations
+            answer = program.answer.ljust(field.count("\0")).encode("ascii")
+            for place, byte in zip((row == 0).nonzero()[:, 0], answer, strict=True):
+                out[place, byte] = 6.0
+        return MaskedLMOutput(logits=logits)
+
+
+def random_model(**settings):
+    """A model whose answers are noise, and differ from question to question."""
+    torch.manual_seed(3)
+    model = VscDeltaForMaskedLM(VscDeltaConfig(**settings)).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) / 5)
+    return model
+
+
+def ask(model):
+    register_pipeline()
+    return pipeline("vsc", model=model, device="cpu")
+
+
+def logits(pipe, question, **widths):
+    return pipe.forward(pipe.preprocess(question, **widths))["logits"]
+
+
+def line(error):
+    """The message of a caught error, which is one line."""
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+PIPES = {
+    layout: VscPipeline(random_model(answer_width=5, layout=layout), device="cpu")
+    for layout in LAYOUTS
+}
+PIPE = PIPES["compact"]
+
+
+@given(programs(), st.sampled_from(LAYOUTS), st.integers(26, 30), st.integers(0, 9))
+def test_a_question_is_laid_out_as_the_data_holds_it(program, layout, width, padding):
+    asked = Program(program.letters, program.operations, layout)
+    length = len(asked.prompt) + width + padding
+    ids, _ = encode(asked, length, width)
+    row = lay_out(str(program), width, layout)
+    assert row.encode("ascii").ljust(length) == ids.tobytes()
+
+    model_input = PIPES[layout].preprocess(str(program), answer_width=width, pad_to=length)
+    assert model_input["input_ids"].tolist() == [ids.tolist()]
+    assert model_input["attention_mask"].sum() == length - padding
+
+
+@given(programs(), st.integers(0, 60), st.sampled_from(":>-+ ,0123456789AZaé\0\n"), st.booleans())
+def test_it_refuses_what_the_language_refuses_and_nothing_else(program, place, character, replace):
+    text = str(program)
+    place %= len(text) + 1
+    text = text[:place] + character + text[place + replace :]
+    try:
+        expected = parse(text)
+    except ValueError:
+        with pytest.raises(ValueError, match=r"^question "):
+            lay_out(text, 26)
+    else:
+        compact = Program(expected.letters, expected.operations)
+        assert lay_out(text, 26) == compact.prompt + "\0" * 26
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("batch_size", [1, 2, 5])
+def test_it_answers_questions_of_both_layouts_in_the_models_own(layout, batch_size):
+    pipe = ask(KnowingModel(VscDeltaConfig(answer_width=5, layout=layout)))
+    results = pipe(QUESTIONS, batch_size=batch_size)
+    assert [result["question"] for result in results] == QUESTIONS
+    assert [result["answer"] for result in results] == [execute(text) for text in QUESTIONS]
+    assert pipe.model.batches[0] == batch_size
+    assert pipe(QUESTIONS[2]) == results[2]
+
+
+def test_the_confidence_is_one_probability_for_each_byte_of_the_answer_field():
+    pipe = ask(KnowingModel(VscDeltaConfig(answer_width=5)))
+    chance = math.exp(6) / (math.exp(6) + 255)
+    assert pipe("YNP:3>1 -3")["confidence"] == pytest.approx([chance] * 5)
+    assert pipe("YNP:3>1 -3", answer_width=3)["confidence"] == pytest.approx([chance] * 3)
+
+
+def test_a_right_answer_in_a_wide_field_is_written_without_filling():
+    pipe = ask(KnowingModel(VscDeltaConfig(answer_width=9)))
+    assert pipe("YNP:3>1 -3")["answer"] == "PN"
+
+
+def test_the_logits_are_those_of_the_answer_field():
+    pipe = ask(random_model(answer_width=5))
+    ids, _ = encode(parse("NPFKT:5>4"), 15, 5)
+    with torch.no_grad():
+        all_logits = pipe.model(input_ids=torch.tensor([ids.tolist()])).logits
+    assert torch.equal(logits(pipe, "NPFKT:5>4"), all_logits[:, 10:])
+
+
+def test_a_question_has_the_same_logits_alone_in_a_batch_and_padded():
+    pipe = ask(random_model(answer_width=5))
+    alone = [pipe(question)["confidence"] for question in QUESTIONS]
+    assert len({tuple(confidence) for confidence in alone}) == len(QUESTIONS)
+    for settings in ({"batch_size": 2}, {"batch_size": 5}, {"pad_to": 99}):
+        for result, confidence in zip(pipe(QUESTIONS, **settings), alone, strict=True):
+            assert result["confidence"] == pytest.approx(confidence, abs=1e-5)
+
+
+def test_a_model_that_sees_its_padding_must_be_told_the_width_of_its_rows():
+    pipe = ask(random_model(answer_width=5, mask_padding=False))
+    with pytest.raises(ValueError, match="mask_padding=False") as error:
+        pipe("NPFKT:5>4")
+    assert "give pad_to=" in line(error)
+    ids, _ = encode(parse("NPFKT:5>4"), 20, 5)
+    with torch.no_grad():
+        all_logits = pipe.model(input_ids=torch.tensor([ids.tolist()])).logits
+    assert torch.equal(logits(pipe, "NPFKT:5>4", pad_to=20), all_logits[:, 10:15])
+    assert not torch.allclose(logits(pipe, "NPFKT:5>4", pad_to=16), all_logits[:, 10:15], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "question, words",
+    [
+        ("NPFKT", "no colon"),
+        ("NPFKT:5>4:", "ends before the second colon"),
+        ("NPFKT:5>4:NPFTK", "ends before the second colon"),
+        (":1>2", "distinct capitals"),
+        ("NPN:1>2", "distinct capitals"),
+        ("NPf:1>2", "distinct capitals"),
+        ("NPF:1>2  2>1", "operation 2 '' is none of"),
+        ("NPF:1>2, 2>1", "operation 1 '1>2,' is none of"),
+        ("NPF: 1>2 2>1", "separated by ', '"),
+        ("NPF:0>2", "operation 1 '0>2' is none of"),
+        ("NPF:-01", "operation 1 '-01' is none of"),
+        ("NPF:1>1\u0662", "operation 1 '1>1\u0662' is none of"),
+        ("NPF:1>2\n", "operation 1 '1>2\\n' is none of"),
+        ("NPF:1>4", "operation 1 '1>4' is impossible: 3 letters are present, 0 on the stack"),
+        ("NPF:-1 +3", "operation 2 '+3' is impossible: 2 letters are present, 1 on the stack"),
+        ("NPF:+1", "operation 1 '+1' is impossible"),
+        ("NPF:2>2", "operation 1 '2>2' is impossible"),
+        ("NPFKTA:1>2", "its answer has 6 letters, the answer field 5"),
+        (("NPF:1>2",), "a question is a text such as"),
+        (b"NPF:1>2", "a question is a text such as"),
+    ],
+)
+def test_what_is_no_question_is_one_clear_line(question, words):
+    with pytest.raises(ValueError) as error:
+        PIPE(question)
+    assert words in line(error)
+
+
+def test_an_answer_may_be_shorter_than_the_letters():
+    assert len(PIPE("NPFKTA:-1")["confidence"]) == 5
+
+
+def test_a_question_too_long_is_one_clear_line():
+    assert PIPE("NPF:1>2", pad_to=13)
+    with pytest.raises(ValueError) as error:
+        PIPE("NPF:1>2", pad_to=12)
+    wanted = "question 'NPF:1>2': its row has 13 bytes with the answer field, pad_to allows 12"
+    assert line(error) == wanted
+    pipe = ask(random_model(answer_width=5, max_position_embeddings=13))
+    assert pipe("NPF:1>2", pad_to=13)
+    for question, widths in (("NPF:1>2 1>2", {}), ("NPF:1>2", {"pad_to": 14})):
+        with pytest.raises(ValueError, match="max_position_embeddings allows 13") as error:
+            pipe(question, **widths)
+        assert line(error)
+
+
+def test_without_an_answer_width_it_must_be_given():
+    model = random_model()
+    with pytest.raises(ValueError) as error:
+        ask(model)("NPF:1>2")
+    assert line(error) == "the model's config has no answer_width: give answer_width="
+    register_pipeline()
+    for_all = pipeline("vsc", model=model, device="cpu", answer_width=4)
+    assert len(for_all("NPF:1>2")["confidence"]) == 4
+    assert len(for_all("NPF:1>2", answer_width=6)["confidence"]) == 6
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, "3", True])
+@pytest.mark.parametrize("name", ["answer_width", "pad_to"])
+def test_a_width_that_cannot_be_is_one_clear_line(name, value):
+    with pytest.raises(ValueError) as error:
+        PIPE("NPF:1>2", **{name: value})
+    assert line(error) == f"{name}={value!r}: give a number of bytes, 1 or more"
+
+
+def test_an_unknown_keyword_is_refused():
+    with pytest.raises(TypeError, match="answer_with"):
+        PIPE("NPF:1>2", answer_with=3)
+
+
+def test_lists_generators_and_workers_give_the_same_results():
+    expected = [PIPE(question) for question in QUESTIONS[:3]]
+    assert PIPE([]) == []
+    assert list(PIPE(question for question in QUESTIONS[:3])) == expected
+    assert PIPE(QUESTIONS[:3], num_workers=1) == expected
+
+
+def test_a_model_in_training_is_asked_in_eval_mode_and_left_in_training():
+    model = KnowingModel(VscDeltaConfig(answer_width=5)).train()
+    ask(model)("NPF:1>2")
+    assert model.modes == [False]
+    assert model.training
+
+
+def test_registering_again_is_silent(monkeypatch):
+    warnings = []
+    monkeypatch.setattr(base.logger, "warning", warnings.append)
+    monkeypatch.setattr(PIPELINE_REGISTRY, "supported_tasks", {})
+    register_pipeline()
+    register_pipeline()
+    assert PIPELINE_REGISTRY.supported_tasks["vsc"]["impl"] is VscPipeline
+    assert not warnings
+
+
+def test_a_model_saved_without_tokenizer_or_pipeline_is_asked_by_its_folder(tmp_path):
+    model = random_model(answer_width=5, layout="spaced")
+    model.save_pretrained(tmp_path)
+    assert ask(str(tmp_path))(QUESTIONS) == ask(model)(QUESTIONS)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_saved_pipeline_answers_alike_here_and_without_our_package(layout, tmp_path):
+    pipe = ask(random_model(answer_width=5, layout=layout))
+    folder = tmp_path / "saved"
+    pipe.save_pretrained(folder)
+    here = pipeline("vsc", model=str(folder), pipeline_class=VscPipeline, device="cpu")
+    assert here(QUESTIONS) == pipe(QUESTIONS)
+
+    stranger = python(STRANGER, folder, json.dumps(QUESTIONS), "again", tmp_path=tmp_path)
+    assert stranger.returncode == 0, stranger.stderr
+    results, saved_again, their_logits = json.loads(stranger.stdout)
+    assert results == saved_again == pipe(QUESTIONS)
+    for question, theirs in zip(QUESTIONS, their_logits, strict=True):
+        assert torch.equal(torch.tensor(theirs), logits(pipe, question))

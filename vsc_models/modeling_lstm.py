@@ -1,0 +1,47 @@
+"""Bytes with a masked answer field -> logits, by an LSTM from left to right."""
+
+import torch
+from torch import Tensor, nn
+
+from .configuration_vsc import VscLstmConfig
+from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
+
+
+class VscLstmModel(VscBackbone):
+    """A stack of LSTM layers, neither residual nor normalised."""
+
+    def __init__(self, config: VscLstmConfig) -> None:
+        super().__init__(config)
+        size = config.hidden_size
+        self.lstm = nn.LSTM(size, size, config.num_layers, batch_first=True)
+
+    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+        """As VscBackbone.forward."""
+        x_BxLxD = self.embed_tokens(ids_BxL)
+        if real_BxL is None:
+            return take_positions(self.lstm(x_BxLxD)[0], keep_BxW)
+        # A byte of padding would change the state even as zeros: all real bytes go first.
+        order_BxL = (~real_BxL).byte().argsort(dim=1, stable=True)
+        packed_BxLxD = self.lstm(take_positions(x_BxLxD, order_BxL))[0]
+        place_BxL = order_BxL.argsort(dim=1)
+        wanted = place_BxL if keep_BxW is None else place_BxL.gather(1, keep_BxW)
+        return take_positions(packed_BxLxD, wanted)
+
+
+class VscLstmForMaskedLM(VscForMaskedLM):
+    """The LSTM with its output layer; `forward` as in VscForMaskedLM.
+
+    Source: the article's baseline.
+
+    >>> VscLstmForMaskedLM(VscLstmConfig()).num_parameters()
+    216064
+    """
+
+    config_class = VscLstmConfig
+    backbone_class = VscLstmModel
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, nn.LSTM):
+            module.reset_parameters()

@@ -1,0 +1,56 @@
+"""Nothing -> the byte tokenizer: a text's ids are its UTF-8 bytes."""
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+MASK_TOKEN = "\0"
+PAD_TOKEN = " "
+
+
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    r"""Build the byte tokenizer of every VSC model.
+
+    `tokenizer(question + ":" + tokenizer.mask_token * answer_width)` is a model's input. No token
+    is added at either end. A saved one is loaded by AutoTokenizer and needs no code of ours.
+
+    Both special tokens are bytes that a text may hold: `decode(ids)` gives every text back, while
+    `skip_special_tokens=True` would drop the spaces within a question too.
+
+    Returns:
+      256 tokens, whose ids are the bytes; mask token "\0", id 0; pad token " ", id 32; padding on
+      the right.
+    Source: the byte-level alphabet of GPT-2, without any merge.
+
+    >>> tokenizer = make_tokenizer()
+    >>> tokenizer("NPF:1>2:" + tokenizer.mask_token * 3)["input_ids"]
+    [78, 80, 70, 58, 49, 62, 50, 58, 0, 0, 0]
+    >>> tokenizer.decode([78, 80, 70, 58, 32])
+    'NPF: '
+    """
+    tokenizer = Tokenizer(models.BPE(vocab=_vocabulary(), merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        mask_token=MASK_TOKEN,
+        pad_token=PAD_TOKEN,
+        padding_side="right",
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _vocabulary() -> dict[str, int]:
+    """What each byte is called inside the tokenizer, and its id, the byte itself.
+
+    The byte-level alphabet calls a printable byte by its character and the others, in order, by
+    the characters from 256 on.
+    """
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    printable = {name: ord(name) for name in alphabet if ord(name) < 256}
+    others = sorted(set(range(256)) - set(printable.values()))
+    vocabulary = printable | dict(zip(alphabet[len(printable) :], others, strict=True))
+    # The special tokens are looked for in the text itself. Under the alphabet's names ("Ā", "Ġ")
+    # those two letters would be taken for them.
+    specials = {MASK_TOKEN: ord(MASK_TOKEN), PAD_TOKEN: ord(PAD_TOKEN)}
+    return {name: id for name, id in vocabulary.items() if id not in specials.values()} | specials
