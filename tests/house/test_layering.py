@@ -53,6 +53,7 @@ FLOORS = {
         "benchmarks",
         "train",
         "build_dataset",
+        "benchmark",
     ],
 }
 """What each package holds, ground floor first: a room imports only rooms above it in its list."""
@@ -61,16 +62,18 @@ HOMES = {
     "accelerate": {"scripts/training/processes.py"},
     "matplotlib": {"scripts/reporting/figures.py"},
     "torch": {
-        "vsc_dataset/torch_stream.py",
-        "vsc_models",
+        "scripts/benchmarks",
         "scripts/evaluation",
         "scripts/training",
+        "vsc_dataset/torch_stream.py",
+        "vsc_models",
     },
     "transformers": {
-        "vsc_models",
-        "scripts/training",
-        "scripts/train.py",
+        "scripts/benchmarks",
         "scripts/build_dataset.py",
+        "scripts/train.py",
+        "scripts/training",
+        "vsc_models",
     },
     "datasets": {
         "vsc_dataset/builder.py",
