@@ -1,5 +1,6 @@
 """Bytes with a masked answer field -> logits and loss: what all VSC models share."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -11,13 +12,14 @@ from transformers.modeling_outputs import MaskedLMOutput
 from .configuration_vsc import VscConfig
 
 
-class VscBackbone(nn.Module):
-    """Bytes -> hidden states. A model overrides `forward` and keeps `embed_tokens`."""
+class VscBackbone(nn.Module, ABC):
+    """Bytes -> hidden states. A model defines `forward` and keeps `embed_tokens`."""
 
     def __init__(self, config: VscConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
 
+    @abstractmethod
     def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """Compute hidden states.
 
@@ -28,7 +30,6 @@ class VscBackbone(nn.Module):
         Returns:
           (B, W, D), or (B, L, D) where `keep_BxW` is None.
         """
-        raise NotImplementedError
 
 
 class VscPreTrainedModel(PreTrainedModel):

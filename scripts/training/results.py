@@ -1,6 +1,5 @@
 """A folder of finished trials -> its checkpoint, its report and its pictures."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -47,7 +46,6 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         beside.write_text(report + "\n", "utf-8")
     for path in shown.iterdir():
         if path.name not in NOT_MODEL:
-            beside = folder / f"{path.name}.partial"
-            shutil.copyfile(path, beside)
-            os.replace(beside, folder / path.name)
+            with replacing(folder / path.name) as beside:
+                shutil.copyfile(path, beside)
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
