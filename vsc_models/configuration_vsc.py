@@ -11,6 +11,20 @@ from transformers import PreTrainedConfig
 # closest pair of which transformers itself passes one, are 0.80 alike.
 _NEAR_MISS = 0.82
 
+_ELSEWHERE = {
+    "hidden_size": ("d_model", "n_embd", "hidden_dim", "dim"),
+    "num_layers": ("num_hidden_layers", "n_layers", "n_layer"),
+    "num_heads": ("num_attention_heads", "n_heads", "n_head"),
+    "attention_heads": ("num_attention_heads", "n_heads", "n_head"),
+    "intermediate_size": ("ffn_dim", "d_ff", "n_inner", "ffn_hidden_size"),
+    "key_dim": ("head_dim", "d_key"),
+    "state_size": ("d_state", "ssm_state_size"),
+    "conv_kernel": ("d_conv",),
+    "time_step_rank": ("dt_rank",),
+    "layer_norm_epsilon": ("layer_norm_eps", "rms_norm_eps"),
+}
+"""What other models call our fields; far from a typing error, and meant all the same."""
+
 
 @strict
 class VscConfig(PreTrainedConfig):
@@ -19,8 +33,8 @@ class VscConfig(PreTrainedConfig):
     Attributes:
       vocab_size: byte values, so at most 256.
       hidden_size: width of the model, in channels.
-      mask_token_id: the byte that stands for an answer still to be given.
-      pad_token_id: the byte that fills rows up; a space, which also occurs inside rows.
+      mask_token_id: the byte that stands for an answer still to be given; always 0.
+      pad_token_id: the byte that fills rows up; always 32, a space, which occurs inside rows too.
       answer_width: bytes of the answer field that the model was trained on; None if unknown.
       layout: how its questions are written, "compact" (`NPF:1>2:`) or "spaced" (`NPF: 1>2: `).
       mask_padding: hide the padding from every layer. False shows it to them, as in the article.
@@ -28,8 +42,8 @@ class VscConfig(PreTrainedConfig):
     Raises:
       StrictDataclassClassValidationError: a field outside its limits; the message names field,
         value and limit. (StrictDataclassFieldValidationError: a value of the wrong type.)
-      ValueError: a keyword that is nearly, but not quite, the name of a field. Other unknown
-        keywords are kept, because transformers passes its own.
+      ValueError: a keyword that is nearly, but not quite, the name of a field, or what other
+        models call it. Other unknown keywords are kept, because transformers passes its own.
 
     >>> VscDeltaConfig(hidden_size=48).answer_width is None
     True
@@ -49,23 +63,27 @@ class VscConfig(PreTrainedConfig):
         theirs = {field.name for field in fields(PreTrainedConfig)}
         ours = [field.name for field in fields(self) if field.name not in theirs]
         for name in kwargs:
-            if close := difflib.get_close_matches(name, ours, n=1, cutoff=_NEAR_MISS):
+            meant = [our for our in ours if name in _ELSEWHERE.get(our, ())]
+            meant = meant or difflib.get_close_matches(name, ours, n=1, cutoff=_NEAR_MISS)
+            if meant:
                 raise ValueError(
-                    f"{type(self).__name__} has no field {name!r}: did you mean {close[0]!r}?"
+                    f"{type(self).__name__} has no field {name!r}: did you mean {meant[0]!r}?"
+                )
+            if name in _ELSEWHERE or any(name in names for names in _ELSEWHERE.values()):
+                raise ValueError(
+                    f"{type(self).__name__} has no field {name!r} and none like it: "
+                    f"use {', '.join(ours)}"
                 )
         super().__post_init__(**kwargs)
 
     def validate_bytes(self) -> None:
-        """Hold vocabulary and special bytes within one byte."""
-        _check("vocab_size", self.vocab_size, 1, 256)
-        _check("mask_token_id", self.mask_token_id, 0, self.vocab_size - 1)
-        if self.pad_token_id is not None:
-            _check("pad_token_id", self.pad_token_id, 0, self.vocab_size - 1)
-        if self.pad_token_id == self.mask_token_id:
-            raise ValueError(
-                f"pad_token_id={self.pad_token_id} is the mask_token_id too: choose another byte, "
-                "or padding and answer cannot be told apart"
-            )
+        """Hold the vocabulary within one byte, and the special bytes at those of the task."""
+        _check("vocab_size", self.vocab_size, 33, 256)
+        for name, byte in (("mask_token_id", 0), ("pad_token_id", 32)):
+            if (value := getattr(self, name)) != byte:
+                raise ValueError(
+                    f"{name}={value} is not what data, tokenizer and pipeline write: use {byte}"
+                )
 
     def validate_shape(self) -> None:
         """Hold widths at one or more."""

@@ -1,9 +1,13 @@
 """Bytes with a masked answer field -> logits and loss: what all VSC models share."""
 
+import logging
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
@@ -33,10 +37,43 @@ class VscBackbone(nn.Module, ABC):
 
 
 class VscPreTrainedModel(PreTrainedModel):
-    """Ties VSC models to transformers: configuration, initialisation, saving."""
+    """Ties VSC models to transformers: configuration, initialisation, saving, loading."""
 
     config_class = VscConfig
     base_model_prefix = "model"
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any
+    ) -> Any:
+        """Load a checkpoint whole, or not at all.
+
+        transformers draws anew what a checkpoint lacks, drops what the model lacks, and says so
+        in a table. `ignore_mismatched_sizes=True` brings that back.
+
+        Returns:
+          the model in evaluation mode; with `output_loading_info=True` also transformers' report.
+        Raises:
+          ValueError: one line: a tensor is missing, foreign or of another shape, or the file of
+            the weights cannot be read.
+          OSError: transformers' own: there is no checkpoint of that name.
+        """
+        if kwargs.get("ignore_mismatched_sizes"):
+            return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        with_info = kwargs.pop("output_loading_info", False)
+        kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        try:
+            with _no_loading_report():
+                model, info = super().from_pretrained(
+                    pretrained_model_name_or_path, *model_args, **kwargs
+                )
+        except SafetensorError as error:
+            raise ValueError(
+                f"{pretrained_model_name_or_path}: the weights cannot be read ({error}): "
+                "the file is damaged, copy or train it again"
+            ) from None
+        _check_tensors(pretrained_model_name_or_path, cls.__name__, info)
+        return (model, info) if with_info else model
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -96,6 +133,37 @@ class VscForMaskedLM(VscPreTrainedModel):
                 labels = labels.gather(1, logits_to_keep)
             loss = cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
         return MaskedLMOutput(loss=loss, logits=logits)
+
+
+@contextmanager
+def _no_loading_report() -> Iterator[None]:
+    """Keep transformers' table of missing and foreign tensors back: one error says it all."""
+    logger = logging.getLogger("transformers.modeling_utils")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in record.getMessage()
+
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
+def _check_tensors(source: Any, model_name: str, info: dict[str, Any]) -> None:
+    """Raise a ValueError for the first tensor that does not fit; it also counts the others."""
+    faults = [f"{name!r} is missing" for name in sorted(info["missing_keys"])]
+    faults += [f"{name!r} is foreign to {model_name}" for name in sorted(info["unexpected_keys"])]
+    faults += [
+        f"{name!r} has shape {tuple(saved)}, {model_name} wants {tuple(wanted)}"
+        for name, saved, wanted in sorted(info["mismatched_keys"])
+    ]
+    if faults:
+        more = f" (and {len(faults) - 1} more tensors do not fit)" if faults[1:] else ""
+        raise ValueError(
+            f"{source or 'the given state_dict'}: tensor {faults[0]}{more}: give the checkpoint as "
+            "it was saved, or ignore_mismatched_sizes=True to draw anew what does not fit"
+        )
 
 
 def take_positions(x_BxLxD: Tensor, keep_BxW: Tensor | None) -> Tensor:

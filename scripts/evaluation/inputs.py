@@ -1,41 +1,69 @@
-"""Examples -> the tensors of one forward call."""
+"""Examples -> the tensors of one forward call, and its logits -> a loss: for any model."""
 
 import inspect
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from vsc_dataset import Examples
 
 IGNORED = -100
 """The label that no loss counts."""
 
+VOCABULARY = 256
+
 
 def model_inputs(
     model: nn.Module, examples: Examples, loss: str, device: torch.device
-) -> dict[str, Tensor]:
-    """Arguments of `model` for these questions.
+) -> tuple[dict[str, Any], Tensor]:
+    """Arguments of `model` for these questions, and the labels of its logits.
 
     Args:
-      model: takes input_ids and labels; where it also takes logits_to_keep, a loss over the answer
-        field computes no other position.
+      model: maps input_ids to logits. Where its forward takes them it is also given
+        attention_mask (0 on padding) and use_cache=False; ours find padding themselves and, for
+        a loss over the answer field, compute no other position.
       examples: N questions.
       loss: "answer" or "all" (question and answer field; padding never counts).
     Returns:
-      input_ids, labels: int64 (N, L). With logits_to_keep, int64 (N, W): the answer field.
+      The arguments, tensors int64 (N, L), and the labels, shaped as the logits will be: (N, L),
+      IGNORED where the loss does not count, or (N, W) for the answer field alone. No shift.
     """
-    counted = examples.answer_mask
-    if loss == "all":
-        counted = np.flip(np.logical_or.accumulate(np.flip(counted, 1), axis=1), 1)
-    labels = np.where(counted, examples.labels, np.int64(IGNORED))
-    inputs = {
-        "input_ids": torch.from_numpy(examples.input_ids.astype(np.int64)),
-        "labels": torch.from_numpy(labels),
-    }
-    if loss == "answer" and keeps_logits(model):
-        inputs["logits_to_keep"] = answer_positions(examples)
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
+    real = np.flip(np.logical_or.accumulate(np.flip(examples.answer_mask, 1), axis=1), 1)
+    counted = real if loss == "all" else examples.answer_mask
+    labels = torch.from_numpy(np.where(counted, examples.labels, np.int64(IGNORED)))
+    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(examples.input_ids.astype(np.int64))}
+    if keeps_logits(model):
+        if loss == "answer":
+            inputs["logits_to_keep"] = answer_positions(examples)
+            labels = labels.gather(1, inputs["logits_to_keep"])
+    elif "attention_mask" in _arguments(model):
+        inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64))
+    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
+    if not keeps_logits(model) and "use_cache" in _arguments(model):
+        inputs["use_cache"] = False
+    return inputs, labels.to(device, non_blocking=True)
+
+
+def logits_of(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
+    """The model's logits, (N, L or W, 256).
+
+    Raises:
+      ValueError: they have another shape; the message gives both.
+    """
+    outputs = model(**inputs)
+    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
+    wanted = (*inputs.get("logits_to_keep", inputs["input_ids"]).shape, VOCABULARY)
+    if logits.shape != wanted:
+        raise ValueError(f"the model's logits have shape {tuple(logits.shape)}, not {wanted}")
+    return logits
+
+
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    """The mean cross entropy in nats, in float32, over the labels that are not IGNORED."""
+    return cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
 
 
 def answer_positions(examples: Examples) -> Tensor:
@@ -46,6 +74,16 @@ def answer_positions(examples: Examples) -> Tensor:
 
 
 def keeps_logits(model: nn.Module) -> bool:
-    """Whether the model can compute wanted positions alone."""
-    inner = getattr(model, "module", model)  # DistributedDataParallel hides the signature
-    return "logits_to_keep" in inspect.signature(inner.forward).parameters
+    """Whether the model computes wanted positions of each row alone, as ours do."""
+    config = getattr(_inner(model), "config", None)
+    return str(getattr(config, "model_type", "")).startswith("vsc_")
+
+
+def _arguments(model: nn.Module) -> Any:
+    """The names that the model's forward takes."""
+    return inspect.signature(_inner(model).forward).parameters
+
+
+def _inner(model: nn.Module) -> Any:
+    """The model itself; DistributedDataParallel hides signature and config."""
+    return getattr(model, "module", model)

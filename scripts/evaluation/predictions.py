@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.evaluation.inputs import answer_positions, model_inputs
+from scripts.evaluation.inputs import answer_positions, logits_of, loss_of, model_inputs
 from vsc_dataset import Examples
 from vsc_dataset.encoding import decode_answers
 
@@ -36,13 +36,12 @@ def predict(
     blocks, losses = [], []
     for start in range(0, len(examples), batch_size):
         batch = examples[start : start + batch_size]
-        inputs = model_inputs(model, batch, loss, device)
-        outputs = model(**inputs)
-        logits = outputs.logits
+        inputs, labels = model_inputs(model, batch, loss, device)
+        logits = logits_of(model, inputs)
+        losses.append(loss_of(logits, labels).item() * len(batch))
         if "logits_to_keep" not in inputs:
             places = answer_positions(batch).to(device)[:, :, None]
             logits = logits.gather(1, places.expand(-1, -1, logits.shape[-1]))
         blocks.append(logits.argmax(-1).to(torch.uint8).cpu().numpy())
-        losses.append(outputs.loss.item() * len(batch))
     model.train(training)
     return Predictions(decode_answers(np.concatenate(blocks)), sum(losses) / len(examples))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.evaluation.inputs import model_inputs
+from scripts.evaluation.inputs import logits_of, loss_of, model_inputs
 from scripts.training.processes import Accelerator
 from scripts.training.recipes import Recipe
 from vsc_dataset import TrainingStream
@@ -63,8 +63,8 @@ def fit(
     stops = recipe.validation_steps
     started = time.perf_counter() - progress.seconds
     while progress.step < recipe.num_steps:
-        inputs = model_inputs(model, next(stream), recipe.loss, accelerator.device)
-        loss = model(**inputs).loss
+        inputs, labels = model_inputs(model, next(stream), recipe.loss, accelerator.device)
+        loss = loss_of(logits_of(model, inputs), labels)
         accelerator.backward(loss)
         if recipe.max_grad_norm:
             accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)

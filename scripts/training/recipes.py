@@ -19,8 +19,8 @@ class Recipe:
     Args:
       name: the table's name in recipes.toml.
       data: the name of the configuration that is trained on.
-      model_type: a model type that transformers knows, ours included.
-      model: fields of that model's configuration.
+      model: a model type that transformers knows, ours included.
+      model_args: fields of that model's configuration.
       num_samples: training questions, a multiple of batch_size or rounded down to one.
       batch_size: questions of a step, over all processes together.
       learning_rate: the highest one; it rises over warmup_steps and falls to 0 as a cosine.
@@ -37,8 +37,8 @@ class Recipe:
 
     name: str
     data: str
-    model_type: str
-    model: Mapping[str, Any] = field(default_factory=dict)
+    model: str
+    model_args: Mapping[str, Any] = field(default_factory=dict)
     num_samples: int = 4_000_000
     batch_size: int = 64
     learning_rate: float = 5e-4

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from transformers import AutoModelForMaskedLM
-
+from scripts.evaluation.loading import load_model
 from scripts.evaluation.measurements import measure
 from scripts.reporting.files import replacing
 from scripts.reporting.records import TrialRecord, median_trial
@@ -26,7 +25,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     """
     curves = [read_curve(folder, record.seed) for record in records]
     shown = trial_folder(folder, median_trial(records).seed) / "model"
-    model = AutoModelForMaskedLM.from_pretrained(shown).eval()
+    model = load_model(shown)
     config = recipe.config
     # The held questions of all trained numbers of operations, not of eval_nops alone.
     widened = replace(config, eval_nops=config.nops)

@@ -100,11 +100,11 @@ def build_model(recipe: Recipe) -> nn.Module:
     Raises:
       ValueError: no such model type, or a setting of it cannot work.
     """
-    settings = dict(recipe.model)
-    if recipe.model_type.startswith("vsc_"):
+    settings = dict(recipe.model_args)
+    if recipe.model.startswith("vsc_"):
         settings |= {"answer_width": recipe.config.answer_width, "layout": recipe.config.layout}
     try:
-        config = AutoConfig.for_model(recipe.model_type, **settings)
+        config = AutoConfig.for_model(recipe.model, **settings)
     except StrictDataclassError as error:  # is no ValueError
         raise ValueError(f"recipe {recipe.name!r}: {' '.join(str(error).split())}") from None
     model: nn.Module = AutoModelForMaskedLM.from_config(config)

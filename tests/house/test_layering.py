@@ -71,6 +71,7 @@ HOMES = {
     "transformers": {
         "scripts/benchmarks",
         "scripts/build_dataset.py",
+        "scripts/evaluation/loading.py",
         "scripts/train.py",
         "scripts/training",
         "vsc_models",

@@ -11,7 +11,7 @@ from scripts.training.recipes import Recipe, find_recipe
 from vsc_dataset import TrainingStream
 
 SHORT = {"num_samples": 128, "batch_size": 64, "num_validations": 1}
-BASE = {"name": "x", "data": "swap-nops2", "model_type": "vsc_delta", "loss": "answer"}
+BASE = {"name": "x", "data": "swap-nops2", "model": "vsc_delta", "loss": "answer"}
 
 
 def step(**settings) -> tuple[list[torch.Tensor], list[torch.Tensor]]:

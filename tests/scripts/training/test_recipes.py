@@ -7,7 +7,7 @@ import pytest
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from scripts.training.trials import build_model
 
-BASE = {"name": "x", "data": "swap-nops2", "model_type": "vsc_delta"}
+BASE = {"name": "x", "data": "swap-nops2", "model": "vsc_delta"}
 
 
 @pytest.mark.parametrize("name", read_recipes())
@@ -58,9 +58,9 @@ def test_a_setting_that_cannot_work_is_refused(settings, words):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"model": {"hidden_size": 0}}, "hidden_size=0 is out of range"),
-        ({"model": {"hiden_size": 8}}, "did you mean 'hidden_size'?"),
-        ({"model_type": "vsc_dleta"}, "vsc_dleta"),
+        ({"model_args": {"hidden_size": 0}}, "hidden_size=0 is out of range"),
+        ({"model_args": {"hiden_size": 8}}, "did you mean 'hidden_size'?"),
+        ({"model": "vsc_dleta"}, "vsc_dleta"),
     ],
 )
 def test_a_model_that_cannot_be_built_is_a_clear_error(changes, words):
@@ -71,7 +71,7 @@ def test_a_model_that_cannot_be_built_is_a_clear_error(changes, words):
 
 def test_an_unknown_key_is_refused_with_the_nearest(tmp_path):
     path = tmp_path / "recipes.toml"
-    path.write_text('[mine]\ndata = "default"\nmodel_type = "vsc_delta"\nlearnin_rate = 1.0\n')
+    path.write_text('[mine]\ndata = "default"\nmodel = "vsc_delta"\nlearnin_rate = 1.0\n')
     with pytest.raises(ValueError, match="'learnin_rate' is unknown: did you mean 'learning_rate'"):
         read_recipes(path)
 
