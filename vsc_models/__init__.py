@@ -16,6 +16,8 @@ __all__ = [
     "VscLstmForMaskedLM",
     "VscMambaConfig",
     "VscMambaForMaskedLM",
+    "VscMixerConfig",
+    "VscMixerForMaskedLM",
     "VscPipeline",
     "make_tokenizer",
 ]
@@ -23,6 +25,7 @@ __all__ = [
 try:
     import torch  # noqa: F401  first, or the configurations alone would be there without it
 
+    from .configuration_mixer import VscMixerConfig
     from .configuration_vsc import (
         VscConfig,
         VscConvConfig,
@@ -34,6 +37,7 @@ try:
     from .modeling_delta import VscDeltaForMaskedLM
     from .modeling_lstm import VscLstmForMaskedLM
     from .modeling_mamba import VscMambaForMaskedLM
+    from .modeling_mixer import VscMixerForMaskedLM
     from .modeling_vsc import VscForMaskedLM
     from .pipeline_vsc import VscPipeline
     from .registration import register

@@ -15,7 +15,7 @@ _ELSEWHERE = {
     "hidden_size": ("d_model", "n_embd", "hidden_dim", "dim"),
     "num_layers": ("num_hidden_layers", "n_layers", "n_layer"),
     "num_heads": ("num_attention_heads", "n_heads", "n_head"),
-    "attention_heads": ("num_attention_heads", "n_heads", "n_head"),
+    "attention_heads": ("num_heads", "num_attention_heads", "n_heads", "n_head"),
     "intermediate_size": ("ffn_dim", "d_ff", "n_inner", "ffn_hidden_size"),
     "key_dim": ("head_dim", "d_key"),
     "state_size": ("d_state", "ssm_state_size"),
@@ -31,7 +31,7 @@ class VscConfig(PreTrainedConfig):
     """What every VSC model has: bytes in, bytes out, and a padding that nobody sees.
 
     Attributes:
-      vocab_size: byte values, so at most 256.
+      vocab_size: byte values, so at most 256, and at least all up to the letter Z.
       hidden_size: width of the model, in channels.
       mask_token_id: the byte that stands for an answer still to be given; always 0.
       pad_token_id: the byte that fills rows up; always 32, a space, which occurs inside rows too.
@@ -78,7 +78,7 @@ class VscConfig(PreTrainedConfig):
 
     def validate_bytes(self) -> None:
         """Hold the vocabulary within one byte, and the special bytes at those of the task."""
-        _check("vocab_size", self.vocab_size, 33, 256)
+        check_range("vocab_size", self.vocab_size, ord("Z") + 1, 256)
         for name, byte in (("mask_token_id", 0), ("pad_token_id", 32)):
             if (value := getattr(self, name)) != byte:
                 raise ValueError(
@@ -87,9 +87,9 @@ class VscConfig(PreTrainedConfig):
 
     def validate_shape(self) -> None:
         """Hold widths at one or more."""
-        _check("hidden_size", self.hidden_size, 1)
+        check_range("hidden_size", self.hidden_size, 1)
         if self.answer_width is not None:
-            _check("answer_width", self.answer_width, 1)
+            check_range("answer_width", self.answer_width, 1)
 
     def validate_layout(self) -> None:
         """Allow the task's two layouts."""
@@ -132,10 +132,10 @@ class VscDeltaConfig(VscConfig):
     def validate_delta(self) -> None:
         """Hold kernels odd and every size at one or more."""
         for size in self.conv_kernel_sizes:
-            _check_kernel("conv_kernel_sizes", size)
+            check_kernel("conv_kernel_sizes", size)
         for name in ("num_heads", "key_dim", "value_dim", "steps_per_token", "chunk_size"):
-            _check(name, getattr(self, name), 1)
-        _check("intermediate_size", self.intermediate_size, 1)
+            check_range(name, getattr(self, name), 1)
+        check_range("intermediate_size", self.intermediate_size, 1)
 
 
 @strict
@@ -165,8 +165,8 @@ class VscConvConfig(VscConfig):
 
     def validate_layers(self) -> None:
         """Hold the kernel odd, one entry per layer in each list, and heads equally wide."""
-        _check("num_layers", self.num_layers, 1)
-        _check_kernel("kernel_size", self.kernel_size)
+        check_range("num_layers", self.num_layers, 1)
+        check_kernel("kernel_size", self.kernel_size)
         for name, low in (("dilation", 1), ("attention_heads", 0)):
             entries = getattr(self, name)
             if entries is None:
@@ -177,7 +177,7 @@ class VscConvConfig(VscConfig):
                     "give one per layer"
                 )
             for entry in entries:
-                _check(name, entry, low)
+                check_range(name, entry, low)
         for heads in self.attention_heads or ():
             if heads and self.hidden_size % heads:
                 raise ValueError(
@@ -207,7 +207,7 @@ class VscLstmConfig(VscConfig):
 
     def validate_layers(self) -> None:
         """Hold the number of layers at one or more."""
-        _check("num_layers", self.num_layers, 1)
+        check_range("num_layers", self.num_layers, 1)
 
 
 @strict
@@ -249,9 +249,9 @@ class VscMambaConfig(VscConfig):
     def validate_mamba(self) -> None:
         """Hold every size at one or more, and the time steps above zero and in order."""
         for name in ("num_layers", "state_size", "expand", "conv_kernel"):
-            _check(name, getattr(self, name), 1)
+            check_range(name, getattr(self, name), 1)
         if self.time_step_rank is not None:
-            _check("time_step_rank", self.time_step_rank, 1)
+            check_range("time_step_rank", self.time_step_rank, 1)
         if not 0 < self.time_step_min <= self.time_step_max:
             raise ValueError(
                 f"time_step_min={self.time_step_min}, time_step_max={self.time_step_max}: "
@@ -259,9 +259,9 @@ class VscMambaConfig(VscConfig):
             )
 
 
-def _check_kernel(name: str, size: int) -> None:
+def check_kernel(name: str, size: int) -> None:
     """Raise a ValueError for a kernel that is not odd."""
-    _check(name, size, 1)
+    check_range(name, size, 1)
     if size % 2 == 0:
         raise ValueError(
             f"{name} holds {size}, but a kernel centred on a byte is odd: "
@@ -269,7 +269,7 @@ def _check_kernel(name: str, size: int) -> None:
         )
 
 
-def _check(name: str, value: int, low: int, high: int | None = None) -> None:
+def check_range(name: str, value: int, low: int, high: int | None = None) -> None:
     """Raise a ValueError that names the field, its value and its limits."""
     if value < low or (high is not None and value > high):
         limits = f"{low} or more" if high is None else f"from {low} to {high}"

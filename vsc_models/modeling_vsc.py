@@ -64,7 +64,7 @@ class VscPreTrainedModel(PreTrainedModel):
         kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
         try:
             with _no_loading_report():
-                model, info = super().from_pretrained(
+                loaded: Any = super().from_pretrained(
                     pretrained_model_name_or_path, *model_args, **kwargs
                 )
         except SafetensorError as error:
@@ -72,8 +72,8 @@ class VscPreTrainedModel(PreTrainedModel):
                 f"{pretrained_model_name_or_path}: the weights cannot be read ({error}): "
                 "the file is damaged, copy or train it again"
             ) from None
-        _check_tensors(pretrained_model_name_or_path, cls.__name__, info)
-        return (model, info) if with_info else model
+        _check_tensors(pretrained_model_name_or_path, cls.__name__, loaded[1])
+        return loaded if with_info else loaded[0]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

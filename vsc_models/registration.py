@@ -2,6 +2,7 @@
 
 from transformers import AutoConfig, AutoModelForMaskedLM
 
+from .configuration_mixer import VscMixerConfig
 from .configuration_vsc import (
     VscConfig,
     VscConvConfig,
@@ -13,6 +14,7 @@ from .modeling_conv import VscConvForMaskedLM
 from .modeling_delta import VscDeltaForMaskedLM
 from .modeling_lstm import VscLstmForMaskedLM
 from .modeling_mamba import VscMambaForMaskedLM
+from .modeling_mixer import VscMixerForMaskedLM
 from .modeling_vsc import VscForMaskedLM
 from .pipeline_vsc import register_pipeline
 
@@ -21,6 +23,7 @@ MODELS: dict[type[VscConfig], type[VscForMaskedLM]] = {
     VscDeltaConfig: VscDeltaForMaskedLM,
     VscLstmConfig: VscLstmForMaskedLM,
     VscMambaConfig: VscMambaForMaskedLM,
+    VscMixerConfig: VscMixerForMaskedLM,
 }
 
 

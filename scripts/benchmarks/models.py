@@ -1,6 +1,8 @@
 """Models -> milliseconds of a training step, side by side in one run, and their ratios.
 
-A step is forward, backward and AdamW on random bytes, every model taken in turn.
+A step is forward, backward and AdamW on random bytes, every model taken in turn. Each is told for
+one thread and for two: small models spend their time in many small operations, which a second
+thread hardly helps.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +12,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, gelu
+from torch.nn.functional import cross_entropy, gelu, normalize
 from transformers import MambaConfig, MambaForCausalLM
 
 from scripts.benchmarks.timing import best_seconds
@@ -25,18 +27,20 @@ from vsc_models import (
     VscMambaConfig,
     VscMambaForMaskedLM,
 )
+from vsc_models.delta_rule import delta_rule
 
 LENGTH = 31
 BATCHES = (64, 256)
 ANSWER = 5
-THREADS = 2
-ROUNDS = 12
+SETTINGS = [(threads, batch) for threads in (1, 2) for batch in BATCHES]
+ROUNDS = 8
 
 RATIOS = [
     ("MambaForCausalLM", "vsc_mamba", "at least 10"),
     ("vsc_mamba", "vsc_conv, 6 layers", "at most 2"),
     ("plain nn.Conv1d stack", "vsc_conv, 6 layers", "at least 2, where possible"),
     ("vsc_delta, byte by byte", "vsc_delta", "at least 3"),
+    ("delta rule alone, byte by byte", "delta rule alone", "at least 3"),
     ("vsc_delta", "vsc_conv, 6 layers", "at most 0.25, at batch 64"),
 ]
 """Above, below, and what their ratio is to be."""
@@ -62,21 +66,46 @@ class PlainConvolutions(nn.Module):
 
 
 def byte_by_byte(
-    queries: Tensor, keys: Tensor, values: Tensor, betas: Tensor, *, positions: Tensor, **_: Any
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    betas: Tensor,
+    *,
+    positions: Tensor | None = None,
+    **_: Any,
 ) -> Tensor:
-    """vsc_models.delta_rule.delta_rule for one step per token, as the recurrence it is."""
+    """vsc_models.delta_rule.delta_rule for one step per token, as the recurrence it is.
+
+    One token after the other, all rows and heads at once, with torch's own derivative. The memory
+    is read at `positions` only, as delta_rule does; None reads it behind every token.
+    """
     memory, behind = torch.zeros(*keys.shape[:2], values.shape[-1], keys.shape[-1]), []
     for k, v, b in zip(keys.unbind(2), values.unbind(2), betas.unbind(2), strict=True):
         held = (memory @ k.unsqueeze(-1)).squeeze(-1)
         memory = memory + ((v - held) * b.unsqueeze(-1)).unsqueeze(-1) * k.unsqueeze(-2)
         behind.append(memory)
+    if positions is None:
+        reads = zip(behind, queries.unbind(2), strict=True)
+        return torch.stack([(m @ q.unsqueeze(-1)).squeeze(-1) for m, q in reads], 2)
     index = positions[:, None, :, None, None].expand(-1, keys.shape[1], -1, *memory.shape[2:])
     return (torch.stack(behind, 2).gather(2, index) @ queries.unsqueeze(-1)).squeeze(-1)
 
 
+def _alone(rule: Callable[..., Tensor], batch: int) -> Callable[[], object]:
+    """Forward and backward of a delta rule of vsc_delta's sizes, read behind every byte."""
+    sizes = VscDeltaConfig()
+    q, k, v = (
+        torch.randn(batch, sizes.num_heads, LENGTH, size)
+        for size in (sizes.key_dim, sizes.key_dim, sizes.value_dim)
+    )
+    b = 2 * torch.rand(batch, sizes.num_heads, LENGTH)
+    tensors = [x.requires_grad_() for x in (q, normalize(k, dim=-1), v, b)]
+    return lambda: torch.autograd.grad(rule(*tensors).sum(), tensors)
+
+
 def _stepper(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
     """One training step of a model, as a function without arguments."""
-    optimizer = torch.optim.AdamW(model.parameters())
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)  # as training does
 
     def step() -> None:
         optimizer.zero_grad()
@@ -92,7 +121,7 @@ def _slow_delta(step: Callable[[], None]) -> None:
         step()
 
 
-def steps(batch: int) -> Mapping[str, Callable[[], None]]:
+def steps(batch: int) -> Mapping[str, Callable[[], object]]:
     """A training step of every model at this batch size."""
     torch.manual_seed(0)
     ids = torch.randint(33, 256, (batch, LENGTH))
@@ -118,6 +147,8 @@ def steps(batch: int) -> Mapping[str, Callable[[], None]]:
         "MambaForCausalLM": others(theirs, lambda: theirs(input_ids=ids).logits),
         "vsc_delta": delta_step,
         "vsc_delta, byte by byte": partial(_slow_delta, delta_step),
+        "delta rule alone": _alone(delta_rule, batch),
+        "delta rule alone, byte by byte": _alone(byte_by_byte, batch),
     }
 
 
@@ -128,31 +159,34 @@ def _product_limit() -> float:
     return 3 * 6 * forward / 64
 
 
+def _measure(threads: int, batch: int) -> tuple[dict[str, float], float]:
+    """Seconds of every model's step, and the bare products' share of vsc_conv's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        functions = steps(batch)
+        best_seconds(functions, 1)  # the first call sets up memory and threads
+        seconds = best_seconds(functions, ROUNDS)
+        return seconds, _product_limit() * batch / seconds["vsc_conv, 6 layers"]
+    finally:
+        torch.set_num_threads(before)
+
+
 def report() -> str:
     """Both tables: milliseconds, and ratios beside their goals."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        seconds = {}
-        for batch in BATCHES:
-            functions = steps(batch)
-            best_seconds(functions, 1)  # the first call sets up memory and threads
-            seconds[batch] = best_seconds(functions, ROUNDS)
-        limit = _product_limit()
-    finally:
-        torch.set_num_threads(threads)
-    names = list(seconds[BATCHES[0]])
-    times = [[name, *(f"{1e3 * seconds[b][name]:.1f}" for b in BATCHES)] for name in names]
-    share = [f"{limit * b / seconds[b]['vsc_conv, 6 layers']:.2f}" for b in BATCHES]
+    measured = [_measure(*setting) for setting in SETTINGS]
+    names = list(measured[0][0])
+    times = [[name, *(f"{1e3 * seconds[name]:.1f}" for seconds, _ in measured)] for name in names]
     ratios = [
-        [f"{a} / {b}", *(f"{s[a] / s[b]:.2f}" for s in seconds.values()), goal]
+        [f"{a} / {b}", *(f"{seconds[a] / seconds[b]:.2f}" for seconds, _ in measured), goal]
         for a, b, goal in RATIOS
     ]
+    share = [f"{share:.2f}" for _, share in measured]
     ratios.append(["the convolutions' sums as bare matrix products / vsc_conv", *share, ""])
-    heads = [f"batch {batch}" for batch in BATCHES]
+    heads = [f"{threads} thread{'s'[: threads - 1]}, batch {batch}" for threads, batch in SETTINGS]
     return "\n\n".join(
         [
-            table([f"ms a training step, {THREADS} threads", *heads], times, markdown=True),
-            table(["ratio", *heads, "goal"], ratios, markdown=True),
+            table(["ms a step", *heads], times, markdown=True),
+            table(["ratio", *heads, "goal on two threads"], ratios, markdown=True),
         ]
     )

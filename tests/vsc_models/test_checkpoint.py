@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 import vsc_models
@@ -16,28 +18,39 @@ from tests.vsc_models.zoo import MODELS, model_of
 
 STRANGER = """
 import json, sys
+from pathlib import Path
 import torch
 from transformers import AutoModelForMaskedLM
 
 assert not any("vsc_models" in name for name in sys.modules)
-model = AutoModelForMaskedLM.from_pretrained(sys.argv[1], trust_remote_code=True)
-with torch.no_grad():
-    logits = model(input_ids=torch.tensor([list(b"NPF:1>2:" + bytes(3))])).logits
+ids, found = torch.tensor([list(b"NPF:1>2:" + bytes(3))]), {}
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        model = AutoModelForMaskedLM.from_pretrained(folder, trust_remote_code=True)
+        with torch.no_grad():
+            found[folder.name] = model(input_ids=ids).logits.tolist()
+    except ValueError as error:
+        found[folder.name] = str(error)
 try:
     import vsc_models
 except ModuleNotFoundError:
-    print(json.dumps(logits.tolist()))
+    print(json.dumps(found))
 """
+
+
+def moved_model(name):
+    """The named model, every weight of it different from its initial value."""
+    model = model_of(name, seed=5, answer_width=3)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) / 10)
+    return model
 
 
 @pytest.fixture(name="saved", scope="module", params=MODELS)
 def fixture_saved(request, tmp_path_factory):
-    """Each model, every weight of it different from its initial value, and its folder."""
-    model = model_of(request.param, seed=5, answer_width=3)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(torch.randn_like(weight) / 10)
-    folder = tmp_path_factory.mktemp("checkpoint")
+    """Each model, moved, and its folder."""
+    model, folder = moved_model(request.param), tmp_path_factory.mktemp("checkpoint")
     model.save_pretrained(folder)
     return model, folder
 
@@ -73,19 +86,84 @@ def test_from_pretrained_is_bit_equal(saved):
     assert torch.equal(logits(model), logits(loaded))
 
 
-def test_a_process_without_our_package_gives_the_same_logits(saved, tmp_path):
+def break_one(weights, fault):
+    """Give the weights one fault, and what a user is told about it."""
+    name = next(name for name in weights if not name.startswith("model.embed"))
+    if fault == "foreign":
+        weights["model.extra.weight"] = torch.zeros(2)
+        return "tensor 'model.extra.weight' is foreign to Vsc"
+    weight = weights.pop(name)
+    if fault == "missing":
+        return f"tensor '{name}' is missing: give"
+    weights[name] = torch.zeros(7, *weight.shape)
+    return f"tensor '{name}' has shape {tuple(weights[name].shape)}, Vsc"
+
+
+@pytest.mark.parametrize("fault", ["missing", "foreign", "shape"])
+def test_a_tensor_that_does_not_fit_is_one_clear_line(saved, fault, tmp_path, caplog):
     model, folder = saved
-    stranger = python(STRANGER, folder, tmp_path=tmp_path)
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    weights = load_file(folder / "model.safetensors")
+    wanted = break_one(weights, fault)
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    for model_class in (type(model), AutoModelForMaskedLM):
+        with pytest.raises(ValueError) as error:
+            model_class.from_pretrained(tmp_path)
+        assert str(error.value).startswith(f"{tmp_path}: {wanted}")
+        assert "\n" not in str(error.value)
+        assert "ignore_mismatched_sizes=True" in str(error.value)
+    assert "LOAD REPORT" not in caplog.text
+
+
+def test_a_process_without_our_package_gives_the_same_logits_and_errors(tmp_path):
+    models = {name: moved_model(name) for name in MODELS}
+    folders = tmp_path / "saved"
+    for name, model in models.items():
+        model.save_pretrained(folders / name)
+    broken = shutil.copytree(folders / "delta", folders / "broken")
+    weights = load_file(broken / "model.safetensors")
+    wanted = break_one(weights, "missing")
+    save_file(weights, broken / "model.safetensors", {"format": "pt"})
+    stranger = python(STRANGER, folders, tmp_path=tmp_path)
     assert stranger.returncode == 0, stranger.stderr
-    assert torch.equal(torch.tensor(json.loads(stranger.stdout)), logits(model))
+    found = json.loads(stranger.stdout)
+    assert found.pop("broken").startswith(f"{broken}: {wanted}")
+    assert found.keys() == models.keys()
+    for name, their_logits in found.items():
+        assert torch.equal(torch.tensor(their_logits), logits(models[name])), name
 
 
-def test_weights_missing_from_a_checkpoint_are_initialised(saved, tmp_path):
+def test_faults_are_counted_and_none_hides_behind_the_report(saved, tmp_path):
+    model, folder = saved
+    weights = load_file(folder / "model.safetensors")
+    break_one(weights, "missing")
+    break_one(weights, "foreign")
+    model.save_pretrained(tmp_path)
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"is missing \(and 1 more tensors do not fit\)"):
+        AutoModelForMaskedLM.from_pretrained(tmp_path, output_loading_info=True)
+    loaded, info = AutoModelForMaskedLM.from_pretrained(folder, output_loading_info=True)
+    assert type(loaded) is type(model)
+    assert not info["missing_keys"]
+
+
+def test_a_damaged_file_is_one_clear_line(saved, tmp_path):
+    _, folder = saved
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    with (tmp_path / "model.safetensors").open("r+b") as file:
+        file.truncate(3000)
+    with pytest.raises(ValueError, match="the weights cannot be read") as error:
+        AutoModelForMaskedLM.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_that_one_asks_to_draw_anew_are_initialised(saved, tmp_path):
     model, _ = saved
     weights = {n: w for n, w in model.state_dict().items() if "emb" in n or "head" in n}
     model.save_pretrained(tmp_path, state_dict=dict(weights))
     torch.manual_seed(0)
-    loaded = type(model).from_pretrained(tmp_path)
+    loaded = type(model).from_pretrained(tmp_path, ignore_mismatched_sizes=True)
     fresh = type(model)(model.config)
     for (name, weight), new in zip(
         loaded.named_parameters(), fresh.named_parameters(), strict=True

@@ -2,18 +2,20 @@
 
 import pytest
 from huggingface_hub.errors import StrictDataclassError
+from transformers import GenerationConfig, PreTrainedConfig
 
-from vsc_models import VscDeltaConfig
+from vsc_models import VscConvConfig, VscDeltaConfig, VscLstmConfig, VscMambaConfig
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
         ({"hidden_size": 0}, "hidden_size=0 is out of range: use 1 or more"),
-        ({"vocab_size": 257}, "vocab_size=257 is out of range: use from 1 to 256"),
-        ({"mask_token_id": 256}, "mask_token_id=256 is out of range: use from 0 to 255"),
-        ({"pad_token_id": 300}, "pad_token_id=300 is out of range: use from 0 to 255"),
-        ({"pad_token_id": 0}, "pad_token_id=0 is the mask_token_id too: choose another byte"),
+        ({"vocab_size": 257}, "vocab_size=257 is out of range: use from 91 to 256"),
+        ({"vocab_size": 90}, "vocab_size=90 is out of range"),
+        ({"mask_token_id": 1}, "mask_token_id=1 is not what data, .* pipeline write: use 0"),
+        ({"pad_token_id": 0}, "pad_token_id=0 is not what data, .* pipeline write: use 32"),
+        ({"pad_token_id": None}, "pad_token_id=None is not .*: use 32"),
         ({"answer_width": 0}, "answer_width=0 is out of range"),
         ({"layout": "wide"}, "layout='wide' is unknown: use 'compact' or 'spaced'"),
         ({"conv_kernel_sizes": [5, 4]}, "conv_kernel_sizes holds 4, .* use 3 or 5"),
@@ -47,6 +49,45 @@ def test_impossible_values_are_named(fields, message):
 def test_near_misses_are_refused_with_the_right_name(typed, meant):
     with pytest.raises(ValueError, match=f"no field '{typed}': did you mean '{meant}'"):
         VscDeltaConfig(**{typed: 1})
+
+
+@pytest.mark.parametrize(
+    ("config_class", "elsewhere", "meant"),
+    [
+        (VscConvConfig, "num_hidden_layers", "num_layers"),
+        (VscLstmConfig, "n_layers", "num_layers"),
+        (VscMambaConfig, "n_layer", "num_layers"),
+        (VscMambaConfig, "d_state", "state_size"),
+        (VscMambaConfig, "d_model", "hidden_size"),
+        (VscDeltaConfig, "n_embd", "hidden_size"),
+        (VscDeltaConfig, "num_attention_heads", "num_heads"),
+        (VscConvConfig, "num_attention_heads", "attention_heads"),
+        (VscConvConfig, "num_heads", "attention_heads"),
+        (VscDeltaConfig, "d_ff", "intermediate_size"),
+    ],
+)
+def test_other_models_names_are_refused_with_ours(config_class, elsewhere, meant):
+    with pytest.raises(ValueError, match=f"no field '{elsewhere}': did you mean '{meant}'"):
+        config_class(**{elsewhere: 4})
+
+
+@pytest.mark.parametrize(
+    ("config_class", "name"),
+    [(VscDeltaConfig, "num_layers"), (VscDeltaConfig, "n_layer"), (VscLstmConfig, "d_state")],
+)
+def test_a_size_that_a_model_does_not_have_is_refused_with_its_fields(config_class, name):
+    with pytest.raises(ValueError, match=f"no field '{name}' and none like it: use .*hidden_size"):
+        config_class(**{name: 4})
+
+
+@pytest.mark.parametrize(
+    "config_class", [VscConvConfig, VscDeltaConfig, VscLstmConfig, VscMambaConfig]
+)
+def test_no_keyword_of_transformers_is_taken_for_one_of_ours(config_class):
+    ours = config_class().to_dict()
+    theirs = {**GenerationConfig().to_dict(), **PreTrainedConfig().to_dict()}
+    for name in theirs.keys() - ours.keys():
+        config_class(**{name: None})
 
 
 def test_keywords_of_transformers_pass():

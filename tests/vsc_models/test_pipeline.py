@@ -13,6 +13,7 @@ from transformers.pipelines import PIPELINE_REGISTRY, base
 
 from tests.vsc_dataset.cases import programs
 from tests.vsc_models.test_checkpoint import python
+from tests.vsc_models.zoo import MODELS, model_of
 from vsc_dataset import Program, execute, parse
 from vsc_dataset.encoding import encode
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
@@ -22,19 +23,23 @@ QUESTIONS = ["NPFKT:5>4 3>1", "AB:", "YNP: 3>1, -3, 2>1", "ABCDE:-1 -2 +3 1>2 2>
 
 STRANGER = """
 import json, sys
-from transformers import AutoTokenizer, pipeline
+from pathlib import Path
+from transformers import AutoConfig, AutoTokenizer, pipeline
 
+questions, answers = json.loads(sys.argv[2]), {}
 try:
     import vsc_models
 except ModuleNotFoundError:
-    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], trust_remote_code=True)
-    assert tokenizer("A:\\0")["input_ids"] == [65, 58, 0]
-    pipe = pipeline("vsc", model=sys.argv[1], trust_remote_code=True, device="cpu")
-    questions = json.loads(sys.argv[2])
-    logits = [pipe.forward(pipe.preprocess(question))["logits"].tolist() for question in questions]
-    pipe.save_pretrained(sys.argv[3])
-    again = pipeline("vsc", model=sys.argv[3], trust_remote_code=True, device="cpu")
-    print(json.dumps([pipe(questions), again(questions), logits]))
+    for folder in sorted(Path(sys.argv[1]).iterdir()):
+        assert AutoConfig.from_pretrained(folder, trust_remote_code=True).answer_width == 5
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
+        assert tokenizer("A:\\0")["input_ids"] == [65, 58, 0]
+        pipe = pipeline("vsc", model=str(folder), trust_remote_code=True, device="cpu")
+        logits = [pipe.forward(pipe.preprocess(text))["logits"].tolist() for text in questions]
+        pipe.save_pretrained("again")
+        again = pipeline("vsc", model="again", trust_remote_code=True, device="cpu")
+        answers[folder.name] = [pipe(questions), again(questions), logits]
+    print(json.dumps(answers))
 """
 
 LAYOUTS = ("compact", "spaced")
@@ -62,10 +67,9 @@ class KnowingModel(VscDeltaForMaskedLM):
         return MaskedLMOutput(logits=logits)
 
 
-def random_model(**settings):
+def random_model(name="delta", **settings):
     """A model whose answers are noise, and differ from question to question."""
-    torch.manual_seed(3)
-    model = VscDeltaForMaskedLM(VscDeltaConfig(**settings)).eval()
+    model = model_of(name, seed=3, **settings)
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) / 5)
@@ -277,17 +281,20 @@ def test_a_model_saved_without_tokenizer_or_pipeline_is_asked_by_its_folder(tmp_
     assert ask(str(tmp_path))(QUESTIONS) == ask(model)(QUESTIONS)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_saved_pipeline_answers_alike_here_and_without_our_package(layout, tmp_path):
-    pipe = ask(random_model(answer_width=5, layout=layout))
-    folder = tmp_path / "saved"
-    pipe.save_pretrained(folder)
-    here = pipeline("vsc", model=str(folder), pipeline_class=VscPipeline, device="cpu")
-    assert here(QUESTIONS) == pipe(QUESTIONS)
+def test_saved_pipelines_answer_alike_here_and_without_our_package(tmp_path):
+    pipes = {}
+    for number, name in enumerate(MODELS):
+        pipes[name] = ask(random_model(name, answer_width=5, layout=LAYOUTS[number % 2]))
+        folder = str(tmp_path / "saved" / name)
+        pipes[name].save_pretrained(folder)
+        here = pipeline("vsc", model=folder, pipeline_class=VscPipeline, device="cpu")
+        assert here(QUESTIONS) == pipes[name](QUESTIONS)
 
-    stranger = python(STRANGER, folder, json.dumps(QUESTIONS), "again", tmp_path=tmp_path)
+    stranger = python(STRANGER, tmp_path / "saved", json.dumps(QUESTIONS), tmp_path=tmp_path)
     assert stranger.returncode == 0, stranger.stderr
-    results, saved_again, their_logits = json.loads(stranger.stdout)
-    assert results == saved_again == pipe(QUESTIONS)
-    for question, theirs in zip(QUESTIONS, their_logits, strict=True):
-        assert torch.equal(torch.tensor(theirs), logits(pipe, question))
+    theirs = json.loads(stranger.stdout)
+    assert theirs.keys() == MODELS.keys()
+    for name, (results, saved_again, their_logits) in theirs.items():
+        assert results == saved_again == pipes[name](QUESTIONS)
+        for question, mine in zip(QUESTIONS, their_logits, strict=True):
+            assert torch.equal(torch.tensor(mine), logits(pipes[name], question))

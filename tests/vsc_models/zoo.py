@@ -13,6 +13,7 @@ MODELS = {
     ),
     "lstm": (vsc.VscLstmForMaskedLM, vsc.VscLstmConfig, {"num_layers": 3}),
     "mamba": (vsc.VscMambaForMaskedLM, vsc.VscMambaConfig, {"num_layers": 3}),
+    "mixer": (vsc.VscMixerForMaskedLM, vsc.VscMixerConfig, {"direction": "both"}),
     "delta": (vsc.VscDeltaForMaskedLM, vsc.VscDeltaConfig, {}),
 }
 

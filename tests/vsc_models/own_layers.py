@@ -1,0 +1,95 @@
+"""Layers as users write them: (B, L, D) -> (B, L, D), good ones and bad ones."""
+
+import torch
+from torch import nn
+
+
+class Causal(nn.Module):
+    """A running mean, left to right, with an initialisation of its own."""
+
+    def __init__(self, d_model, gain=2.0):
+        super().__init__()
+        self.proj = nn.Linear(d_model, d_model)
+        nn.init.eye_(self.proj.weight)
+        nn.init.constant_(self.proj.bias, gain)
+
+    def forward(self, x):
+        count = torch.arange(1, x.shape[1] + 1, device=x.device)[:, None]
+        return self.proj(x.cumsum(1) / count)
+
+
+class SeesBothWays(nn.Module):
+    """The mean of the whole row."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.proj(x.sum(1, keepdim=True).expand_as(x))
+
+
+class GivesTuple(Causal):
+    def forward(self, x):
+        return super().forward(x), None, {"state": 1}
+
+
+class OwnNames(nn.Module):
+    """Names that transformers renames or knows, tied weights, and a state_dict with other names."""
+
+    def __init__(self, hidden_size):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.randn(hidden_size))
+        self.beta = nn.Parameter(torch.randn(hidden_size))
+        self.lm_head = nn.Linear(hidden_size, hidden_size)
+        self.model = nn.Linear(hidden_size, hidden_size)
+        self.again = nn.Linear(hidden_size, hidden_size)
+        self.again.weight = self.model.weight
+        self._register_state_dict_hook(rename)
+
+    def forward(self, x):
+        return self.again(self.model(self.lm_head(x * self.gamma + self.beta)))
+
+
+def rename(module, state, prefix, metadata):
+    for name in list(state):
+        if name.startswith(prefix):
+            state[prefix + "mine_" + name[len(prefix) :]] = state.pop(name)
+
+
+class WithBuffers(nn.Module):
+    """A table that is not saved, a tensor that is no buffer, and a buffer that is saved."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.register_buffer("table", torch.linspace(1, 2, width), persistent=False)
+        self.register_buffer("kept", torch.rand(width))
+        self.plain = torch.linspace(0, 1, width)
+        self.scale = nn.Parameter(torch.ones(width))
+
+    def forward(self, x):
+        return x * self.table + self.plain * self.kept * self.scale
+
+
+class Shrinks(nn.Module):
+    def __init__(self, embed_dim):
+        super().__init__()
+        self.proj = nn.Linear(embed_dim, embed_dim // 2)
+
+    def forward(self, x):
+        return self.proj(x)
+
+
+class Raises(nn.Module):
+    def __init__(self, hidden_size, depth=1):
+        super().__init__()
+        raise RuntimeError(f"no depth {depth}\nhere")
+
+
+def make_model(width=16):
+    """A whole model: input_ids -> logits."""
+    return nn.Sequential(nn.Embedding(256, width), Causal(width), nn.Linear(width, 256))
+
+
+def make_nothing():
+    return 3

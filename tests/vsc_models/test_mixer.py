@@ -1,0 +1,237 @@
+"""A layer of one's own: it learns in the scaffold, and comes back from a checkpoint."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForMaskedLM
+
+from tests.vsc_models import own_layers
+from tests.vsc_models.questions import QUESTIONS, close, logits, rows
+from tests.vsc_models.test_checkpoint import python
+from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, VscMixerConfig, VscMixerForMaskedLM
+from vsc_models.layer_source import make_layer
+from vsc_models.modeling_delta import VscDeltaLayer
+
+FILE = own_layers.__file__
+GOOD = ("Causal", "SeesBothWays", "GivesTuple", "OwnNames", "WithBuffers")
+STRANGER = """
+import json, sys
+import torch
+from transformers import AutoModelForMaskedLM
+
+model = AutoModelForMaskedLM.from_pretrained(sys.argv[1], trust_remote_code=True)
+assert not any(name.startswith("vsc_models") for name in sys.modules)
+ids = torch.tensor([list(b"NPFKT:1>2:" + bytes(5))])
+with torch.no_grad():
+    print(json.dumps(model(input_ids=ids).logits.tolist()))
+"""
+
+
+def model_with(name, seed=0, **fields):
+    """A model around a layer of own_layers, or one that is given by its whole place."""
+    torch.manual_seed(seed)
+    place = name if ":" in name else f"{FILE}:{name}"
+    return VscMixerForMaskedLM(VscMixerConfig(mixer=place, **fields)).eval()
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("name", GOOD)
+def test_every_weight_of_a_layer_learns(name, direction):
+    model, (ids, keep) = model_with(name, direction=direction), rows()
+    model(input_ids=ids, labels=ids.clamp(65), logits_to_keep=keep).loss.backward()
+    assert not [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()]
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_a_causal_layer_never_meets_padding(direction):
+    model, (ids, keep) = model_with("Causal", direction=direction), rows()
+    together = logits(model, input_ids=ids, logits_to_keep=keep)
+    for question, row in zip(QUESTIONS, together, strict=True):
+        alone, place = rows([question], length=len(question) + 5)
+        assert close(row, logits(model, input_ids=alone, logits_to_keep=place)[0])
+
+
+def test_a_layer_that_sees_both_ways_meets_zeros_alone():
+    model, (ids, keep) = model_with("SeesBothWays"), rows()
+    other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
+    shown, hidden = (logits(model, input_ids=i, logits_to_keep=keep) for i in (ids, other))
+    assert close(shown, hidden)
+    longer, _ = rows(length=60)
+    assert close(shown, logits(model, input_ids=longer, logits_to_keep=keep))
+
+
+def test_the_second_layer_reads_each_row_from_its_end():
+    model = model_with("Causal", direction="both").model
+    x = torch.randn(2, 6, 32)
+    real = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
+    mixed = model.mix(x, real, None)
+    for row, length in enumerate((6, 4)):
+        part = x[row : row + 1, :length]
+        wanted = model.mixers[0](part) + model.mixers[1](part.flip(1)).flip(1)
+        assert close(mixed[row, :length], wanted[0])
+
+
+def test_a_layer_keeps_its_own_initialisation():
+    (layer,) = model_with("Causal").model.mixers
+    assert torch.equal(layer.proj.weight, torch.eye(32))
+    assert torch.equal(layer.proj.bias, torch.full((32,), 2.0))
+
+
+@pytest.mark.parametrize("direction", ["forward", "both"])
+@pytest.mark.parametrize("name", GOOD)
+def test_a_checkpoint_keeps_the_layer_and_its_file(name, direction, tmp_path):
+    model = model_with(name, seed=3, direction=direction, hidden_size=16)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) / 10)
+    model.save_pretrained(tmp_path)
+    assert model.config.mixer == f"{FILE}:{name}"
+    assert json.loads((tmp_path / "config.json").read_text())["mixer"] == f"mixer_layer.py:{name}"
+    assert (tmp_path / "mixer_layer.py").read_bytes() == Path(FILE).read_bytes()
+    loaded = AutoModelForMaskedLM.from_pretrained(tmp_path, trust_remote_code=True)
+    ids, _ = rows()
+    assert torch.equal(logits(model, input_ids=ids), logits(loaded, input_ids=ids))
+    loaded.save_pretrained(tmp_path / "again")
+    again = AutoModelForMaskedLM.from_pretrained(tmp_path / "again", trust_remote_code=True)
+    assert torch.equal(logits(model, input_ids=ids), logits(again, input_ids=ids))
+
+
+def test_a_process_without_our_package_loads_layer_and_weights(tmp_path):
+    model = model_with("WithBuffers", direction="both")
+    model.save_pretrained(tmp_path / "checkpoint")
+    stranger = python(STRANGER, tmp_path / "checkpoint", tmp_path=tmp_path)
+    assert stranger.returncode == 0, stranger.stderr
+    ids = torch.tensor([list(b"NPFKT:1>2:" + bytes(5))])
+    assert torch.equal(torch.tensor(json.loads(stranger.stdout)), logits(model, input_ids=ids))
+
+
+def test_the_file_is_kept_as_it_was_built(tmp_path):
+    path = tmp_path / "mine.py"
+    shutil.copyfile(FILE, path)
+    model = model_with(f"{path}:Causal", mixer_args={"gain": 3.0})
+    path.write_text("broken")
+    model.save_pretrained(tmp_path / "checkpoint")
+    loaded = AutoModelForMaskedLM.from_pretrained(tmp_path / "checkpoint", trust_remote_code=True)
+    assert torch.equal(loaded.model.mixers[0].proj.bias, torch.full((32,), 3.0))
+    path.unlink()
+    path.write_text(Path(FILE).read_text().replace("nn.init.eye_", "nn.init.zeros_"))
+    assert not model_with(f"{path}:Causal").model.mixers[0].proj.weight.any()
+
+
+@pytest.mark.parametrize("model_class", [AutoModelForMaskedLM, VscMixerForMaskedLM])
+def test_code_of_a_checkpoint_runs_only_on_request(model_class, tmp_path):
+    model_with("Causal").save_pretrained(tmp_path)
+    (tmp_path / "mixer_layer.py").write_text("raise SystemExit('it ran')")
+    with pytest.raises(ValueError, match="trust_remote_code=True") as error:
+        model_class.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_layer_from_a_package_needs_no_trust_and_tells_its_version(tmp_path, caplog):
+    model = model_with("torch.nn:GRU")
+    assert model.config.mixer_version == f"torch {torch.__version__}"
+    model.save_pretrained(tmp_path)
+    AutoModelForMaskedLM.from_pretrained(tmp_path)
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "mixer_version": "torch 1.0"}))
+    AutoModelForMaskedLM.from_pretrained(tmp_path)
+    assert "torch.nn:GRU was of torch 1.0, here it is of torch 2" in caplog.text
+
+
+def test_the_scaffold_adds_no_parameters_to_the_delta_rule(monkeypatch):
+    class Delta(nn.Module):
+        def __init__(self, hidden_size):
+            super().__init__()
+            self.layer = VscDeltaLayer(VscDeltaConfig(hidden_size=hidden_size))
+
+        def forward(self, x):
+            return self.layer(x, None, None)
+
+    monkeypatch.setattr(own_layers, "Delta", Delta, raising=False)
+    mixer = model_with(f"{own_layers.__name__}:Delta")
+    delta = VscDeltaForMaskedLM(VscDeltaConfig()).eval()
+    assert mixer.num_parameters() == delta.num_parameters()
+    weights = {
+        name.replace("delta.", "mixers.0.layer."): w for name, w in delta.state_dict().items()
+    }
+    weights |= {n.replace("delta_norm", "mixer_norm"): w for n, w in weights.items()}
+    mixer.load_state_dict({n: w for n, w in weights.items() if "delta_norm" not in n})
+    ids, keep = rows()
+    assert close(*(logits(m, input_ids=ids, logits_to_keep=keep) for m in (mixer, delta)))
+
+
+@pytest.mark.parametrize("name", ["hidden_size", "d_model", "dim", "input_size", "n_embd", "width"])
+def test_the_hidden_size_goes_by_the_name_that_the_layer_has(name, tmp_path):
+    path = tmp_path / "layer.py"
+    path.write_text(
+        "from torch import nn\n"
+        "class Layer(nn.Linear):\n"
+        f"    def __init__(self, *, {name}, out=None):\n"
+        f"        super().__init__({name}, out or {name})\n"
+    )
+    assert make_layer(f"{path}:Layer", {}, 24).in_features == 24
+    assert make_layer(f"{path}:Layer", {name: 8, "out": 24}, 24).in_features == 8
+
+
+def test_a_recurrent_layer_of_torch_reads_batches_first():
+    layer = make_layer("torch.nn:LSTM", {"num_layers": 2}, 12)
+    assert (layer.input_size, layer.hidden_size, layer.batch_first) == (12, 12, True)
+
+
+def test_a_layer_that_changes_the_shape_is_refused_with_both():
+    model, (ids, _) = model_with("Shrinks"), rows()
+    with pytest.raises(ValueError, match=r"Shrinks gives shape \(3, 31, 16\) for \(3, 31, 32\)"):
+        model(input_ids=ids)
+
+
+@pytest.mark.parametrize(
+    "place, arguments, words",
+    [
+        (
+            "Raises",
+            {"depth": 7},
+            r"Raises(hidden_size=32, depth=7) raised RuntimeError: no depth 7 ",
+        ),
+        ("Causl", {}, "has no 'Causl': did you mean 'Causal'?"),
+        ("Causal", {"gian": 1}, "has no argument 'gian': did you mean 'gain'?"),
+        ("make_model", {}, "is no torch.nn.Module: name the class of a layer"),
+        (FILE.replace("own_layers", "own_layer") + ":Causal", {}, f"did you mean {FILE!r}?"),
+        (FILE, {}, "is no place: use FILE.py:NAME or package.module:NAME"),
+        ("fla.layers:DeltaNet", {}, "pip install flash-linear-attention"),
+        ("torch.nnn:GRU", {}, "package 'torch' has no module 'torch.nnn'"),
+        ("torch.nn:GRUU", {}, "torch.nn has no 'GRUU': did you mean 'GRU'?"),
+        ("torch.nn:GRU", {"num_layer": 2}, "did you mean 'num_layers'?"),
+        ("subprocess:Popen", {"args": "true"}, "is no torch.nn.Module"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(place, arguments, words):
+    with pytest.raises(ValueError) as error:
+        model_with(place, mixer_args=arguments)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_cannot_be_imported_says_why(tmp_path):
+    path = tmp_path / "layer.py"
+    path.write_text("import not_there_at_all")
+    with pytest.raises(ValueError, match=r"layer\.py cannot be imported: ModuleNotFoundError"):
+        model_with(f"{path}:Layer")
+
+
+def test_a_config_alone_does_not_run_the_file_of_a_checkpoint(tmp_path):
+    model_with("Causal").save_pretrained(tmp_path)
+    config = AutoConfig.from_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="does not exist"):
+        AutoModelForMaskedLM.from_config(config)
+
+
+def test_saving_and_pushing_in_one_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="push_to_hub"):
+        model_with("Causal").save_pretrained(tmp_path, push_to_hub=True)

@@ -1,0 +1,50 @@
+"""Field values by keyword -> a checked configuration of the model around a layer of one's own."""
+
+from dataclasses import field
+from typing import Any
+
+from huggingface_hub.dataclasses import strict
+
+from .configuration_vsc import VscConfig, check_kernel, check_range
+
+DIRECTIONS = ("forward", "both")
+
+
+@strict
+class VscMixerConfig(VscConfig):
+    """The scaffold of the delta-rule model, any layer in the place of its delta layer.
+
+    Attributes:
+      mixer: the layer's class, a torch.nn.Module: "FILE.py:CLASS" or "package.module:CLASS".
+      mixer_args: its arguments by name; numbers, texts, lists and the like, as in JSON. The
+        hidden size is added under the names that the layer has for it, see `make_layer`.
+      mixer_version: "PACKAGE VERSION" of a layer from a package; written when it is first built.
+      direction: "forward", or "both": a second layer reads each row from its end, results added.
+      conv_kernel_sizes: bytes that each convolution in front of the layer sees; odd.
+      intermediate_size: width of the pointwise layer behind it.
+    Raises:
+      As for VscConfig.
+
+    >>> VscMixerConfig(mixer="torch.nn:GRU").direction
+    'forward'
+    >>> VscMixerConfig(mixer="torch.nn:GRU", directions="both")
+    Traceback (most recent call last):
+    ValueError: VscMixerConfig has no field 'directions': did you mean 'direction'?
+    """
+
+    model_type = "vsc_mixer"
+
+    mixer: str = "torch.nn:GRU"
+    mixer_args: dict[str, Any] = field(default_factory=dict)
+    mixer_version: str | None = None
+    direction: str = "forward"
+    conv_kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
+    intermediate_size: int = 64
+
+    def validate_mixer(self) -> None:
+        """Hold the direction at one of the two, kernels odd and sizes at one or more."""
+        if self.direction not in DIRECTIONS:
+            raise ValueError(f"direction={self.direction!r}: use one of {list(DIRECTIONS)}")
+        for size in self.conv_kernel_sizes:
+            check_kernel("conv_kernel_sizes", size)
+        check_range("intermediate_size", self.intermediate_size, 1)

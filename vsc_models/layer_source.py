@@ -1,0 +1,203 @@
+"""The place of a class or function, "FILE.py:NAME" or "package.module:NAME" -> itself, or built."""
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+WIDTHS = (
+    "hidden_size",
+    "d_model",
+    "dim",
+    "model_dim",
+    "input_size",
+    "input_dim",
+    "embed_dim",
+    "embedding_dim",
+    "n_embd",
+    "n_embed",
+    "d_embed",
+    "channels",
+    "width",
+)
+"""What layers call the width of their input. Each of them that a signature has is given."""
+
+_PACKAGES = {"fla": "flash-linear-attention", "mamba_ssm": "mamba-ssm", "xlstm": "xlstm"}
+"""Modules that pip knows by another name."""
+
+
+def find(place: str) -> Any:
+    """The class or function that stands at a place.
+
+    Args:
+      place: "FILE.py:NAME", the file seen from the working directory and imported alone, without
+        its neighbours; or "package.module:NAME".
+    Raises:
+      ValueError: one line: there is no such file, module or name, a package is missing, or the
+        import fails.
+
+    >>> find("torch.nn:GRU").__name__
+    'GRU'
+    >>> find("torch.nn:GRUU")
+    Traceback (most recent call last):
+    ValueError: torch.nn has no 'GRUU': did you mean 'GRU'?
+    """
+    where, name = split(place)
+    module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
+    if not hasattr(module, name):
+        own = [key for key in vars(module) if not key.startswith("_")]
+        raise ValueError(f"{where} has no {name!r}: {_nearest(name, own)}")
+    return getattr(module, name)
+
+
+def find_source(place: str) -> bytes | None:
+    """The file of a place, as it is now; None for a package."""
+    return Path(split(place)[0]).read_bytes() if is_file(place) else None
+
+
+def split(place: str) -> tuple[str, str]:
+    """File or module, and the name in it; ValueError for a place without both."""
+    where, colon, name = place.rpartition(":")
+    if not (where and colon and name.isidentifier()):
+        raise ValueError(f"{place!r} is no place: use FILE.py:NAME or package.module:NAME")
+    return where, name
+
+
+def is_file(place: str) -> bool:
+    """Whether the place is in a file of its own, rather than in a package."""
+    return split(place)[0].endswith(".py")
+
+
+def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn.Module:
+    """Build a layer (B, L, D) -> (B, L, D).
+
+    Args:
+      place: of its class, see `find`.
+      arguments: what it is called with. Every name of WIDTHS that its signature has is added
+        with D, and `batch_first=True` where the signature has that; what is given comes first.
+      hidden_size: D.
+    Raises:
+      ValueError: one line: as `find`, this is no torch.nn.Module, an argument is unknown, or its
+        constructor raises; the message shows error and arguments.
+
+    >>> make_layer("torch.nn:GRU", {"num_layers": 2}, 8)
+    GRU(8, 8, num_layers=2, batch_first=True)
+    >>> make_layer("torch.nn:GRU", {"num_layer": 2}, 8)
+    Traceback (most recent call last):
+    ValueError: torch.nn:GRU has no argument 'num_layer': did you mean 'num_layers'?
+    """
+    layer_class = find(place)
+    if not (isinstance(layer_class, type) and issubclass(layer_class, nn.Module)):
+        raise ValueError(f"{place} is no torch.nn.Module: name the class of a layer")
+    known, takes_any = _parameters(layer_class)
+    for name in arguments:
+        close = difflib.get_close_matches(name, known, 1, 0.8)
+        if name not in known and (close or not takes_any):
+            raise ValueError(f"{place} has no argument {name!r}: {_nearest(name, known)}")
+    usual = {name: hidden_size for name in WIDTHS if name in known}
+    usual |= {"batch_first": True} if "batch_first" in known else {}
+    layer: nn.Module = call(place, layer_class, {**usual, **arguments})
+    return layer
+
+
+def call(place: str, function: Any, arguments: Mapping[str, Any]) -> Any:
+    """What a user's function or class gives; its errors as one line that shows the arguments."""
+    try:
+        return function(**arguments)
+    except Exception as error:
+        shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise ValueError(f"{place.rpartition(':')[2]}({shown}) raised {said(error)}") from error
+
+
+def package_version(place: str) -> str | None:
+    """The package of a place and its version; None for a file.
+
+    >>> package_version("torch.nn:GRU").split()[0]
+    'torch'
+    """
+    top = split(place)[0].partition(".")[0]
+    names = [] if is_file(place) else packages_distributions().get(top, [])
+    return f"{names[0]} {version(names[0])}" if names else None
+
+
+def _parameters(layer_class: type) -> tuple[list[str], bool]:
+    """The names that a class can be called with, and whether it takes any others too.
+
+    A constructor that hands `**kwargs` on takes those of its parent, as torch.nn.GRU does.
+    """
+    names: list[str] = []
+    takes_any = False
+    for parent in layer_class.__mro__[: layer_class.__mro__.index(nn.Module)]:
+        if "__init__" not in vars(parent):
+            continue
+        parameters = list(inspect.signature(vars(parent)["__init__"]).parameters.values())[1:]
+        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        names += [one.name for one in parameters if one.kind in named]
+        takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+        if not takes_any:
+            break
+    return names, takes_any
+
+
+def _import_file(path: Path) -> ModuleType:
+    """Run a file as a module of its own; again for a file that has changed."""
+    if not path.is_file():
+        files = [str(near) for near in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        raise ValueError(f"{path} does not exist: {_nearest(str(path), files)}")
+    identity = sha256(str(path.resolve()).encode() + path.read_bytes()).hexdigest()[:16]
+    name = f"vsc_layer_{identity}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # a dataclass in the file looks its module up
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if not isinstance(error, Exception):
+            raise
+        raise ValueError(f"{path} cannot be imported: {said(error)}") from error
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    """A module of an installed package."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or name
+        top = missing.partition(".")[0]
+        if top != missing and importlib.util.find_spec(top):
+            raise ValueError(f"package {top!r} has no module {missing!r}") from None
+        raise ValueError(
+            f"{name} needs the package {top!r}, which is not installed: "
+            f"pip install {_PACKAGES.get(top, top)}"
+        ) from None
+    except Exception as error:
+        raise ValueError(f"{name} cannot be imported: {said(error)}") from error
+
+
+def said(error: Exception) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, 1, 0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"use one of {', '.join(known[:12])}" if known else "nothing like it is there"

@@ -1,0 +1,214 @@
+"""Bytes with a masked answer field -> logits, by a layer of one's own."""
+
+import copy
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.utils.hub import cached_file
+
+from .configuration_mixer import VscMixerConfig
+from .layer_source import find_source, is_file, make_layer, package_version, split
+from .modeling_delta import VscConvolution
+from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
+
+LAYER_FILE = "mixer_layer.py"
+"""What a checkpoint calls the file of its layer."""
+
+_HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
+
+logger = logging.getLogger(__name__)
+
+
+class VscMixerModel(VscBackbone):
+    """Convolutions, a layer of one's own, one pointwise layer, all residual.
+
+    The layer gets every row as (B, L, D) with its real bytes first and zeros behind them, so a
+    layer that runs left to right never meets padding. One that looks ahead sees those zeros.
+    """
+
+    def __init__(self, config: VscMixerConfig) -> None:
+        super().__init__(config)
+        size = config.hidden_size
+        self.convolutions = nn.ModuleList(
+            VscConvolution(size, kernel) for kernel in config.conv_kernel_sizes
+        )
+        self.mixer_norm = nn.LayerNorm(size)
+        self.mixers = nn.ModuleList(
+            make_layer(config.mixer, config.mixer_args, size)
+            for _ in range(1 + (config.direction == "both"))
+        )
+        for layer in self.mixers:
+            for module in layer.modules():
+                module._is_hf_initialized = True  # type: ignore[assignment]  # by itself
+                if any(parameter.is_meta for parameter in layer.parameters()):
+                    _strip(module)
+        self.pointwise_norm = nn.LayerNorm(size)
+        self.pointwise = nn.Sequential(
+            nn.Linear(size, config.intermediate_size),
+            nn.GELU(),
+            nn.Linear(config.intermediate_size, size),
+        )
+        self.norm = nn.LayerNorm(size)
+
+    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+        """As VscBackbone.forward."""
+        x_BxLxD = self.embed_tokens(ids_BxL)
+        for convolution in self.convolutions:
+            x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
+        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), real_BxL, keep_BxW)
+        x_BxWxD = take_positions(x_BxLxD, keep_BxW) + mixed_BxWxD
+        x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
+        out_BxWxD: Tensor = self.norm(x_BxWxD)
+        return out_BxWxD
+
+    def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+        """Run the layer, or both, over the real bytes: (B, L, D) -> (B, W, D)."""
+        place_BxL = None
+        if real_BxL is not None:
+            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
+            order_BxL = (~real_BxL).byte().argsort(dim=1, stable=True)
+            place_BxL = order_BxL.argsort(dim=1)
+            x_BxLxD = take_positions(x_BxLxD, order_BxL)
+        out_BxLxD = self._run(0, x_BxLxD)
+        if len(self.mixers) == 2:
+            back_BxL = _backwards(x_BxLxD, real_BxL)
+            back_BxLxD = self._run(1, take_positions(x_BxLxD, back_BxL))
+            out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
+        if place_BxL is not None:
+            keep_BxW = place_BxL if keep_BxW is None else place_BxL.gather(1, keep_BxW)
+        return take_positions(out_BxLxD, keep_BxW)
+
+    def _run(self, number: int, x_BxLxD: Tensor) -> Tensor:
+        """What a layer gives, (B, L, D); of a tuple the first member."""
+        out = self.mixers[number](x_BxLxD)
+        out_BxLxD: Any = out if isinstance(out, Tensor) else out[0]
+        if out_BxLxD.shape != x_BxLxD.shape:
+            raise ValueError(
+                f"{type(self.mixers[number]).__name__} gives shape {tuple(out_BxLxD.shape)} for "
+                f"{tuple(x_BxLxD.shape)}: a mixer keeps the shape (batch, length, hidden_size)"
+            )
+        return out_BxLxD
+
+
+class VscMixerForMaskedLM(VscForMaskedLM):
+    """A layer of one's own under the tied output layer; `forward` as in VscForMaskedLM.
+
+    Raises:
+      ValueError: the layer is not found, cannot be built, or changes the shape; see `make_layer`.
+
+    >>> VscMixerForMaskedLM(VscMixerConfig(mixer="torch.nn:GRU")).config.mixer_version.split()[0]
+    'torch'
+    """
+
+    config_class = VscMixerConfig
+    backbone_class = VscMixerModel
+
+    def __init__(self, config: VscMixerConfig) -> None:
+        super().__init__(config)
+        # As it was when it was built: the file may change while the model is trained.
+        self.layer_code = find_source(config.mixer)
+        here = package_version(config.mixer)
+        if config.mixer_version not in (None, here):
+            logger.warning(f"{config.mixer} was of {config.mixer_version}, here it is of {here}")
+        config.mixer_version = config.mixer_version or here
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Write the checkpoint and, beside it, the layer's file.
+
+        The weights keep the names of the layer's parameters, whatever its `state_dict` says.
+        """
+        if kwargs.get("push_to_hub"):
+            raise ValueError("the layer's file would be missing: use model.push_to_hub(repo_id)")
+        if kwargs.get("state_dict") is None:
+            # Copies, because transformers drops a tensor that a layer has under two names.
+            kwargs["state_dict"] = {
+                name: tensor.detach().clone() if ".mixers." in name else tensor
+                for name, tensor in _tensors(self).items()
+            }
+        mixer = self.config.mixer
+        if self.layer_code is not None:
+            self.config.mixer = f"{LAYER_FILE}:{split(mixer)[1]}"
+        try:
+            super().save_pretrained(save_directory, *args, **kwargs)
+        finally:
+            self.config.mixer = mixer
+        if self.layer_code is not None:
+            (Path(save_directory) / LAYER_FILE).write_bytes(self.layer_code)
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any
+    ) -> Any:
+        """As VscPreTrainedModel.from_pretrained.
+
+        Raises:
+          ValueError: also where the checkpoint brings the layer's file and `trust_remote_code`
+            is not set, because that file is run.
+        """
+        name, hub = pretrained_model_name_or_path, {k: kwargs[k] for k in _HUB if k in kwargs}
+        config = kwargs.pop("config", None)
+        if not isinstance(config, cls.config_class):
+            config = cls.config_class.from_pretrained(name, **hub)
+        config = copy.deepcopy(config)
+        if is_file(config.mixer):
+            if not kwargs.get("trust_remote_code"):
+                raise ValueError(
+                    f"{name} brings the code of its layer, {split(config.mixer)[0]}: read it, "
+                    "then load with trust_remote_code=True"
+                )
+            if split(config.mixer)[0] == LAYER_FILE:
+                config.mixer = f"{cached_file(name, LAYER_FILE, **hub)}:{split(config.mixer)[1]}"
+        with_info = kwargs.pop("output_loading_info", False)
+        model, info = super().from_pretrained(
+            name, *model_args, **kwargs, config=config, output_loading_info=True
+        )
+        drawn = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
+        model._build_layers_again(drawn)
+        return (model, info) if with_info else model
+
+    def _build_layers_again(self, drawn: set[str]) -> None:
+        """Replace layers that were built without memory, where all but weights has no values."""
+        for number, loaded in enumerate(self.model.mixers):
+            with torch.random.fork_rng(devices=[]):
+                fresh = make_layer(
+                    self.config.mixer, self.config.mixer_args, self.config.hidden_size
+                )
+            tensors = _tensors(loaded)
+            for name, tensor in _tensors(fresh).items():
+                if f"model.mixers.{number}.{name}" not in drawn:
+                    tensor.data = tensors[name].data.clone()
+            fresh.to(next(self.parameters()).device)
+            self.model.mixers[number] = fresh.train(loaded.training)
+
+
+def _strip(module: nn.Module) -> None:
+    """Leave of a module without memory what holds its tensors.
+
+    While a checkpoint is loaded, a `state_dict` with names of its own would lead astray.
+    """
+    module.__class__ = nn.Module
+    module._state_dict_hooks.clear()
+    module._state_dict_pre_hooks.clear()
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and the buffers that are saved, under their true names."""
+    found: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    for prefix, part in module.named_modules():
+        for name, buffer in part.named_buffers(prefix, recurse=False):
+            if name.rpartition(".")[2] not in part._non_persistent_buffers_set:
+                found[name] = buffer
+    return found
+
+
+def _backwards(x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
+    """Positions (B, L) that turn the real bytes in front around and leave what is behind them."""
+    batch, length, _ = x_BxLxD.shape
+    place_L = torch.arange(length, device=x_BxLxD.device)
+    if real_BxL is None:
+        return place_L.flip(0).expand(batch, length)
+    turned_BxL = real_BxL.sum(1, keepdim=True) - 1 - place_L
+    return torch.where(turned_BxL < 0, place_L, turned_BxL)
