@@ -2,11 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.installed
+DEMO := .demo/bin/python
+DEMO_READY := .demo/.installed
 
 # Children (accelerate launch and its processes) must find this environment's python first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train test soak oldest benchmark check lint types clean
+.PHONY: train test soak oldest demo demo-test benchmark check lint types clean
 
 train: $(READY)
 	accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
@@ -23,6 +25,16 @@ oldest: $(READY)
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .oldest datasets==5.1.0
 	PYTHONPATH=.oldest pytest tests/vsc_dataset/test_builder.py
 	rm -rf .oldest
+
+# The page, asking the newest runs or CHECKPOINTS="runs/001-swap-delta …".
+demo: $(DEMO_READY)
+	ls runs/*/model.safetensors >/dev/null 2>&1 || $(MAKE) train
+	python scripts/assemble_demo.py --output-dir build/demo $(if $(CHECKPOINTS),--checkpoints $(CHECKPOINTS))
+	$(DEMO) build/demo/app.py
+
+# In a headless browser, which must be there: the test says what it lacks. Pictures go to build/.
+demo-test: $(DEMO_READY)
+	VSC_PICTURES=build $(DEMO) -m pytest tests/hub_cards/test_page.py
 
 benchmark: $(READY)
 	python scripts/benchmark.py
@@ -41,5 +53,15 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# Gradio needs older versions of two libraries than those pinned: a layer of its own above .venv.
+$(DEMO_READY): $(READY) hub_cards/space/requirements.txt
+	$(BIN)/python -m venv .demo
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+		> "$$($(DEMO) -c "import sysconfig; print(sysconfig.get_path('purelib'))")/venv.pth"
+	grep -vE '^(pillow|tomlkit)==' constraints.txt > .demo/constraints.txt
+	$(DEMO) -m pip install --quiet --disable-pip-version-check -c .demo/constraints.txt \
+		-r hub_cards/space/requirements.txt selenium
+	touch $@
+
 clean:
-	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .demo dist .mypy_cache .ruff_cache .pytest_cache

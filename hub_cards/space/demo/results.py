@@ -1,0 +1,76 @@
+"""Lines of trials -> a row of the leaderboard for each setting."""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SOLVED_PCT = 1.0
+"""A trial with at most this sample error, in percent, counts as solved."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting over its trials; errors in percent, on the test questions.
+
+    Attributes:
+      recipe, parameters, samples, questions: what was trained, how large, on how many questions
+        (the longest trial), and how many were asked.
+      trials, solved: how many, and how many of them with at most 1 % sample error.
+      mean, median, lowest, highest: of the sample error.
+      mask_error: the mean of the mask error.
+      seconds: the mean of the time of training.
+    """
+
+    recipe: str
+    parameters: int
+    samples: int
+    questions: int
+    trials: int
+    solved: int
+    mean: float
+    median: float
+    lowest: float
+    highest: float
+    mask_error: float
+    seconds: float
+
+
+def read_trials(folder: Path) -> list[dict[str, Any]]:
+    """All lines of all *.jsonl of a folder, as scripts/train.py wrote them."""
+    paths = sorted(folder.glob("*.jsonl"))
+    return [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
+
+
+def leaderboard(trials: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """The settings, most trials solved first, then the lowest mean sample error."""
+    settings: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for trial in trials:
+        # A trial that stopped early still belongs to the others.
+        planned = trial.get("planned_samples") or trial["samples"]
+        setting = (trial["recipe"], trial["parameters"], planned, trial["test_questions"])
+        settings.setdefault(setting, []).append(trial)
+    rows = [_row(same) for same in settings.values()]
+    return sorted(rows, key=lambda row: (-row.solved / row.trials, row.mean, row.parameters))
+
+
+def _row(trials: Sequence[Mapping[str, Any]]) -> Row:
+    """The row of the trials of one setting."""
+    first = trials[0]
+    errors = [trial["test_sample_error_pct"] for trial in trials]
+    return Row(
+        recipe=first["recipe"],
+        parameters=first["parameters"],
+        samples=max(trial["samples"] for trial in trials),
+        questions=first["test_questions"],
+        trials=len(trials),
+        solved=sum(error <= SOLVED_PCT for error in errors),
+        mean=statistics.fmean(errors),
+        median=statistics.median(errors),
+        lowest=min(errors),
+        highest=max(errors),
+        mask_error=statistics.fmean(trial["test_mask_error_pct"] for trial in trials),
+        seconds=statistics.fmean(trial["seconds"] for trial in trials),
+    )

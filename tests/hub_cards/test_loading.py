@@ -1,0 +1,96 @@
+"""The demo's checkpoints: found, loaded without their code, and asked."""
+
+import doctest
+import json
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+
+from hub_cards.space.demo import loading
+from hub_cards.space.demo.loading import load, load_all, sources, trained_on
+from scripts.evaluation.predictions import predict
+from tests.hub_cards.bundle import untrained
+from vsc_dataset import CONFIGS, sample
+
+IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    untrained(tmp_path / "checkpoints" / "b")
+    untrained(tmp_path / "checkpoints" / "a", seed=1)
+    (tmp_path / "checkpoints.json").write_text('["org/c"]')
+    return tmp_path
+
+
+def test_examples_in_docstrings():
+    assert doctest.testmod(loading).failed == 0
+
+
+def test_folders_come_first_then_the_list(bundle):
+    folder = bundle / "checkpoints"
+    assert sources(bundle) == [str(folder / "a"), str(folder / "b"), "org/c"]
+
+
+def test_a_bundle_without_checkpoints_has_none(tmp_path):
+    assert sources(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', "[1]"])
+def test_a_list_that_is_none_is_one_line(tmp_path, text):
+    (tmp_path / "checkpoints.json").write_text(text)
+    with pytest.raises(ValueError, match=r"^checkpoints\.json [^\n]*$"):
+        sources(tmp_path)
+
+
+def test_a_loaded_checkpoint_answers_as_its_pipeline(tmp_path):
+    pipeline = untrained(tmp_path / "a", seed=3)
+    checkpoint = load(str(tmp_path / "a"))
+    for question in ("NPFKT:5>4 3>1", "YNP: 3>1, -3"):
+        assert checkpoint.ask(question) == pipeline(question)["answer"]
+    assert (checkpoint.name, checkpoint.trained) == ("a", None)
+
+
+def test_the_trained_range_is_that_of_the_run(tmp_path):
+    untrained(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops2-5"}}))
+    assert load(str(tmp_path)).trained == (2, 5)
+    assert trained_on("{}") is None
+
+
+@pytest.mark.parametrize("model_type", ["llama", "gpt2", "modernbert"])
+@pytest.mark.parametrize("data", ["swap-nops5", "default-spaced"])
+def test_an_architecture_of_transformers_is_asked_as_it_was_trained(tmp_path, model_type, data):
+    config = AutoConfig.for_model(
+        model_type, vocab_size=256, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, **dict.fromkeys(IDS, 0),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    masked = model_type == "modernbert"
+    model = (AutoModelForMaskedLM if masked else AutoModelForCausalLM).from_config(config).eval()
+    model.save_pretrained(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": data}}))
+    examples = sample(CONFIGS[data], "test", range(5))
+    checkpoint = load(str(tmp_path))
+    asked = [checkpoint.ask(question) for question in examples.questions()]
+    assert asked == predict(model, examples).answers
+
+
+def test_a_checkpoint_that_does_not_load_is_told_and_the_others_are_asked(bundle):
+    (bundle / "checkpoints" / "a" / "model.safetensors").unlink()
+    checkpoints, faults = load_all(sources(bundle))
+    assert [checkpoint.name for checkpoint in checkpoints] == ["b"]
+    assert [fault.split(" is not asked")[0] for fault in faults] == ["a", "c"]
+    assert not any("\n" in fault for fault in faults)
+
+
+def test_no_code_of_a_checkpoint_is_run(tmp_path):
+    untrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config |= {"model_type": "other", "auto_map": {"AutoConfig": "evil.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    checkpoints, faults = load_all([str(tmp_path)])
+    assert (checkpoints, len(faults)) == ([], 1)
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,253 @@
+"""The demo in a real browser: what a visitor types, draws and sees. Run it by `make demo-test`."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from hub_cards.space.demo.results import leaderboard, read_trials
+from scripts.publishing.local_demo import write_demo
+from tests.hub_cards.bundle import untrained
+from vsc_dataset import parse, sample
+from vsc_models import VscDeltaForMaskedLM, VscPipeline
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+MISSING = [
+    name
+    for name, found in (
+        ("gradio", find_spec("gradio")),
+        ("selenium", find_spec("selenium")),
+        ("a browser called chromium or google-chrome", CHROMIUM),
+        ("its chromedriver", DRIVER),
+    )
+    if not found
+]
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"lacks {', '.join(MISSING)}: `make demo-test` installs gradio and selenium; the "
+        "browser is yours to install, on Debian with `apt-get install chromium chromium-driver`",
+    ),
+]
+SECONDS = 30
+"""At most, until something is on the page."""
+
+QUESTION = "NPFKT:5>4 3>1 1>4 4>2 1>3"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """The assembled folder, with a trained model and an untrained one."""
+    home = tmp_path_factory.mktemp("page")
+    train = [sys.executable, "scripts/train.py", "--recipe", "swap-delta", "--output-dir"]
+    subprocess.run([*train, home / "trained"], cwd=ROOT, check=True, capture_output=True)
+    untrained(home / "untrained")
+    write_demo(home / "demo", [home / "trained", home / "untrained"])
+    return home / "demo"
+
+
+@pytest.fixture(scope="module")
+def pipelines(demo):
+    """What each checkpoint answers, asked directly."""
+    folders = sorted((demo / "checkpoints").iterdir())
+    models = {path.name: VscDeltaForMaskedLM.from_pretrained(path) for path in folders}
+    return {name: VscPipeline(model, device="cpu") for name, model in models.items()}
+
+
+@pytest.fixture(scope="module")
+def address(demo):
+    """Where `python app.py` serves the page."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {"GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+    app = subprocess.Popen(
+        [sys.executable, "app.py"], cwd=demo, env={**os.environ, **settings}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said = []
+    for line in app.stdout:  # ends when the page is there, or with the process
+        said.append(line)
+        if "http://" in line:
+            break
+    assert app.poll() is None, "".join(said)
+    yield f"http://127.0.0.1:{port}"
+    app.terminate()
+    rest, _ = app.communicate(timeout=SECONDS)
+    assert "Traceback" not in "".join(said) + rest
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1280,1100"):
+        options.add_argument(f"--{flag}")
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """The page as a visitor handles it."""
+
+    def __init__(self, browser, address):
+        from selenium.common.exceptions import StaleElementReferenceException
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        self.browser = browser
+        self.wait = WebDriverWait(browser, SECONDS, 0.05, [StaleElementReferenceException])
+        browser.get(address)
+        self.until(lambda: self.all("#answers .vsc-table"))
+
+    def until(self, condition):
+        return self.wait.until(lambda _: condition())
+
+    def all(self, css):
+        return self.browser.find_elements("css selector", css)
+
+    def one(self, css):
+        (found,) = self.all(css)
+        return found
+
+    @property
+    def question(self):
+        return self.one("#question textarea, #question input")
+
+    def put(self, field, text):
+        """Replace what stands in a field."""
+        from selenium.webdriver.common.keys import Keys
+
+        field.send_keys(Keys.CONTROL, "a")
+        field.send_keys(Keys.DELETE)
+        field.send_keys(text)
+
+    def asked(self, question):
+        """Wait for the answers to a question; for each checkpoint its cells, step by step."""
+        self.until(lambda: self.all("#answers .vsc-question"))
+        self.until(lambda: self.one("#answers .vsc-question").text.startswith(question + " "))
+        rows = [
+            [re.sub(r"\s", "", cell.text) for cell in line.find_elements("css selector", "td")]
+            for line in self.all("#answers tbody tr")
+        ]
+        names = [head.text.split("\n")[0] for head in self.all("#answers th")[3:]]
+        return rows, names
+
+    def shoot(self, name):
+        """Leave a picture where the environment says; build/ where `make demo-test` runs."""
+        if folder := os.environ.get("VSC_PICTURES"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.browser.save_screenshot(str(Path(folder, name)))
+
+
+@pytest.fixture
+def page(browser, address):
+    return Page(browser, address)
+
+
+def check(page, pipelines, question):
+    """All that is shown of a question is what the task and the models say."""
+    rows, names = page.asked(question)
+    program = parse(question)
+    assert names == list(pipelines)
+    assert [row[2] for row in rows] == [program.letters, *program.trace]
+    for column, name in enumerate(names, 3):
+        for k, row in enumerate(rows[1:], 1):
+            cut = str(type(program)(program.letters, program.operations[:k], program.layout))
+            # A blank, also one that ends the answer, is a dot; what does not print is a sign.
+            answer = pipelines[name](cut)["answer"].ljust(len(row[2]))
+            printed = [c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in answer]
+            assert row[column] == "".join(printed).replace(" ", "·")
+    return rows
+
+
+def test_the_first_page_shows_letters_and_answers_step_by_step(page, pipelines):
+    check(page, pipelines, QUESTION)
+    page.shoot("demo-ask.png")
+    trained, not_trained = (line.text for line in page.all("#answers .vsc-verdicts li"))
+    assert "✓ right" in trained
+    assert "no wrong step within the trained 1 to 5 operations" in trained
+    assert "✗ wrong" in not_trained
+    assert "first wrong after operation 1, 5>4" in not_trained
+    assert len(page.all("#answers td.vsc-first")) == 1
+
+
+@pytest.mark.parametrize("by", ["button", "enter"])
+def test_a_typed_question_is_asked(page, pipelines, by):
+    page.put(page.question, "QWERT:1>5 2>4" + ("\n" if by == "enter" else ""))
+    if by == "button":
+        page.one("#ask").click()
+    check(page, pipelines, "QWERT:1>5 2>4")
+
+
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        ("NPFKT:5>6", "operation 1 '5>6': position 6 is out of range 1 to 5"),
+        ("<script>alert(1)</script>", "no colon"),
+        ("", "type a question, such as NPFKT:5>4 3>1, or draw one"),
+        ("ABCDEFG:1>2", None),
+    ],
+)
+def test_bad_input_is_one_line_on_the_page(page, typed, said):
+    page.put(page.question, typed)
+    page.one("#ask").click()
+    if said is None:  # a question, but too long for these models: they say so
+        page.until(lambda: "ABCDEFG:1>2 " in page.one("#answers").text)
+        told = [line.text for line in page.all("#answers .vsc-verdicts li")]
+        assert len(told) == 2
+        assert all("its answer has 7 letters, the answer field 5" in line for line in told)
+        return
+    page.until(lambda: page.all("#answers .vsc-error"))
+    assert said in page.one("#answers").text
+    assert "\n" not in page.one("#answers").text.strip()
+    page.shoot("demo-error.png")
+    for sign in ("Traceback", "Error\n"):
+        assert sign not in page.one("body").text
+
+
+def test_a_drawn_row_is_that_row(page, pipelines):
+    page.put(page.one("#index input"), "41")
+    page.one("#draw").click()
+    question = sample("swap-nops5", "test", [41]).questions()[0]
+    check(page, pipelines, question)
+    assert page.question.get_property("value") == question
+
+
+def test_a_row_that_is_not_there_is_one_line(page):
+    page.put(page.one("#index input"), "10000")
+    page.one("#draw").click()
+    page.until(lambda: page.all("#answers .vsc-error"))
+    assert page.one("#answers").text == "index 10000: swap-nops5, test has the rows 0 to 9,999"
+
+
+def test_any_row_is_a_row_of_the_split(page, pipelines):
+    page.one("#draw-any").click()
+    page.until(lambda: page.question.get_property("value") != QUESTION)
+    question = page.question.get_property("value")
+    check(page, pipelines, question)
+    index = int(page.one("#index input").get_property("value"))
+    assert sample("swap-nops5", "test", [index]).questions() == [question]
+
+
+def test_the_results_page_shows_leaderboard_and_pictures(page):
+    next(tab for tab in page.all("button[role=tab]") if tab.text == "Results").click()
+    page.until(lambda: page.all("table.vsc-figures"))
+    for row in leaderboard(read_trials(ROOT / "hub_cards" / "results")):
+        told = f"{row.recipe} {row.parameters:,} {row.samples:,} {row.solved} of {row.trials} "
+        page.until(lambda told=told: told in page.one("body").text)
+    pictures = list((ROOT / "hub_cards" / "figures").glob("*.png"))
+    loaded = "return [...document.images].filter(i => i.complete && i.naturalWidth > 500).length"
+    page.until(lambda: page.browser.execute_script(loaded) == len(pictures) > 0)
+    page.shoot("demo-results.png")

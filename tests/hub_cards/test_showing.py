@@ -1,0 +1,145 @@
+"""The demo's HTML: right and wrong where they are, and no text that could act."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hub_cards.space.demo import showing
+from hub_cards.space.demo.asking import Checkpoint, follow, steps
+from hub_cards.space.demo.results import leaderboard, read_trials
+from scripts.reporting.records import read_records, summarise
+from tests.scripts.reporting.cases import record
+from vsc_dataset import execute, parse
+from vsc_dataset.metrics.vsc_error.floors import floors
+
+RESULTS = Path(__file__).parents[2] / "hub_cards" / "results"
+
+
+def shown(question, *checkpoints):
+    program = parse(question)
+    return showing.answers(program, [follow(program, c) for c in checkpoints], steps(program))
+
+
+def cells(html):
+    """The classes and texts of the compared characters of the verdict."""
+    return re.findall(r'<i class="vsc-(\w+)">(.*?)</i>', html.split("vsc-scroll")[0])
+
+
+@pytest.mark.parametrize(
+    "answer, compared",
+    [
+        ("PNY", [("right", "P"), ("right", "N"), ("right", "Y")]),
+        ("PYN", [("right", "P"), ("wrong", "Y"), ("wrong", "N")]),
+        ("PN", [("right", "P"), ("right", "N"), ("wrong", "·")]),
+        ("PNYX", [("right", "P"), ("right", "N"), ("right", "Y"), ("wrong", "X")]),
+        ("P \0", [("right", "P"), ("wrong", "·"), ("wrong", "\N{REPLACEMENT CHARACTER}")]),
+        ("<b>", [("wrong", "&lt;"), ("wrong", "b"), ("wrong", "&gt;")]),
+    ],
+)
+def test_each_character_is_marked_right_or_wrong(answer, compared):
+    html = shown("YNP:3>1", Checkpoint("a", lambda _: answer))
+    assert cells(html) == compared
+    assert ("✓ right" in html, "✗ wrong" in html) == (answer == "PNY", answer != "PNY")
+
+
+def test_the_first_wrong_step_is_named_and_marked_once():
+    html = shown("YNP:3>1 2>1 1>3", Checkpoint("a", lambda text: execute(text.split(" ")[0])))
+    assert "first wrong after operation 2, 2&gt;1" in html
+    row = next(line for line in html.split("<tr>") if "vsc-first" in line)
+    assert row.startswith("<td>2</td>")
+    assert html.count("vsc-first") == 1
+
+
+def test_steps_beyond_the_trained_range_are_pale():
+    html = shown("YNP:3>1 2>1 1>3", Checkpoint("a", execute, (1, 2)))
+    pale = [line.startswith("<td>3</td>") for line in html.split("<tr>") if "vsc-beyond" in line]
+    assert pale == [False, True]  # no operation and three; one and two were trained
+    assert "no wrong step within the trained 1 to 2 operations" in html
+
+
+def test_the_letters_after_every_operation_are_there():
+    html = shown("UXMP: -2, -3, 1>2, +2", Checkpoint("a", execute))
+    rows = [re.sub("<.*?>", "", line) for line in html.split("<tr>")[2:]]
+    assert rows[1:] == ["1-2UMPUMP", "2-3UMUM", "31&gt;2MUMU", "4+2MPUMPU"]
+
+
+def test_no_letters_left_are_words():
+    assert shown("A:-1", Checkpoint("a", lambda _: "")).count("none left") == 2
+
+
+def test_a_model_that_cannot_be_asked_says_why():
+    def ask(question):
+        raise ValueError("its answer has 3 letters <")
+
+    html = shown("YNP:3>1", Checkpoint("a", ask))
+    assert "<b>a</b> cannot be asked this: its answer has 3 letters &lt;" in html
+
+
+def test_names_and_messages_are_escaped():
+    assert "<script>" not in shown("YNP:3>1", Checkpoint("<script>", execute))
+    assert "<script>" not in showing.error("<script>")
+    assert "<script>" not in showing.leaderboard(leaderboard([vars(record(recipe="<script>"))]))
+
+
+def test_the_leaderboard_says_what_the_reports_say():
+    trials = read_trials(RESULTS)
+    rows = leaderboard(trials)
+    assert sum(row.trials for row in rows) == len(trials) > 0
+    settings = {}
+    for path in RESULTS.glob("*.jsonl"):
+        for found in read_records(path):
+            planned = found.planned_samples or found.samples
+            key = (found.recipe, found.parameters, planned, found.test_questions)
+            settings.setdefault(key, []).append(found)
+    summaries = [summarise(records) for records in settings.values()]
+    assert sorted(map(told, summaries)) == sorted(
+        [
+            row.recipe, row.parameters, row.samples, row.mean, row.median, row.lowest,
+            row.highest, row.trials, row.solved, row.mask_error,
+        ]
+        for row in rows
+    )  # fmt: skip
+
+
+def told(summary):
+    """The figures of results.json that the leaderboard shows."""
+    error = summary["test_sample_error_pct"]
+    return [
+        *(summary[name] for name in ("recipe", "parameters", "samples")),
+        *(error[name] for name in ("mean", "median", "min", "max", "n", "solved")),
+        summary["test_mask_error_pct"]["mean"],
+    ]
+
+
+def test_a_trial_that_stopped_early_is_one_of_its_setting():
+    trials = [record(samples=50, planned_samples=100), record(samples=100, planned_samples=100)]
+    (row,) = leaderboard([vars(trial) for trial in trials])
+    assert (row.trials, row.samples) == (2, 100)
+
+
+def test_the_leaderboard_is_sorted_and_keeps_settings_apart():
+    trials = [
+        record(recipe="lost", test_sample_error_pct=99.0),
+        record(recipe="most", test_sample_error_pct=0.5),
+        record(recipe="most", seed=1, test_sample_error_pct=0.5),
+        record(recipe="most", seed=2, test_sample_error_pct=50.0),
+        record(recipe="best", test_sample_error_pct=1.0),
+        record(recipe="best", samples=1, test_sample_error_pct=0.0),
+    ]
+    rows = leaderboard([vars(trial) for trial in trials])
+    assert [(row.recipe, row.solved, row.trials) for row in rows] == [
+        ("best", 1, 1), ("best", 1, 1), ("most", 2, 3), ("lost", 0, 1)
+    ]  # fmt: skip
+    most = rows[2]
+    assert (most.mean, most.median, most.lowest, most.highest) == (17.0, 0.5, 0.5, 50.0)
+
+
+def test_no_results_are_said():
+    assert "no results" in showing.leaderboard([])
+    assert "no checkpoint to ask" in shown("YNP:3>1")
+
+
+def test_floors_are_the_metrics():
+    html = showing.floors(floors(["NPFKT:5>4 3>1"]))
+    assert "<td>copy</td><td>100.00</td><td>80.00</td>" in html
