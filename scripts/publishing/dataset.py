@@ -7,12 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.publishing.cards import dataset_card
+from scripts.publishing.dataset_card import dataset_card
 from scripts.reporting.files import replacing
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
+from vsc_dataset.metrics.vsc_error.floors import floors
 from vsc_dataset.parquet import Shard, describe_split, faults, shards_of, write_shard
+from vsc_dataset.sampling import sample
 
 MANIFEST = "manifest.json"
+FLOOR_QUESTIONS = 1_000
+"""Test questions of each configuration on which the floors are measured."""
 T = TypeVar("T")
 
 
@@ -98,9 +102,22 @@ def write_manifest(folder: Path) -> list[str]:
             split: describe_split(folder, [shard for shard in shards if shard.split == split])
             for split in config.splits
         }
-    manifest = {"version": DATA_VERSION, "configs": configs}
+    levels = {name: _floors(name) for name in configs if "test" in configs[name]}
+    manifest = {
+        "version": DATA_VERSION,
+        "configs": configs,
+        "floors": {"questions": FLOOR_QUESTIONS, "by_config": levels},
+    }
     with replacing(folder / MANIFEST) as beside:
         beside.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     with replacing(folder / "README.md") as beside:
         beside.write_text(dataset_card(manifest), "utf-8")
     return list(configs)
+
+
+def _floors(name: str) -> dict[str, dict[str, float]]:
+    """What answers that need no model reach on a configuration's first test questions."""
+    questions = sample(name, "test", range(FLOOR_QUESTIONS)).questions()
+    found = floors(questions, CONFIGS[name].answer_width)
+    keys = ("sample_error_pct", "mask_error_pct")
+    return {floor: {key: rates[key] for key in keys} for floor, rates in found.items()}

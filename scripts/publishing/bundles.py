@@ -1,0 +1,216 @@
+"""A built dataset, a run, the metric or the demo -> the files that its repository shall hold."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from scripts.publishing.cards import HUB_CARDS, metric_card, render, space_card, version
+from scripts.publishing.dataset import MANIFEST, read_manifest
+from scripts.publishing.dataset_card import RESULTS, dataset_card, read_results
+from vsc_dataset.configs import DATA_VERSION
+
+ROOT = HUB_CARDS.parent
+MARKER = "vsc.json"
+"""Says in every repository what pushed it, so that nothing else is ever overwritten."""
+
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+EXTRAS = ("results.json", "trials.jsonl", "run.json", "curves.png", "answers.png", "report.txt")
+"""What a run leaves beside its checkpoint."""
+
+Kind = Literal["dataset", "model", "metric", "space"]
+SIGNS: Mapping[str, str] = {
+    MANIFEST: "dataset",
+    "config.json": "model",
+    "vsc_error.py": "metric",
+    "app.py": "space",
+}
+"""A file that is in the folder of each kind alone."""
+
+MAKERS = {
+    "dataset": "a folder that scripts/build_dataset.py has built",
+    "model": "a finished run, such as runs/001-swap-delta",
+    "metric": "vsc_dataset/metrics/vsc_error",
+    "space": "hub_cards/space",
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a repository shall hold.
+
+    Attributes:
+      repo: its id, "owner/name".
+      repo_type: "dataset", "model" or "space".
+      files: their content or where it lies, by path in the repository.
+      tag: the name of this state.
+      sdk: of a Space.
+    """
+
+    repo: str
+    repo_type: str
+    files: Mapping[str, Path | bytes]
+    tag: str
+    sdk: str | None = None
+
+
+def assemble(
+    kind: Kind,
+    path: Path,
+    repo: str,
+    scratch: Path,
+    eval_results: bool = False,
+    checkpoints: Sequence[str] = (),
+    on_the_way: Path | None = None,
+) -> Bundle:
+    """Everything that a repository shall hold.
+
+    Args:
+      kind: what `path` is.
+      path: a folder, see MAKERS.
+      repo: "owner/name".
+      scratch: an empty folder, for what is made for the repository.
+      eval_results: add a model's figures in the form that the hub takes for listed benchmarks.
+      checkpoints: ids of models that a demo asks beside those of its checkpoints.json.
+      on_the_way: a model of a run that goes on, in place of the one in `path`.
+    Raises:
+      ValueError: `path` is something else, lacks a file, or holds pickled weights.
+    """
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo, re.ASCII):
+        raise ValueError(f"REPO {repo!r}: give owner/name, such as my-org/vsc")
+    _check_kind(kind, on_the_way or path)
+    files: dict[str, Path | bytes]
+    tag, sdk = f"v{version()}", None
+    if kind == "dataset":
+        files, tag = _dataset_files(path, repo, scratch), f"v{DATA_VERSION}"
+    elif kind == "model":
+        files = _model_files(path, repo, scratch, eval_results, on_the_way)
+    elif kind == "metric":
+        files, sdk = _metric_files(path, repo), "static"
+    else:
+        files, sdk = _space_files(path, repo, scratch, checkpoints), "gradio"
+    pickled = [name for name in files if name.endswith(PICKLES)]
+    if pickled:
+        raise ValueError(f"{path} holds {pickled[0]}: weights are pushed as safetensors alone")
+    origin = {"kind": kind, "package": version(), "data": DATA_VERSION}
+    files[MARKER] = json.dumps(origin).encode() + b"\n"
+    repo_type = kind if kind in ("dataset", "model") else "space"
+    return Bundle(repo, repo_type, dict(sorted(files.items())), tag, sdk)
+
+
+def _check_kind(kind: Kind, path: Path) -> None:
+    """ValueError unless the folder is of this kind."""
+    if not path.is_dir():
+        raise ValueError(f"{path} is no folder: give {MAKERS[kind]}")
+    found = next((of for sign, of in SIGNS.items() if (path / sign).exists()), None)
+    if found == kind:
+        return
+    said = f"it looks like a {found}" if found else "nothing to push is in it"
+    raise ValueError(f"{path} is no {kind} ({said}): give {MAKERS[kind]}")
+
+
+def _dataset_files(path: Path, repo: str, scratch: Path) -> dict[str, Path | bytes]:
+    """Parquet, manifest, card, the results behind the baselines, and the wheel."""
+    manifest = read_manifest(path)
+    files: dict[str, Path | bytes] = {MANIFEST: path / MANIFEST}
+    for splits in manifest["configs"].values():
+        for split in splits.values():
+            for name, found in split["files"].items():
+                if not (path / name).exists() or (path / name).stat().st_size != found["bytes"]:
+                    raise ValueError(
+                        f"{path / name} is not what {MANIFEST} says: build_dataset.py --verify "
+                        f"{path} says more, and --output-dir {path} builds it again"
+                    )
+                files[name] = path / name
+    wheel = build_wheel(scratch)
+    files |= {f"results/{found.name}": found for found in RESULTS.glob("*.jsonl")}
+    files[f"wheel/{wheel.name}"] = wheel
+    files["README.md"] = dataset_card(manifest, repo, f"wheel/{wheel.name}").encode()
+    return files
+
+
+def build_wheel(folder: Path) -> Path:
+    """The wheel of this clone; the same sources give the same bytes.
+
+    Raises:
+      ValueError: hatchling is not installed, or cannot build it.
+    """
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
+    done = subprocess.run(
+        [*command, str(folder)], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    built = list(folder.glob("*.whl"))
+    if done.returncode or not built:
+        last = [*done.stderr.splitlines(), "no wheel"][-2 if done.stderr else -1]
+        raise ValueError(f"the wheel cannot be built ({last}): pip install 'vsc[dev]', in a clone")
+    return built[0]
+
+
+def _model_files(
+    path: Path, repo: str, scratch: Path, eval_results: bool, on_the_way: Path | None
+) -> dict[str, Path | bytes]:
+    """The checkpoint with tokenizer, pipeline and code, its card, figures and pictures."""
+    from scripts.publishing import model_card
+    from scripts.publishing.checkpoint import export
+
+    checkpoint = on_the_way or path
+    for found in checkpoint.iterdir():
+        if found.suffix in PICKLES:
+            raise ValueError(f"{found} is pickled: weights are pushed as safetensors alone")
+    for needed in (checkpoint / "model.safetensors", path / "run.json"):
+        if not needed.exists():
+            raise ValueError(f"{needed} is missing: give {MAKERS['model']}")
+    exported = export(checkpoint, scratch / "model")
+    files: dict[str, Path | bytes] = {p.name: p for p in sorted((scratch / "model").iterdir())}
+    extras = ("run.json",) if on_the_way else EXTRAS
+    files |= {name: path / name for name in extras if (path / name).exists()}
+    if eval_results:
+        files[".eval_results/vsc.yaml"] = model_card.eval_results(path, repo).encode()
+    finished = on_the_way is None
+    files["README.md"] = model_card.model_card(path, repo, *exported, finished=finished).encode()
+    return files
+
+
+def _metric_files(path: Path, repo: str) -> dict[str, Path | bytes]:
+    """The metric's module, the siblings that it imports, its card and a page."""
+    module = path / "vsc_error.py"
+    siblings = re.findall(r"^from \.(\w+) import", module.read_text("utf-8"), re.MULTILINE)
+    files: dict[str, Path | bytes] = {module.name: module}
+    files |= {f"{name}.py": path / f"{name}.py" for name in siblings}
+    files["README.md"] = metric_card(module, repo).encode()
+    files["index.html"] = render("metric.html", None, repo=repo).encode()
+    return files
+
+
+def _space_files(
+    path: Path, repo: str, scratch: Path, checkpoints: Sequence[str]
+) -> dict[str, Path | bytes]:
+    """The demo, what it asks, the results that it shows, the wheel, its card."""
+    files: dict[str, Path | bytes] = {}
+    for found in sorted(path.rglob("*")):
+        place = found.relative_to(path)
+        hidden = any(part.startswith((".", "__pycache__")) for part in place.parts)
+        if found.is_file() and not hidden:
+            files[place.as_posix()] = found
+    for room in ("results", "figures"):
+        files |= {f"{room}/{found.name}": found for found in (HUB_CARDS / room).iterdir()}
+    listed = [*json.loads((path / "checkpoints.json").read_text("utf-8")), *checkpoints]
+    files["checkpoints.json"] = json.dumps(listed, indent=1).encode() + b"\n"
+    wheel = build_wheel(scratch)
+    files[f"wheel/{wheel.name}"] = wheel
+    recipes = sorted({records[0].recipe for records in read_results()})
+    files["README.md"] = space_card(repo, listed, recipes, _gradio(path)).encode()
+    return files
+
+
+def _gradio(path: Path) -> str:
+    """The version of Gradio that the demo needs."""
+    needed = (path / "requirements.txt").read_text("utf-8")
+    pinned = re.search(r"^gradio(?:\[.*\])?==([\d.]+)", needed, re.MULTILINE)
+    if not pinned:
+        raise ValueError(f"{path / 'requirements.txt'} pins no gradio: write gradio==VERSION")
+    return pinned[1]

@@ -1,0 +1,69 @@
+"""Folders to publish, small ones: a dataset of a thousand rows, a run of an untrained model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import torch
+from transformers import AutoConfig
+
+import vsc_models  # noqa: F401  registers the model types
+from scripts.evaluation.loading import head_of
+from scripts.publishing import dataset
+from scripts.reporting.records import TrialRecord, append_record
+from scripts.reporting.report import Answered, write_report
+from vsc_dataset import CONFIGS, TaskConfig, sample
+
+SIZES = {"num_train": 600, "num_validation": 200, "num_test": 1_000, "num_test_programs": 100}
+SMALL: dict[str, TaskConfig] = {
+    "swap-nops5": replace(CONFIGS["swap-nops5"], **SIZES),
+    "level-3": replace(CONFIGS["level-3"], **SIZES),
+}
+
+
+def make_dataset(folder: Path, configs: dict[str, TaskConfig] = SMALL) -> Path:
+    """As `build_dataset.py` makes it, of configurations with fewer rows."""
+    with (
+        mock.patch.object(dataset, "CONFIGS", configs),
+        mock.patch.object(dataset, "make_config", configs.__getitem__),
+    ):
+        assert list(dataset.build(folder, dataset.all_shards(list(configs)), num_proc=1))
+        dataset.write_manifest(folder)
+    return folder
+
+
+def make_run(folder: Path, model_type: str = "vsc_delta", **settings: int) -> Path:
+    """As `train.py` leaves it, of a model that knows nothing; its figures are no measurements."""
+    folder.mkdir(parents=True)
+    config = CONFIGS["swap-nops1-5"]
+    torch.manual_seed(0)
+    if model_type.startswith("vsc_"):
+        settings |= {"answer_width": config.answer_width}
+    model_config = AutoConfig.for_model(model_type, **settings)
+    model = head_of(model_config).from_config(model_config)
+    model.save_pretrained(folder)
+    recipe = {"name": "swap-delta", "data": "swap-nops1-5", "model": model_type}
+    run = {"recipe": recipe, "seeds": [0, 1]}
+    (folder / "run.json").write_text(json.dumps(run))
+    records = [_record(model.num_parameters(), number) for number in run["seeds"]]
+    for record in records:
+        append_record(folder / "trials.jsonl", record)
+    curve = [
+        {"samples": s, "seconds": s / 100, "train_loss": 9 / s, "val_loss": 8 / s,
+         "sample_error_pct": 100.0, "mask_error_pct": 87.5} for s in (320, 640)
+    ]  # fmt: skip
+    rows = sample(config, "validation", range(100))
+    answered = Answered(rows.questions(), rows.answers(), [text[::-1] for text in rows.answers()])
+    write_report(folder, records, [curve, curve], answered, answered, config.answer_width)
+    return folder
+
+
+def _record(parameters: int, seed: int) -> TrialRecord:
+    return TrialRecord(
+        recipe="swap-delta", seed=seed, parameters=parameters, samples=640, samples_to_1pct=None,
+        seconds=1.25 + seed, samples_per_second=512.0, split="validation", questions=10_000,
+        sample_error_pct=98.76 + seed, mask_error_pct=54.321, val_loss=3.25, test_questions=10_000,
+        test_sample_error_pct=97.53, test_mask_error_pct=53.17 + seed,
+        versions={"python": "3.11", "torch": "2.13"}, device="cpu, 1 threads",
+    )  # fmt: skip

@@ -1,0 +1,278 @@
+"""Pushing: all or nothing, again without harm, and every refusal in one clear line."""
+
+import re
+import socket
+
+import pytest
+from huggingface_hub import HfApi, constants
+
+from scripts.publishing.bundles import Bundle, assemble
+from scripts.publishing.hub import describe, make_plan, push, push_model
+from tests.hub import clients
+from tests.hub.server import running
+from tests.scripts.publishing.made import make_dataset, make_run
+from vsc_dataset import DATA_VERSION, METRIC_PATH
+
+# huggingface_hub sends large files in a way that its own HTTP client no longer likes.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+REPO = "acme/vsc"
+KEY = ("datasets", REPO)
+
+
+@pytest.fixture(name="hub")
+def fixture_hub(monkeypatch):
+    """A stand-in that this process takes for the hub, and a token that may write."""
+    with running(clients.USERS) as hub:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_TOKEN", clients.TOKEN)
+        yield hub
+
+
+def bundle(**files: bytes) -> Bundle:
+    """A little of everything: a card, a small file, two large ones."""
+    usual = {
+        "README.md": b"---\nlicense: cc0-1.0\n---\n",
+        "vsc.json": b"{}",
+        "a.parquet": b"a" * 10_000,
+        "b.parquet": b"b" * 10_000,
+    }
+    return Bundle(REPO, "dataset", {**usual, **files}, "v1.0.0")
+
+
+def pushed(found: Bundle) -> str:
+    return push(found, make_plan(found))
+
+
+def files_of(hub, key=KEY) -> dict[str, bytes]:
+    return {path: file.data for path, file in hub.repos[key].commits[-1][1].items()}
+
+
+def writes(hub) -> list[str]:
+    """What has been sent so far."""
+    return [r for r in hub.requests if r.startswith("PUT") or "/commit/" in r or "/create" in r]
+
+
+def test_what_is_pushed_arrives_in_one_commit_with_a_tag(hub):
+    said = pushed(bundle())
+    found = files_of(hub)
+    found.pop(".gitattributes")
+    assert found == bundle().files
+    repo = hub.repos[KEY]
+    assert len(repo.commits) == 2  # creation is the first
+    assert repo.tags == {"v1.0.0": repo.commits[-1][0]}
+    assert said.endswith(f"/datasets/acme/vsc: 4 files sent; v1.0.0 is {repo.commits[-1][0]}")
+
+
+def test_a_second_push_of_the_same_sends_nothing(hub):
+    pushed(bundle())
+    before = writes(hub)
+    assert "nothing has changed, nothing is sent" in pushed(bundle())
+    assert writes(hub) == before
+
+
+def test_only_what_has_changed_is_sent_and_what_is_gone_is_deleted(hub):
+    pushed(bundle(c=b"c"))
+    before = writes(hub)
+    changed = bundle(**{"b.parquet": b"B" * 9_000})
+    plan = make_plan(changed)
+    assert (plan.new, plan.changed, plan.gone) == ([], ["b.parquet"], ["c"])
+    assert set(plan.unchanged) == {"README.md", "vsc.json", "a.parquet"}
+    pushed(changed)
+    assert len(writes(hub)) == len(before) + 2  # one large file and the commit
+    assert "c" not in files_of(hub)
+    assert files_of(hub)["b.parquet"] == b"B" * 9_000
+    assert hub.repos[KEY].tags["v1.0.0"] == hub.repos[KEY].commits[-1][0]
+
+
+@pytest.mark.parametrize("cut", ["/commit/", "PUT /objects/", "/create", "/tag/"])
+def test_a_push_that_is_cut_off_changes_nothing_and_can_be_repeated(hub, monkeypatch, cut):
+    first, second = bundle(), bundle(**{"b.parquet": b"B" * 50_000, "new.parquet": b"n" * 50_000})
+    if cut != "/create":
+        pushed(first)
+    before = hub.repos[KEY].commits[-1] if KEY in hub.repos else None
+    hub.cut = cut
+    # The library waits longer and longer before it tries a large file again.
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)
+    with pytest.raises(ValueError, match="cannot be reached") as failed:
+        pushed(second)
+    assert "\n" not in str(failed.value)
+    assert hub.url in str(failed.value)
+    if cut != "/tag/":  # then all is there but the tag
+        assert (hub.repos[KEY].commits[-1] if KEY in hub.repos else None) == before
+    hub.cut = None
+    pushed(second)
+    found = files_of(hub)
+    assert {path: found[path] for path in second.files} == second.files
+    assert hub.repos[KEY].tags == {"v1.0.0": hub.repos[KEY].commits[-1][0]}
+
+
+def test_large_files_that_arrived_before_a_cut_are_not_sent_again(hub):
+    hub.cut = "/commit/"
+    with pytest.raises(ValueError, match="push again"):
+        pushed(bundle())
+    assert len(hub.objects) == 2
+    hub.cut, sent = None, len(hub.requests)
+    pushed(bundle())
+    assert not [request for request in hub.requests[sent:] if request.startswith("PUT")]
+
+
+def test_a_dry_run_needs_no_token_and_sends_nothing(hub, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN")
+    text = describe(bundle(), make_plan(bundle()))
+    assert not writes(hub)
+    assert f"dataset acme/vsc on {hub.url}, to be created:" in text
+    assert re.search(r"new +10,000 +a\.parquet", text)
+    assert "4 files, 20,027 bytes to send; tag v1.0.0" in text
+    with pytest.raises(ValueError, match="no token: set HF_TOKEN, or log in with `hf auth login`"):
+        push(bundle(), make_plan(bundle()))
+
+
+@pytest.mark.parametrize(
+    "token, repo, words",
+    [
+        ("hf_unknown", REPO, "the token is not accepted: make a new one"),
+        (clients.READER, REPO, "may not write to acme/vsc: use one with the right to write for"),
+        (clients.TOKEN, "others/vsc", "may not write to others/vsc"),
+    ],
+)
+def test_no_right_is_one_line_without_the_token(hub, monkeypatch, token, repo, words):
+    monkeypatch.setenv("HF_TOKEN", token)
+    asked = Bundle(repo, "dataset", bundle().files, "v1.0.0")
+    with pytest.raises(ValueError, match=re.escape(words)) as failed:
+        pushed(asked)
+    assert "\n" not in str(failed.value)
+    assert token not in str(failed.value)
+    assert not hub.repos
+
+
+def test_no_right_to_a_repository_that_stands(hub, monkeypatch):
+    pushed(bundle())
+    monkeypatch.setenv("HF_TOKEN", clients.READER)
+    with pytest.raises(ValueError, match="may not write to acme/vsc"):
+        pushed(bundle(more=b"1"))
+
+
+def test_a_name_that_something_else_has_is_left_alone(hub):
+    api = HfApi()
+    api.create_repo(REPO, repo_type="dataset")
+    for name in ("data.csv", "notes.txt"):
+        api.upload_file(path_or_fileobj=b"1", path_in_repo=name, repo_id=REPO, repo_type="dataset")
+    before = files_of(hub)
+    with pytest.raises(ValueError, match="acme/vsc is taken by something else: choose another"):
+        pushed(bundle())
+    assert files_of(hub) == before
+
+
+def test_a_name_that_cannot_be_seen_is_taken(hub):
+    plan = make_plan(bundle())
+    pushed(bundle())
+    with pytest.raises(ValueError, match="the name acme/vsc is taken"):
+        push(bundle(more=b"1"), plan)
+
+
+def test_a_push_between_plan_and_commit_is_not_undone(hub):
+    pushed(bundle())
+    late = bundle(**{"README.md": b"late"})
+    plan = make_plan(late)
+    pushed(bundle(other=b"o"))
+    with pytest.raises(ValueError, match="has been pushed to in between: push again"):
+        push(late, plan)
+    assert files_of(hub)["other"] == b"o"
+
+
+def test_private_is_private_from_the_start_and_never_pretended(hub):
+    push(bundle(), make_plan(bundle(), private=True), private=True)
+    assert hub.repos[KEY].private
+    hub.repos[KEY].private = False
+    with pytest.raises(ValueError, match="is public already: make it private in its settings"):
+        make_plan(bundle(), private=True)
+
+
+def test_no_network_is_one_line(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+    with pytest.raises(ValueError, match=r"cannot be reached \(ConnectError\)"):
+        make_plan(bundle())
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match="HF_HUB_OFFLINE is set: unset it to push"):
+        make_plan(bundle())
+
+
+@pytest.mark.parametrize(
+    "kind, place, words",
+    [
+        ("dataset", "run", "is no dataset (it looks like a model): give a folder that"),
+        ("model", "vsc", "is no model (it looks like a dataset): give a finished run"),
+        ("metric", "vsc", "is no metric (it looks like a dataset): give vsc_dataset/metrics"),
+        ("space", "run", "is no space (it looks like a model): give hub_cards/space"),
+        ("model", "", "is no model (nothing to push is in it): give a finished run"),
+        ("dataset", "nowhere", "nowhere is no folder: give a folder that"),
+    ],
+)
+def test_a_folder_of_another_kind_is_named(tmp_path, kind, place, words):
+    for sign in ("run/config.json", "vsc/manifest.json"):
+        (tmp_path / sign).parent.mkdir(exist_ok=True)
+        (tmp_path / sign).write_text("{}")
+    with pytest.raises(ValueError, match=re.escape(words)):
+        assemble(kind, tmp_path / place, REPO, tmp_path)
+
+
+def test_a_malformed_id_is_named(tmp_path):
+    with pytest.raises(ValueError, match="REPO 'vsc': give owner/name, such as my-org/vsc"):
+        assemble("dataset", tmp_path, "vsc", tmp_path)
+
+
+def test_a_torn_dataset_is_not_pushed(tmp_path):
+    folder = make_dataset(tmp_path / "vsc")
+    torn = next(folder.rglob("*.parquet"))
+    torn.write_bytes(torn.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"is not what manifest\.json says"):
+        assemble("dataset", folder, REPO, tmp_path)
+
+
+def test_a_run_is_pushed_by_one_call(hub, tmp_path):
+    run = make_run(tmp_path / "runs" / "001-swap-delta")
+    said = push_model(run, "acme/vsc-swap-delta", private=True)
+    assert said.startswith(f"{hub.url}/acme/vsc-swap-delta: ")
+    found = hub.repos["models", "acme/vsc-swap-delta"]
+    assert found.private
+    assert {"model.safetensors", "curves.png"} <= set(found.commits[-1][1])
+    assert "nothing is sent" in push_model(run, "acme/vsc-swap-delta")
+
+
+def test_the_command_tells_first_and_pushes_with_yes(hub, tmp_path):
+    folder = make_dataset(tmp_path / "vsc")
+    told = clients.push(hub, tmp_path, "dataset", folder, REPO)
+    assert told.stdout.endswith("Nothing was sent: add --yes to push.\n"), told.stderr
+    assert not hub.repos
+    done = clients.push(hub, tmp_path, "dataset", folder, REPO, "--yes")
+    assert f"; v{DATA_VERSION} is " in done.stdout, done.stderr
+    assert any(name.startswith("wheel/vsc-") for name in files_of(hub))
+    again = clients.push(hub, tmp_path, "dataset", folder, REPO, "--yes")
+    assert "nothing has changed, nothing is sent" in again.stdout
+    assert len(hub.repos[KEY].commits) == 2
+    everything = [told, done, again]
+    everything += [clients.push(hub, tmp_path, "metric", METRIC_PATH, "others/vsc_error", "--yes")]
+    hub.cut = "/commit/"
+    everything += [clients.push(hub, tmp_path, "metric", METRIC_PATH, "acme/vsc_error", "--yes")]
+    for process in everything[3:]:
+        assert process.returncode == 1
+        assert process.stderr.startswith("push_to_hub: ")
+        assert process.stderr.count("\n") == 1
+    assert_no_token(hub, tmp_path, everything)
+
+
+def assert_no_token(hub, folder, processes):
+    """The token is in nothing that was said, written or pushed."""
+    for process in processes:
+        assert clients.TOKEN not in process.stdout + process.stderr
+    for path in folder.rglob("*"):
+        assert not path.is_file() or clients.TOKEN.encode() not in path.read_bytes(), path
+    for repo in hub.repos.values():
+        for _, tree in repo.commits:
+            assert not [path for path, file in tree.items() if clients.TOKEN.encode() in file.data]
