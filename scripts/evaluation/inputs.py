@@ -22,9 +22,9 @@ def model_inputs(
     """Arguments of `model` for these questions, and the labels of its logits.
 
     Args:
-      model: maps input_ids to logits. Where its forward takes them it is also given
-        attention_mask (0 on padding) and use_cache=False; ours find padding themselves and, for
-        a loss over the answer field, compute no other position.
+      model: maps input_ids, by that name or as its first argument, to logits. Where its forward
+        takes them it is also given attention_mask (0 on padding) and use_cache=False; ours find
+        padding themselves and, for a loss over the answer field, compute no other position.
       examples: N questions.
       loss: "answer" or "all" (question and answer field; padding never counts).
     Returns:
@@ -53,7 +53,10 @@ def logits_of(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
     Raises:
       ValueError: they have another shape; the message gives both.
     """
-    outputs = model(**inputs)
+    others = dict(inputs)
+    # A module of the user's may call it x.
+    ids = () if "input_ids" in _arguments(model) else (others.pop("input_ids"),)
+    outputs = model(*ids, **others)
     logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
     wanted = (*inputs.get("logits_to_keep", inputs["input_ids"]).shape, VOCABULARY)
     if logits.shape != wanted:

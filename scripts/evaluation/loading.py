@@ -1,14 +1,102 @@
-"""A checkpoint's folder or hub id -> the model, ready to be asked."""
+"""A checkpoint's folder or hub id, or a file that makes a model -> the model, ready to be asked."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MethodType
+from typing import Any
 
+from safetensors import SafetensorError
+from safetensors.torch import load_model as load_weights
+from safetensors.torch import save_model as save_weights
 from torch import nn
-from transformers import AutoModelForMaskedLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
 
 import vsc_models  # noqa: F401  registers our model types
+from scripts.reporting.files import replacing
+from vsc_models.layer_source import call, find, find_source, split
+
+MADE_BY = "made_by.json"
+CODE = "made_by.py"
+WEIGHTS = "model.safetensors"
 
 
-def load_model(name: str | Path) -> nn.Module:
-    """The checkpoint's model, in evaluation mode."""
-    model: nn.Module = AutoModelForMaskedLM.from_pretrained(name).eval()
+def load_model(name: str | Path, trust_remote_code: bool = False) -> nn.Module:
+    """The checkpoint's model, in evaluation mode.
+
+    Args:
+      name: a folder or hub id that AutoModelForMaskedLM or AutoModelForCausalLM loads, or the
+        folder of a model that FILE.py:FUNCTION made.
+      trust_remote_code: run the code that the checkpoint brings.
+    Raises:
+      ValueError: one line: it brings code and is not trusted, or has no language-modelling head.
+      OSError: transformers' own: there is no checkpoint of that name.
+    """
+    if (Path(name) / MADE_BY).exists():
+        return _load_file_model(Path(name), trust_remote_code)
+    config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
+    auto_class = head_of(config)
+    model: nn.Module = auto_class.from_pretrained(name, trust_remote_code=trust_remote_code)
+    return model.eval()
+
+
+def head_of(config: PreTrainedConfig) -> Any:
+    """The Auto class that gives a logit for every byte: masked if there is one, else causal.
+
+    Raises:
+      ValueError: this type has neither.
+    """
+    for auto_class in (AutoModelForMaskedLM, AutoModelForCausalLM):
+        if type(config) in auto_class._model_mapping or auto_class.__name__ in (
+            getattr(config, "auto_map", None) or {}
+        ):
+            return auto_class
+    raise ValueError(
+        f"model type {config.model_type!r} has no masked or causal language-modelling head"
+    )
+
+
+def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """What FILE.py:FUNCTION returns; its `save_pretrained` keeps file, arguments and weights.
+
+    Args:
+      place: of a function, seen from the working directory.
+      arguments: what it is called with.
+    Raises:
+      ValueError: one line: there is no such function, it raises, or gives no torch.nn.Module.
+    """
+    function, code = find(place), find_source(place)
+    model = call(place, function, arguments)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{place} gives a {type(model).__name__}, no torch.nn.Module")
+
+    def save_pretrained(self: nn.Module, folder: str | Path) -> None:
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        with replacing(target / WEIGHTS) as beside:
+            save_weights(self, str(beside))
+        with replacing(target / CODE) as beside:
+            beside.write_bytes(code or b"")
+        made_by = {"made_by": f"{CODE}:{split(place)[1]}", "arguments": dict(arguments)}
+        with replacing(target / MADE_BY) as beside:
+            beside.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
+
+    model.save_pretrained = MethodType(save_pretrained, model)  # type: ignore[assignment]
     return model
+
+
+def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
+    """The model that `make_file_model` saved."""
+    if not trust_remote_code:
+        raise ValueError(
+            f"{folder} brings the code of its model, {CODE}: read it, then load with "
+            "trust_remote_code=True"
+        )
+    made_by = json.loads((folder / MADE_BY).read_text("utf-8"))
+    model = make_file_model(f"{folder}/{made_by['made_by']}", made_by["arguments"])
+    try:
+        load_weights(model, str(folder / WEIGHTS))
+    except (RuntimeError, SafetensorError) as error:
+        words = " ".join(str(error).split())
+        raise ValueError(f"{folder / WEIGHTS} does not fit its model: {words}") from None
+    return model.eval()

@@ -74,7 +74,7 @@ def error_curves(
         axes.legend(loc="lower left", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _lines(
@@ -123,7 +123,7 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
             _draw_row(axes, row, line + 0.5, longest)
         line += 2
     _write(axes, 0, line + 0.5, CAPTION, PALE_INK)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _draw_row(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
@@ -170,7 +170,7 @@ def _write(axes: Axes, x: float, y: float, text: str, colour: str, weight: str =
     )  # fmt: skip
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write the PNG, whole or not at all."""
     with replacing(path) as beside:
         figure.savefig(beside, format="png")

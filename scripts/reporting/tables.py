@@ -72,21 +72,25 @@ def nops_table(
     return table(
         header,
         [
-            [str(nops), *_rates(rates), *(_floor(floors[name]["by_nops"][nops]) for name in shown)]
+            [
+                str(nops),
+                *rate_cells(rates),
+                *(floor_cell(floors[name]["by_nops"][nops]) for name in shown),
+            ]
             for nops, rates in by_nops.items()
         ],
         markdown,
     )
 
 
-def _rates(rates: Mapping[str, Any]) -> list[str]:
-    """Questions, sample error, its interval, mask error."""
+def rate_cells(rates: Mapping[str, Any]) -> list[str]:
+    """The cells of `error_rates`: questions, sample error, its interval, mask error."""
     low, high = rates["sample_error_interval"]
     sample, mask = (f"{rates[name]:.2f}" for name in ("sample_error_pct", "mask_error_pct"))
     return [f"{rates['questions']:,}", sample, f"{low:.2f}-{high:.2f}", mask]
 
 
-def _floor(rates: Mapping[str, Any]) -> str:
+def floor_cell(rates: Mapping[str, Any]) -> str:
     """Sample error/mask error in whole percent."""
     return f"{_whole(rates['sample_error_pct'])}/{_whole(rates['mask_error_pct'])}"
 

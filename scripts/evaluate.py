@@ -1,0 +1,125 @@
+"""Checkpoints and questions -> their errors side by side, beside answers that need no model.
+
+    python scripts/evaluate.py runs/001-swap-delta
+    python scripts/evaluate.py runs/001-swap-delta my-org/my-model --data default --split validation
+    python scripts/evaluate.py runs/001-swap-delta --grid --output-dir evaluations/swap-delta
+    python scripts/evaluate.py runs/001-swap-delta --grid --grid-all --length 3 5 --until-wrong
+
+CHECKPOINT is a run's folder, a folder that from_pretrained loads, or a hub id; the model need not
+be ours, but must give logits over 256 byte values. A model is asked in the answer field and the
+layout that it was trained on. The horizon is the largest number of operations on the grid's list up
+to which every number has at most 1 % sample error; by definition of 5 letters and 1,000 questions.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+
+FLAGS: dict[str, dict[str, Any]] = {
+    "checkpoints": {"nargs": "*", "metavar": "CHECKPOINT", "help": "folders or hub ids"},
+    "--data": {"help": "a configuration; default: what the run was trained on, or 'default'"},
+    "--split": {"help": "of the data; default: test"},
+    "--grid": {"action": "store_true", "help": "error against the number of exchanges, to 1,024"},
+    "--grid-all": {"action": "store_true", "help": "the same with all operations"},
+    "--length": {
+        "type": int,
+        "nargs": "+",
+        "metavar": "N",
+        "help": "letters of the grids; several give a heat map; default: 5",
+    },
+    "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
+    "--num-questions": {
+        "type": int,
+        "metavar": "N",
+        "help": "default: all of the split; 1,000 for each number of a grid",
+    },
+    "--batch-size": {
+        "type": int,
+        "default": 1000,
+        "metavar": "N",
+        "help": "questions of one forward call at most, fewer of long rows; default: 1000",
+    },
+    "--device": {"help": "such as cpu or cuda:0; default: a GPU where there is one"},
+    "--output-dir": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "gets evaluation.json, evaluation.md and pictures, in place of older ones",
+    },
+    "--trust-remote-code": {"action": "store_true", "help": "run code that a checkpoint brings"},
+}
+
+
+def read_flags() -> argparse.Namespace:
+    """The flags; argparse alone, for with HfArgumentParser `--grid NAME` would take the name."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for names, settings in FLAGS.items():
+        parser.add_argument(names, **settings)
+    flags = parser.parse_args()
+    if not flags.checkpoints:
+        raise ValueError("no checkpoint: give a run's folder, a checkpoint's folder or a hub id")
+    _check(flags)
+    return flags
+
+
+def _check(flags: argparse.Namespace) -> None:
+    """Raise a ValueError for flags that contradict each other."""
+    if flags.grid or flags.grid_all:
+        for name in ("data", "split"):
+            if getattr(flags, name):
+                raise ValueError(f"--{name} and a grid: a grid has data of its own, leave one out")
+        return
+    for name in ("length", "until_wrong"):
+        if getattr(flags, name):
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag} belongs to a grid: add --grid or --grid-all")
+
+
+def main() -> None:
+    """Load, ask, report."""
+    flags = read_flags()
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # of loading a model that is loaded in a blink
+    from scripts.evaluation.candidates import find_device, open_candidate
+    from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
+    from scripts.evaluation.results import Request, check_request, evaluate, grid_names
+
+    request = Request(
+        data=flags.data,
+        split=flags.split or "test",
+        grids=grid_names(flags.grid, flags.grid_all, flags.length or [5]),
+        num_questions=flags.num_questions,
+        batch_size=flags.batch_size,
+        until_wrong=flags.until_wrong,
+    )
+    device = find_device(flags.device)
+    candidates = [
+        open_candidate(name, device, flags.trust_remote_code) for name in flags.checkpoints
+    ]
+    check_request(candidates, request)
+    if flags.output_dir:
+        prepare_folder(flags.output_dir)
+    results = []
+    for result in evaluate(candidates, request):
+        results.append(result)
+        if flags.output_dir:
+            save_results(flags.output_dir, results)
+    print(describe(results))
+    if flags.output_dir:
+        write_report(flags.output_dir, results)
+        print(f"\n{flags.output_dir}: evaluation.json, evaluation.md and its pictures")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"evaluate: {error}")
+    except KeyboardInterrupt:
+        sys.exit("evaluate: interrupted")

@@ -1,0 +1,276 @@
+"""The command `evaluate.py`: what it leaves, whom it can ask, and clear words."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
+
+from scripts.evaluation.candidates import Candidate, find_device, open_candidate
+from scripts.evaluation.measurements import measure
+from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
+from scripts.evaluation.results import Request, check_request, evaluate, grid_names
+from tests.scripts.evaluation.oracles import Oracle
+from vsc_dataset import sample
+from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
+
+ROOT = Path(__file__).parents[3]
+SMALL = {"hidden_size": 16, "key_dim": 4, "value_dim": 4, "intermediate_size": 16}
+
+
+def command(*flags, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `evaluate.py` to its end."""
+    line = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, flags)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """What a run leaves: a checkpoint, run.json and a trial's model; nothing is learned."""
+    folder = tmp_path_factory.mktemp("runs") / "001-swap"
+    torch.manual_seed(0)
+    model = VscDeltaForMaskedLM(VscDeltaConfig(**SMALL, answer_width=5))
+    for place in (folder, folder / "seed-0" / "model"):
+        model.save_pretrained(place)
+    (folder / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops2-5"}, "seeds": [0]}))
+    return folder
+
+
+def result(model, name="model", trained_on=None, **asked):
+    """The one result for a model."""
+    candidate, request = Candidate(name, model, trained_on), Request(**asked)
+    check_request([candidate], request)
+    (found,) = evaluate([candidate], request)
+    return found
+
+
+def test_the_command_asks_what_was_trained_and_leaves_its_report(run, tmp_path):
+    (tmp_path / "x").mkdir()
+    for older in ("answers-3.png", "grid.png"):
+        (tmp_path / "x" / older).touch()
+    done = command(
+        run, run / "seed-0/model", "--num-questions", 40, "--output-dir", "x", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "floor: first 4" in done.stdout
+    results = json.loads((tmp_path / "x" / "evaluation.json").read_text())
+    assert [found["checkpoint"] for found in results] == [str(run), str(run / "seed-0/model")]
+    for found in results:
+        assert (found["trained_on"], found["data"]["config"]) == ("swap-nops2-5",) * 2
+        assert (found["data"]["split"], found["data"]["questions"]) == ("test", 40)
+        assert found["data"]["first_wrong_step"]["steps"] == [2, 3, 4, 5]
+        assert "texts" not in found["data"]
+    written = sorted(path.name for path in (tmp_path / "x").iterdir())
+    pictures = ["answers-1.png", "answers-2.png", "first_wrong_step.png"]
+    assert written == [*pictures[:2], "evaluation.json", "evaluation.md", pictures[2]]
+    text = (tmp_path / "x" / "evaluation.md").read_text()
+    assert all(f"]({name})" in text for name in pictures)
+
+
+def test_a_hub_id_tells_what_it_was_trained_on(run):
+    cached = Path(os.environ["HF_HOME"]) / "hub" / "models--me--swap"
+    shutil.copytree(run, cached / "snapshots" / ("0" * 40))
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("0" * 40)
+    assert open_candidate("me/swap").trained_on == "swap-nops2-5"
+
+
+def test_the_grid_of_a_model_with_known_errors(tmp_path):
+    limit = Oracle(lambda program: len(program.operations) > 6)
+    asked = {"grids": grid_names(True, True, [3, 5]), "num_questions": 20, "until_wrong": True}
+    found = [result(limit, "limit", **asked), result(Oracle(lambda p: True), "never", **asked)]
+    names = ["grid-len3", "grid-len5", "grid-all-len3", "grid-all-len5"]
+    assert [(g["grid"], g["horizon"]) for g in found[0]["grids"]] == [(name, 6) for name in names]
+    assert [g["horizon"] for g in found[1]["grids"]] == [0] * 4
+    save_results(tmp_path, found)
+    write_report(tmp_path, found)
+    for picture in ("grid.png", "grid-all.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads(json.dumps(found))
+    text = describe(found)
+    assert re.search(r"^1: limit +grid-len5 +6 ", text, re.MULTILINE)
+    assert re.search(r"^7 +100.00 +\S+ +20.00( +-){3} +\d", text, re.MULTILINE)
+
+
+def test_one_length_is_drawn_as_a_curve_and_several_as_a_map(tmp_path, monkeypatch):
+    drawn = []
+    for name in ("error_by_nops", "error_maps"):
+        monkeypatch.setattr(
+            f"scripts.evaluation.report.{name}",
+            lambda what, path, title, name=name: drawn.append((name, len(what))),
+        )
+    for lengths in ([5], [3, 5]):
+        asked = {"grids": grid_names(True, False, lengths), "num_questions": 2}
+        found = result(Oracle(lambda p: True), **asked, until_wrong=True)
+        write_report(tmp_path, [found, found])
+    assert drawn == [("error_by_nops", 2), ("error_maps", 2)]
+
+
+def test_the_shares_of_first_wrong_steps_are_those_of_the_wrong_answers():
+    model = Oracle(lambda program: len(program.operations) >= 4)
+    found = result(model, trained_on="swap-nops2-5", data="swap-nops1-5", num_questions=50)
+    assert found["data"]["first_wrong_step"] == {
+        "wrong": 50, "steps": [2, 3, 4, 5], "counts": {"2": 0, "3": 0, "4": 50, "5": 0, "none": 0},
+    }  # fmt: skip
+    right = result(Oracle(), data="swap-nops1-5", num_questions=50)
+    assert right["data"]["sample_error_pct"] == right["data"]["first_wrong_step"]["wrong"] == 0
+    beyond = result(
+        model, trained_on="swap-nops3", data="grid-len5", split="nops7", num_questions=9
+    )
+    assert beyond["data"]["first_wrong_step"]["counts"] == {"3": 0, "none": 9}
+    unknown = result(model, data="grid-len5", split="nops7", num_questions=9)
+    assert unknown["data"]["first_wrong_step"] is None
+    assert "First wrong step" not in describe([unknown])
+
+
+def test_a_figure_is_that_of_the_published_questions():
+    found = result(Oracle(lambda p: p.letters < "M"), data="swap-nops5", num_questions=200)["data"]
+    letters = [q for q in sample("swap-nops5", "test", range(200)).questions() if q < "M"]
+    assert found["sample_error_pct"] == pytest.approx(len(letters) / 2)
+    assert found["by_nops"][5]["questions"] == 200
+    assert found["floors"]["first 4"]["mask_error_pct"] == pytest.approx(40.0)
+    assert found["questions_per_second"] == pytest.approx(200 / found["seconds"])
+
+
+FOREIGN = {
+    "gpt2": lambda: GPT2LMHeadModel(
+        GPT2Config(vocab_size=256, n_positions=64, n_embd=8, n_layer=1, n_head=1)
+    ),
+    "bert": lambda: BertForMaskedLM(
+        BertConfig(
+            vocab_size=256, hidden_size=8, num_hidden_layers=1, num_attention_heads=1,
+            intermediate_size=8, max_position_embeddings=64,
+        )
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_model_that_is_not_ours_is_asked_as_far_as_its_positions_reach(tmp_path, name):
+    torch.manual_seed(0)
+    FOREIGN[name]().save_pretrained(tmp_path)
+    candidate = open_candidate(str(tmp_path))
+    assert candidate.trained_on is None
+    found = result(candidate.model, data="default-spaced", num_questions=20)
+    assert found["data"]["sample_error_pct"] == 100
+    grid = result(candidate.model, grids=("grid-len5",), num_questions=5)["grids"][0]
+    assert [row["nops"] for row in grid["rows"]][-1] == 12
+    assert grid["too_long_for_the_model"][0] == 14
+    with pytest.raises(ValueError, match="model reads 64 bytes at most and the rows of level-6"):
+        result(candidate.model, data="level-6", num_questions=5)
+
+
+def test_the_batch_changes_no_figure(run):
+    model = open_candidate(str(run)).model
+    examples = sample("default", "test", range(50))
+    whole, parts = (measure(model, examples, batch_size=size) for size in (50, 7))
+    assert whole.predictions == parts.predictions
+    assert whole.rates == parts.rates
+    assert whole.seconds > 0
+
+
+def test_no_checkpoint_is_one_clear_line(tmp_path, run):
+    with pytest.raises(ValueError, match=r"runs/x does not exist: give the folder"):
+        open_candidate(f"{tmp_path}/runs/x")
+    with pytest.raises(ValueError, match=r"holds no config.json.*: give one that"):
+        open_candidate(str(tmp_path))
+    (tmp_path / "seed-0").symlink_to(run / "seed-0")
+    with pytest.raises(ValueError, match=r" holds no config.json.*give .*seed-0/model"):
+        open_candidate(str(tmp_path))
+    with pytest.raises(ValueError, match=r"config.json is a file"):
+        open_candidate(str(run / "config.json"))
+    with pytest.raises(ValueError, match="nobody/nothing") as caught:
+        open_candidate("nobody/nothing")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [*FOREIGN.values(), lambda: None], ids=[*FOREIGN, "ours"])
+def test_torn_weights_are_one_clear_line(tmp_path, run, make):
+    model = make() or open_candidate(str(run)).model
+    model.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="weights cannot be read") as caught:
+        open_candidate(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
+    open_candidate(str(run)).model.save_pretrained(tmp_path)
+    for text in ("{", "{}", '{"recipe": {"data": "swap-nop5"}}'):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(ValueError, match=r"run.json does not say what was trained on"):
+            open_candidate(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "asked, words",
+    [
+        ({"data": "swap-nop5"}, "did you mean 'swap-nops5'"),
+        ({"split": "tset"}, r"'tset' does not exist in default: use one of \['train', 'valid"),
+        ({"data": "grid-len5"}, r"'test' does not exist in grid-len5: use one of \['nops1'"),
+        ({"num_questions": 0}, "--num-questions 0 must be 1 or more"),
+        ({"batch_size": 0}, "--batch-size 0 must be 1 or more"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_clear_line(asked, words):
+    with pytest.raises(ValueError, match=words):
+        check_request([Candidate("model", Oracle())], Request(**asked))
+
+
+def test_every_candidate_is_checked_before_any_is_asked(run):
+    narrow = open_candidate(str(run))
+    with pytest.raises(ValueError, match="has some of 8"):
+        check_request([Candidate("fits", Oracle()), narrow], Request(grids=("grid-len8",)))
+    with pytest.raises(ValueError, match=r"--length 6: there is no grid of it, use some of \[3, 5"):
+        grid_names(True, False, [5, 6])
+    with pytest.raises(ValueError, match="--device 'cdua' cannot be used"):
+        find_device("cdua")
+
+
+@pytest.mark.parametrize(
+    "model, words",
+    [
+        (nn.Sequential(nn.Embedding(50, 256)), "cannot be asked bytes"),
+        (nn.Sequential(nn.Embedding(256, 90)), r"logits have shape \(1, \d+, 90\)"),
+    ],
+)
+@pytest.mark.parametrize("grids", [(), ("grid-len5",)])
+def test_a_model_of_other_bytes_is_one_clear_line(model, words, grids):
+    model.forward = lambda input_ids, model=model: model[0](input_ids)
+    with pytest.raises(ValueError, match=words):
+        check_request(
+            [Candidate("model", Oracle()), Candidate("other", model)], Request(grids=grids)
+        )
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"--output-dir .*file/x cannot be written"):
+        prepare_folder(tmp_path / "file" / "x")
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ([], "no checkpoint: give a run's folder"),
+        (["x", "--grid", "--split", "test"], "--split and a grid"),
+        (["x", "--grid-all", "--data", "default"], "--data and a grid"),
+        (["x", "--length", "5"], "--length belongs to a grid"),
+        (["x", "--until-wrong"], "--until-wrong belongs to a grid"),
+    ],
+)
+def test_contradicting_flags_are_one_clear_line(tmp_path, flags, words):
+    done = command(*flags, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("evaluate: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,69 @@
+"""The pictures of errors show the figures that they are given."""
+
+import numpy as np
+import pytest
+
+from scripts.reporting import error_figures
+from scripts.reporting.error_figures import (
+    ErrorLine,
+    ErrorMap,
+    error_by_nops,
+    error_maps,
+    first_wrong_bars,
+)
+
+
+def rows(errors):
+    """Rows of a grid; mask error is half of sample error."""
+    return [
+        {
+            "nops": nops,
+            "sample_error_pct": error, "sample_error_interval": [error - 1, error + 1],
+            "mask_error_pct": error / 2, "mask_error_interval": [error / 2 - 1, error / 2 + 1],
+            "floors": {
+                name: {"sample_error_pct": 100.0, "mask_error_pct": 80.0 - nops}
+                for name in ("copy", "first 1")
+            },
+        }
+        for nops, error in errors.items()
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    figures = []
+    monkeypatch.setattr(error_figures, "save_figure", lambda figure, path: figures.append(figure))
+    return figures
+
+
+def test_curves_hold_every_error_and_floor(drawn, tmp_path):
+    lines = [ErrorLine("a", rows({1: 0.0, 2: 3.0, 8: 50.0})), ErrorLine("b", rows({1: 7.0}))]
+    error_by_nops(lines, tmp_path / "x.png", "title")
+    sample, mask = drawn[0].axes
+    assert [list(line.get_ydata()) for line in sample.lines[:2]] == [[0, 3, 50], [7]]
+    assert [list(line.get_ydata()) for line in mask.lines[:2]] == [[0, 1.5, 25], [3.5]]
+    assert list(mask.lines[0].get_xdata()) == [1, 2, 8]
+    assert [list(line.get_ydata()) for line in mask.lines[2:]] == [[79, 78, 72]] * 2
+    assert [text.get_text() for text in mask.get_xticklabels()] == ["8", "2", "1"]
+
+
+def test_maps_hold_every_error_and_the_horizon(drawn, tmp_path):
+    found = ErrorMap("a", {3: rows({1: 0.0, 2: 1.0, 4: 1.1, 8: 0.0}), 5: rows({1: 2.0, 2: 0.05})})
+    error_maps([found, ErrorMap("b", {3: rows({1: 0.5}), 5: rows({1: 0.0})})], tmp_path / "x.png")
+    sample, mask, other, _, _ = drawn[0].axes
+    cells = np.ma.filled(sample.images[0].get_array(), np.nan)
+    np.testing.assert_array_equal(cells, [[0, 1, 1.1, 0], [2, 0.05, np.nan, np.nan]])
+    np.testing.assert_array_equal(np.ma.filled(mask.images[0].get_array(), np.nan), cells / 2)
+    assert [text.get_text() for text in sample.texts] == ["0", "1.0", "1.1", "0", "2.0", "<.1"]
+    edges = [(list(line.get_xdata()), list(line.get_ydata())) for line in sample.lines]
+    assert edges == [([1.5, 1.5], [-0.5, 0.5]), ([-0.5, -0.5], [0.5, 1.5])]
+    assert not mask.lines
+    assert not other.lines
+
+
+def test_bars_are_shares_of_the_wrong_answers(drawn, tmp_path):
+    counts = {"a": {"1": 3, "2": 1, "none": 0}, "b": {"2": 0, "3": 1, "none": 1}}
+    first_wrong_bars(counts, tmp_path / "x.png")
+    (axes,) = drawn[0].axes
+    assert [patch.get_height() for patch in axes.patches] == [75, 25, 0, 0, 0, 0, 50, 50]
+    assert [text.get_text() for text in axes.get_xticklabels()][:3] == ["1", "2", "3"]
