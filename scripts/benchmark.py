@@ -2,6 +2,8 @@
 
 python scripts/benchmark.py data      # the generator, on one core
 python scripts/benchmark.py models    # training steps, on two threads
+python scripts/benchmark.py training  # the loop over bare steps, the start of a process
+python scripts/benchmark.py training --solve --solve-minutes 10   # to 1 %; goes on when repeated
 """
 
 import sys
@@ -10,14 +12,17 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-PARTS = ("data", "models")
+PARTS = ("data", "models", "training")
 
 
 def main() -> None:
     """Measure and print."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", choices=PARTS, default=list(PARTS))
-    parts = parser.parse_args().part
+    parser.add_argument("--solve", action="store_true", help="time two recipes to 1 %% error")
+    parser.add_argument("--solve-minutes", type=float, default=10.0, help="for each of them")
+    arguments = parser.parse_args()
+    parts = arguments.part
     if "data" in parts:
         from scripts.benchmarks import data
 
@@ -26,6 +31,11 @@ def main() -> None:
         from scripts.benchmarks import models
 
         print(models.report())
+    if "training" in parts:
+        from scripts.benchmarks import training
+
+        minutes = arguments.solve_minutes
+        print(training.solve_table(minutes) if arguments.solve else training.report())
 
 
 if __name__ == "__main__":

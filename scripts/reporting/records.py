@@ -3,7 +3,7 @@
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class TrialRecord:
       test_questions, test_sample_error_pct, test_mask_error_pct: the same on the test split, once.
       versions: of python and libraries, by name.
       device: in words.
+      planned_samples: the recipe's; an early stop leaves some of them out.
+      validation_seconds: of validations on the way, which `seconds` leaves out.
     """
 
     recipe: str
@@ -52,6 +54,8 @@ class TrialRecord:
     test_mask_error_pct: float
     versions: Mapping[str, str]
     device: str
+    planned_samples: int | None = None
+    validation_seconds: float | None = None
 
 
 MEASURED = (
@@ -65,6 +69,8 @@ MEASURED = (
 """What is spread over trials, in the order of results.json."""
 
 FIELDS = [field.name for field in fields(TrialRecord)]
+REQUIRED = [field.name for field in fields(TrialRecord) if field.default is MISSING]
+"""The others came later: lines that are older do not have them."""
 
 
 def append_record(path: Path, record: TrialRecord) -> None:
@@ -123,7 +129,7 @@ def _parse(line: str) -> TrialRecord:
     for key in found:
         if key not in FIELDS:
             raise ValueError(f"key {key!r} is unknown: {nearest(key, FIELDS)}")
-    missing = [name for name in FIELDS if name not in found]
+    missing = [name for name in REQUIRED if name not in found]
     if missing:
         raise ValueError(f"keys {missing} are missing: delete the line and run its trial again")
     return TrialRecord(**found)
@@ -149,14 +155,15 @@ def summarise(records: Sequence[TrialRecord]) -> dict[str, Any]:
     Returns:
       recipe, parameters, split, questions, then a `spread` of sample_error_pct, mask_error_pct,
       samples_to_1pct (over the trials that have one), seconds, samples_per_second and val_loss,
-      then samples, test_questions, a `spread` of test_sample_error_pct and test_mask_error_pct
-      (solved: on the test split), seeds, versions and devices (different ones, in order).
+      then samples (of the longest trial, for some may have stopped early), test_questions, a
+      `spread` of test_sample_error_pct and test_mask_error_pct (solved: on the test split), seeds,
+      versions and devices (different ones, in order).
     Raises:
       ValueError: no records, or some of different settings.
     """
     first = median_trial(records)
     for name in ("recipe", "parameters", "split", "questions", "samples", "test_questions"):
-        values = sorted({getattr(record, name) for record in records})
+        values = sorted({_setting(record, name) for record in records})
         if len(values) > 1:
             raise ValueError(f"trials have {name} {values}: summarise each setting alone")
     solved, test_solved = (
@@ -166,7 +173,7 @@ def summarise(records: Sequence[TrialRecord]) -> dict[str, Any]:
     return {
         **{name: getattr(first, name) for name in ("recipe", "parameters", "split", "questions")},
         **{name: spread([getattr(r, name) for r in records], solved) for name in MEASURED},
-        "samples": first.samples,
+        "samples": max(record.samples for record in records),
         "test_questions": first.test_questions,
         **{
             name: spread([getattr(r, name) for r in records], test_solved)
@@ -176,6 +183,13 @@ def summarise(records: Sequence[TrialRecord]) -> dict[str, Any]:
         "versions": _distinct([dict(record.versions) for record in records]),
         "devices": _distinct([record.device for record in records]),
     }
+
+
+def _setting(record: TrialRecord, name: str) -> Any:
+    """A field that is the same in all trials of a setting; of samples it is those planned."""
+    if name == "samples" and record.planned_samples is not None:
+        name = "planned_samples"
+    return getattr(record, name)
 
 
 def spread(values: Sequence[float | None], solved: int) -> dict[str, float | int | None]:

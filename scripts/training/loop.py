@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,10 +12,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.evaluation.inputs import logits_of, loss_of, model_inputs
+from scripts.evaluation.inputs import IGNORED, logits_of, loss_of, model_inputs
 from scripts.training.processes import Accelerator
 from scripts.training.recipes import Recipe
-from vsc_dataset import TrainingStream
+from vsc_dataset import Examples, TrainingStream
 
 LOG_EVERY = 20
 """Steps between two looks at the loss: reading it makes a GPU wait."""
@@ -26,6 +27,7 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
+    validation_seconds: float = 0.0
     train_loss: float = math.nan
 
 
@@ -53,35 +55,79 @@ def fit(
       accelerator: moves gradients between processes.
       progress: where to begin; it is moved on in place.
     Yields:
-      progress, behind each of the recipe's validation_steps and every LOG_EVERY steps; the
-        caller's own time does not count.
+      progress, behind each of the recipe's validation_steps and every LOG_EVERY steps; its
+      train_loss is the mean since the last yield over all processes. The caller's own time does
+      not count.
     Raises:
       ValueError: the loss is no number any more.
     """
-    model, optimizer, scheduler = trainee
     losses: list[Tensor] = []
     stops = recipe.validation_steps
     started = time.perf_counter() - progress.seconds
     while progress.step < recipe.num_steps:
-        inputs, labels = model_inputs(model, next(stream), recipe.loss, accelerator.device)
-        loss = loss_of(logits_of(model, inputs), labels)
-        accelerator.backward(loss)
-        if recipe.max_grad_norm:
-            accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
-        optimizer.step()
-        scheduler.step()
-        optimizer.zero_grad()
-        losses.append(loss.detach())
+        losses.append(_step(trainee, next(stream), recipe, accelerator))
         progress.step += 1
         if progress.step in stops or progress.step % LOG_EVERY == 0:
-            progress.train_loss = torch.stack(losses).mean().item()
+            mean = torch.stack(losses).mean()
+            if accelerator.num_processes > 1:
+                mean = accelerator.reduce(mean, "mean")
+            progress.train_loss = mean.item()
             progress.seconds = time.perf_counter() - started
             losses.clear()
-            if not math.isfinite(progress.train_loss):
-                samples = progress.step * recipe.batch_size
-                raise ValueError(
-                    f"the loss is {progress.train_loss} after {samples} samples: lower "
-                    f"learning_rate (now {recipe.learning_rate:g}) or set max_grad_norm"
-                )
+            _check_loss(progress, recipe)
             yield progress
             started = time.perf_counter() - progress.seconds
+
+
+def _step(trainee: Trainee, batch: Examples, recipe: Recipe, accelerator: Accelerator) -> Tensor:
+    """One step of the optimiser on this process's rows of a batch.
+
+    Returns:
+      The loss, scaled so that its mean over processes is that over all labels of the batch.
+    """
+    model, optimizer, scheduler = trainee
+    inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
+    pieces = recipe.gradient_accumulation_steps
+    rows = len(labels) // pieces
+    weights = _weights(labels, pieces, accelerator)
+    losses = []
+    for piece in range(pieces):
+        own = slice(piece * rows, (piece + 1) * rows)
+        part = {k: v[own] if isinstance(v, Tensor) else v for k, v in inputs.items()}
+        # Gradients cross between processes once a step, behind the last piece.
+        with nullcontext() if piece == pieces - 1 else accelerator.no_sync(model):
+            loss = loss_of(logits_of(model, part), labels[own])
+            if weights is not None:
+                loss = loss * weights[piece]
+            accelerator.backward(loss)
+        losses.append(loss.detach())
+    if recipe.max_grad_norm:
+        accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+    optimizer.step()
+    if not accelerator.optimizer_step_was_skipped:  # as fp16 does where its scale was too high
+        scheduler.step()
+    optimizer.zero_grad()
+    return losses[0] if pieces == 1 else torch.stack(losses).sum()
+
+
+def _weights(labels: Tensor, pieces: int, accelerator: Accelerator) -> Tensor | None:
+    """What the mean loss of each piece counts, so that every label of the batch counts alike.
+
+    The pieces of a process are summed and the processes averaged, but they hold different numbers
+    of labels where the loss is over all bytes. None where there is one piece of one process.
+    """
+    if pieces == accelerator.num_processes == 1:
+        return None
+    counts = (labels != IGNORED).reshape(pieces, -1).sum(1).float()
+    total = accelerator.reduce(counts.sum(), "sum")
+    return counts * accelerator.num_processes / total
+
+
+def _check_loss(progress: Progress, recipe: Recipe) -> None:
+    """Raise a ValueError where the loss is no number."""
+    if not math.isfinite(progress.train_loss):
+        samples = progress.step * recipe.batch_size
+        raise ValueError(
+            f"the loss is {progress.train_loss} after {samples} samples: lower "
+            f"learning_rate (now {recipe.learning_rate:g}) or set max_grad_norm"
+        )

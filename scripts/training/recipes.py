@@ -2,69 +2,132 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_type_hints
 
 from vsc_dataset.configs import TaskConfig, make_config, nearest
 
 LOSSES = ("answer", "all")
+PRECISIONS = ("no", "bf16", "fp16")
+ABOVE_ZERO = (
+    "num_samples",
+    "batch_size",
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "num_validations",
+    "validation_questions",
+    "early_stop_validations",
+    "max_parameters",
+)
+
+
+class Kind(NamedTuple):
+    """What a field holds: as a flag gives it, as a file may, and in words."""
+
+    flag: type
+    accepted: tuple[type, ...]
+    words: str
+
+
+KINDS: dict[Any, Kind] = {
+    str: Kind(str, (str,), "a text"),
+    int: Kind(int, (int,), "a whole number"),
+    int | None: Kind(int, (int, type(None)), "a whole number"),
+    float: Kind(float, (int, float), "a number"),
+    float | None: Kind(float, (int, float, type(None)), "a number"),
+}
+VALIDATION_SHARE = 0.08
+RECIPES = Path(__file__).parent.parent / "recipes.toml"
+
+
+def _said(text: str, default: Any = MISSING, **factory: Any) -> Any:
+    """A field with the sentence that documents it here and as a flag."""
+    settings = factory if default is MISSING else {"default": default}
+    return field(metadata={"help": text}, **settings)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way to train a model.
+    """A way to train a model. A field that a recipe does not give has the article's value.
 
-    Args:
-      name: the table's name in recipes.toml.
-      data: the name of the configuration that is trained on.
-      model: a model type that transformers knows, ours included.
-      model_args: fields of that model's configuration.
-      num_samples: training questions, a multiple of batch_size or rounded down to one.
-      batch_size: questions of a step, over all processes together.
-      learning_rate: the highest one; it rises over warmup_steps and falls to 0 as a cosine.
-      warmup_steps: steps until the highest learning rate.
-      betas: of AdamW.
-      weight_decay: of AdamW.
-      max_grad_norm: the gradient is clipped to this norm; 0 clips nothing.
-      loss: over the "answer" field alone, or over "all" bytes of question and answer field.
-      num_validations: how often the model is validated on the way, evenly spread.
-      description: one sentence.
+    Every field says beside it what it is; `train.py` makes a flag of each.
+
     Raises:
       ValueError: a field cannot work; the message names the value and the limit.
     """
 
     name: str
-    data: str
-    model: str
-    model_args: Mapping[str, Any] = field(default_factory=dict)
-    num_samples: int = 4_000_000
-    batch_size: int = 64
-    learning_rate: float = 5e-4
-    warmup_steps: int = 0
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.01
-    max_grad_norm: float = 0.0
-    loss: str = "all"
-    num_validations: int = 20
-    description: str = ""
+    data: str = _said("the name of the configuration that is trained on")
+    model: str = _said(
+        "a model type that transformers knows, ours included; FILE.py:FUNCTION that makes a "
+        "model; or a checkpoint's folder or hub id"
+    )
+    model_args: Mapping[str, Any] = _said(
+        "fields of that model's configuration, as k=v", default_factory=dict
+    )
+    mixer: str = _said("a layer of your own, FILE.py:CLASS or package.module:CLASS", "")
+    mixer_args: Mapping[str, Any] = _said("arguments of that layer, as k=v", default_factory=dict)
+    direction: str = _said("how the mixer reads a row: 'forward', or 'both' ways", "forward")
+    max_parameters: int = _said("a larger model is refused before it is built", 10_000_000)
+    num_samples: int = _said(
+        "training questions, a multiple of the batch or rounded down to one", 4_000_000
+    )
+    batch_size: int = _said("questions of a step, over all processes and accumulations", 64)
+    gradient_accumulation_steps: int = _said("pieces that a batch is run in, to save memory", 1)
+    mixed_precision: str = _said("no, bf16 or fp16", "no")
+    learning_rate: float = _said(
+        "the highest one: it rises over the warm-up and falls to 0 as a cosine", 5e-4
+    )
+    warmup_steps: int = _said("steps until the highest learning rate", 0)
+    betas: tuple[float, float] = _said("of AdamW", (0.9, 0.999))
+    weight_decay: float = _said("of AdamW", 0.01)
+    max_grad_norm: float = _said("the gradient is clipped to this norm; 0 clips nothing", 0.0)
+    loss: str = _said("over the 'answer' field, or 'all' bytes of question and answer field", "all")
+    num_validations: int = _said("validations on the way, evenly spread", 20)
+    validation_questions: int | None = _said(
+        "questions of each, at the end it is all there are; as many as cost little if not given",
+        None,
+    )
+    early_stop_pct: float | None = _said(
+        "stop when the newest validations all have at most this sample error, in percent", None
+    )
+    early_stop_validations: int = _said("how many validations that must be", 3)
+    description: str = _said("one sentence", "")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
-        for name in ("num_samples", "batch_size", "learning_rate", "num_validations"):
-            if not getattr(self, name) > 0:
+        self._check_types()
+        for name in ABOVE_ZERO:
+            if not (1 if getattr(self, name) is None else getattr(self, name)) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0")
-        for name in ("warmup_steps", "weight_decay", "max_grad_norm"):
-            if getattr(self, name) < 0:
+        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "early_stop_pct"):
+            if not (getattr(self, name) or 0) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas is {list(self.betas)}: give two numbers from 0 to below 1")
         if self.num_samples < self.batch_size:
             raise ValueError(
                 f"num_samples is {self.num_samples}: one step needs batch_size {self.batch_size}"
             )
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}: use one of {list(LOSSES)}")
+        if self.mixed_precision not in PRECISIONS:
+            raise ValueError(
+                f"mixed_precision is {self.mixed_precision!r}: use one of {list(PRECISIONS)}"
+            )
+        if not self.mixer and (self.mixer_args or self.direction != "forward"):
+            raise ValueError("mixer_args or direction without a mixer: name it or leave them out")
         _ = self.config
+
+    def _check_types(self) -> None:
+        """Raise a ValueError for a number that is none, which a TOML file may hold."""
+        for name, hint in get_type_hints(Recipe).items():
+            value = getattr(self, name)
+            kind = KINDS.get(hint)
+            if kind and (isinstance(value, bool) or not isinstance(value, kind.accepted)):
+                raise ValueError(f"{name} is {value!r}: it must be {kind.words}")
 
     @property
     def config(self) -> TaskConfig:
@@ -82,24 +145,61 @@ class Recipe:
         spacing = self.num_steps / self.num_validations
         return frozenset(round(spacing * i) for i in range(1, self.num_validations + 1)) - {0}
 
+    @property
+    def questions_on_the_way(self) -> int:
+        """Questions of each validation on the way.
+
+        Where the recipe does not say, all of them are VALIDATION_SHARE of the training questions:
+        asking one costs about half of learning from it, so validation stays below 5 % of the time.
+        """
+        wanted = self.validation_questions
+        if wanted is None:
+            wanted = max(100, int(VALIDATION_SHARE * self.num_samples / self.num_validations))
+        return min(wanted, self.config.num_validation)
+
+    def rows_of_process(self, num_processes: int) -> int:
+        """Questions of a step in each process.
+
+        Raises:
+          ValueError: processes and accumulation cannot share the batch evenly.
+        """
+        pieces = num_processes * self.gradient_accumulation_steps
+        if self.batch_size % pieces:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be shared evenly by {num_processes} "
+                f"processes of {self.gradient_accumulation_steps} gradient_accumulation_steps: "
+                f"use a multiple of {pieces}"
+            )
+        return self.batch_size // num_processes
+
     def to_json(self) -> dict[str, Any]:
         """The recipe as it is written beside a run."""
         return {**asdict(self), "betas": list(self.betas)}
 
 
-def read_recipes(path: Path = Path(__file__).parent.parent / "recipes.toml") -> dict[str, Recipe]:
-    """All recipes by name.
+def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
+    """All recipes by name. `like = "NAME"` takes what is not given from a recipe further up.
 
     Raises:
       ValueError: a table has an unknown key (the nearest is named) or a value that cannot work.
     """
-    known = [field.name for field in fields(Recipe) if field.name != "name"]
+    known = ["like", *(field.name for field in fields(Recipe) if field.name != "name")]
+    tables: dict[str, dict[str, Any]] = {}
     recipes = {}
     for name, table in tomllib.loads(path.read_text("utf-8")).items():
         for key in table:
             if key not in known:
                 raise ValueError(f"recipe {name!r}: key {key!r} is unknown: {nearest(key, known)}")
-        recipes[name] = Recipe(name=name, **table)
+        like = table.pop("like", None)
+        if like is not None and like not in tables:
+            raise ValueError(
+                f"recipe {name!r}: no recipe {like!r} stands above: {nearest(like, tables)}"
+            )
+        tables[name] = {**tables.get(like or "", {}), **table}
+        try:
+            recipes[name] = Recipe(name=name, **tables[name])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"recipe {name!r}: {error}") from None
     return recipes
 
 

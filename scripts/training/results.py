@@ -25,7 +25,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     """
     curves = [read_curve(folder, record.seed) for record in records]
     shown = trial_folder(folder, median_trial(records).seed) / "model"
-    model = load_model(shown)
+    model = load_model(shown, trust_remote_code=True)  # this run has written it
     config = recipe.config
     # The held questions of all trained numbers of operations, not of eval_nops alone.
     widened = replace(config, eval_nops=config.nops)

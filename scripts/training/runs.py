@@ -9,9 +9,10 @@ from typing import Any
 from scripts.reporting.files import replacing
 from scripts.reporting.records import TrialRecord, append_record, read_records
 from scripts.training import checkpoints
+from scripts.training.jobs import Task, attempt, run_jobs
 from scripts.training.processes import is_main_process, share
 from scripts.training.recipes import Recipe
-from scripts.training.trials import run_trial
+from scripts.training.trials import Paused, Settings
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
@@ -61,10 +62,16 @@ def _open(
         raise ValueError(f"{folder} is not empty: choose another --output-dir")
     wanted = seeds if seeds is not None else earlier or [0]
     all_seeds = [*earlier, *(seed for seed in wanted if seed not in earlier)]
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(written) as beside:
-        run = {"recipe": recipe.to_json(), "seeds": all_seeds}
-        beside.write_text(json.dumps(run, indent=2) + "\n", "utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(written) as beside:
+            run = {"recipe": recipe.to_json(), "seeds": all_seeds}
+            beside.write_text(json.dumps(run, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(
+            f"{folder} cannot be written ({reason}): choose another --output-dir"
+        ) from None
     return folder, all_seeds
 
 
@@ -74,10 +81,12 @@ def _check_same(written: Path, recipe: Recipe) -> list[int]:
         run = json.loads(written.read_text("utf-8"))
     except json.JSONDecodeError as error:
         raise ValueError(f"{written} is no JSON ({error}): choose another --output-dir") from None
+    # Runs that are older than a field were made as its default says.
+    earlier = {**Recipe("", "default", "").to_json(), **run["recipe"]}
     for key, value in json.loads(json.dumps(recipe.to_json())).items():
-        if run["recipe"].get(key) != value:
+        if earlier[key] != value:
             raise ValueError(
-                f"{written.parent} holds a run with {key} {run['recipe'].get(key)!r}, not "
+                f"{written.parent} holds a run with {key} {earlier[key]!r}, not "
                 f"{value!r}: resume it with the same settings or choose another --output-dir"
             )
     seeds: list[int] = run["seeds"]
@@ -100,17 +109,56 @@ def _numbered(name: str, resume: bool) -> Path:
     return runs / f"{max(taken, default=0) + 1:03d}-{name}"
 
 
-def run_trials(recipe: Recipe, folder: Path, seeds: list[int]) -> Iterator[TrialRecord]:
-    """Run each trial that trials.jsonl does not have, and yield the records of all."""
+def run_trials(
+    recipe: Recipe, folder: Path, seeds: list[int], jobs: int = 1, settings: Settings | None = None
+) -> list[TrialRecord]:
+    """The records of `each_trial` in the order of `seeds`."""
+    done = {found.seed: found for found in each_trial(recipe, folder, seeds, jobs, settings)}
+    return [done[seed] for seed in seeds]
+
+
+def each_trial(
+    recipe: Recipe, folder: Path, seeds: list[int], jobs: int = 1, settings: Settings | None = None
+) -> Iterator[TrialRecord]:
+    """Run each trial that trials.jsonl does not have, and give the records of all.
+
+    Args:
+      recipe, folder, seeds: as `open_run` gave them.
+      jobs: trials side by side; this process alone writes trials.jsonl.
+      settings: of each trial.
+    Yields:
+      Those that are there, then each as it ends.
+    Raises:
+      Paused: the deadline came before all were done.
+      ValueError, OSError: trials failed, which keeps none of the others from their end; the
+        message names each with its seed.
+    """
+    settings = settings or Settings()
     done = share({record.seed: record for record in read_records(folder / TRIALS_FILE)})
-    for number, seed in enumerate(seeds, 1):
-        if seed not in done:
-            label = f"{recipe.name} {number}/{len(seeds)}"
-            done[seed] = run_trial(recipe, seed, trial_folder(folder, seed), label)
-            if is_main_process():
-                append_record(folder / TRIALS_FILE, done[seed])
-                checkpoints.drop(trial_folder(folder, seed))
-        yield done[seed]
+    tasks = [
+        Task(seed, trial_folder(folder, seed), f"{recipe.name} {number}/{len(seeds)}")
+        for number, seed in enumerate(seeds, 1)
+        if seed not in done
+    ]
+    yield from (done[seed] for seed in seeds if seed in done)
+    outcomes = (
+        run_jobs(recipe, tasks, jobs, settings)
+        if jobs > 1
+        else (attempt(recipe, task, settings) for task in tasks)
+    )
+    failed: list[str] = []
+    for seed, found in outcomes:
+        if isinstance(found, Paused | OSError):
+            raise found  # the others have no time, or no room, either
+        if isinstance(found, ValueError):
+            failed.append(f"seed {seed}: {found}")
+            continue
+        if is_main_process():
+            append_record(folder / TRIALS_FILE, found)
+            checkpoints.drop(trial_folder(folder, seed))
+        yield found
+    if failed:
+        raise ValueError("; ".join(failed))
 
 
 def trial_folder(folder: Path, seed: int) -> Path:

@@ -1,14 +1,20 @@
 """The loop: what a step does, and that questions of the right split are asked."""
 
+from dataclasses import asdict
+
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from scripts.evaluation.inputs import keeps_logits
-from scripts.training import results, trials
+from scripts.evaluation.loading import load_model
+from scripts.evaluation.measurements import measure
+from scripts.training import outcome, results, trials
+from scripts.training.building import build_model
 from scripts.training.loop import Progress, fit
 from scripts.training.processes import make_accelerator
 from scripts.training.recipes import Recipe, find_recipe
-from vsc_dataset import TrainingStream
+from vsc_dataset import TrainingStream, sample
 
 SHORT = {"num_samples": 128, "batch_size": 64, "num_validations": 1}
 BASE = {"name": "x", "data": "swap-nops2", "model": "vsc_delta", "loss": "answer"}
@@ -61,15 +67,93 @@ def test_a_loss_that_is_no_number_is_a_clear_error():
 
 
 def test_a_wrapped_model_keeps_logits_too():
-    model = trials.build_model(find_recipe("swap-delta"))
+    model = build_model(find_recipe("swap-delta"))
     assert keeps_logits(model)
     assert keeps_logits(torch.nn.parallel.DataParallel(model))
     assert not keeps_logits(torch.nn.Linear(2, 2))
 
 
+@pytest.fixture
+def bf16(monkeypatch):
+    """accelerate's state, which knows one precision for a process, for this test alone."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield {"mixed_precision": "bf16"}
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_mixed_precision_computes_in_bf16_and_keeps_weights_in_float32(bf16):
+    recipe = Recipe(**BASE, **SHORT, **bf16)
+    accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
+    trainee = trials.make_trainee(recipe, accelerator)
+    kinds = set()
+    for module in trainee.model.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda *said: kinds.add(said[-1].dtype))
+    stream = TrainingStream(recipe.config, recipe.batch_size)
+    (point,) = [asdict(p) for p in fit(trainee, stream, recipe, accelerator, Progress())]
+    assert kinds == {torch.bfloat16}
+    assert {p.dtype for p in trainee.model.parameters()} == {torch.float32}
+    assert 4 < point["train_loss"] < 8
+
+
+def test_a_trial_in_bf16_is_measured_as_its_checkpoint_is(bf16, tmp_path):
+    recipe = Recipe(**BASE, **SHORT, **bf16)
+    record = trials.run_trial(recipe, 0, tmp_path, "x")
+    questions = sample(recipe.config, "validation", range(10_000))
+    found = measure(load_model(tmp_path / "model"), questions, recipe.loss)
+    assert found.loss == record.val_loss
+
+
+def test_a_trial_stops_early_where_the_recipe_says_and_not_before(tmp_path):
+    easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "validation_questions": 10}
+    never = trials.run_trial(Recipe(**easy), 0, tmp_path / "never", "x")
+    assert never.samples == never.planned_samples == 640
+    stopping = Recipe(**easy, early_stop_pct=100.0, early_stop_validations=4)
+    record = trials.run_trial(stopping, 0, tmp_path / "early", "x")
+    assert (record.samples, record.planned_samples) == (64 * 4, 640)
+    errors = [{"sample_error_pct": error} for error in (0.0, 2.0, 1.0, 0.5)]
+    recipe = Recipe(**easy, early_stop_pct=1.0, early_stop_validations=2)
+    assert trials.stops_early(recipe, errors)
+    assert not trials.stops_early(recipe, errors[:3])
+    assert not trials.stops_early(recipe, errors[-1:])
+
+
+def test_a_trial_that_had_stopped_early_is_not_trained_on_when_it_resumes(tmp_path, monkeypatch):
+    easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "validation_questions": 10}
+    recipe = Recipe(**easy, early_stop_pct=100.0, early_stop_validations=2)
+    monkeypatch.setattr(trials.outcome, "make_record", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trials.run_trial(recipe, 0, tmp_path, "x")
+    monkeypatch.undo()
+    assert trials.run_trial(recipe, 0, tmp_path, "x").samples == 64 * 2
+
+
+def test_a_checkpoint_is_written_when_it_is_long_since_the_last(tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(trials.checkpoints, "save", lambda _, __, p, *___: saved.append(p.step))
+    recipe = Recipe(**{**BASE, **SHORT, "num_samples": 64 * 60})
+    for seconds, steps in ((0.0, [20, 40, 60]), (1e9, [60])):
+        trials.run_trial(recipe, 0, tmp_path, "x", trials.Settings(checkpoint_seconds=seconds))
+        assert saved == steps
+        saved.clear()
+
+
+def test_a_model_on_the_way_is_left_for_the_hub_at_every_validation(tmp_path):
+    found = []
+
+    def push(folder):
+        weights = load_model(folder).state_dict()
+        found.append((folder, sum(weight.sum().item() for weight in weights.values())))
+
+    recipe = Recipe(**{**BASE, **SHORT, "num_validations": 2, "validation_questions": 10})
+    trials.run_trial(recipe, 0, tmp_path, "x", trials.Settings(push=push))
+    assert [folder for folder, _ in found] == [tmp_path / "model"] * 2
+    assert len({total for _, total in found}) == 2
+
+
 def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
     asked = []
-    for room in (trials, results):
+    for room in (trials, outcome, results):
         original = room.sample
 
         def spy(config, split, indices, original=original, room=room):
@@ -81,9 +165,9 @@ def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
     record = trials.run_trial(recipe, 0, tmp_path / "seed-0", "x")
     results.finish_run(recipe, tmp_path, [record])
     assert asked == [
-        ("trials", "validation", trials.WAY_QUESTIONS),
-        ("trials", "validation", 10_000),
-        ("trials", "test", 10_000),
+        ("trials", "validation", 100),
+        ("outcome", "validation", 10_000),
+        ("outcome", "test", 10_000),
         ("results", "validation", 10_000),
         ("results", "validation", 10_000),
     ]

@@ -1,20 +1,77 @@
 """Recipes are data: every one can be built, and a mistake is named with the way out."""
 
+import csv
 import dataclasses
+from pathlib import Path
 
 import pytest
+import torch
 
+from scripts.training.building import build_model
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
-from scripts.training.trials import build_model
+
+TABLES = Path(__file__).parents[3] / "hub_cards" / "article" / "seed_tables.csv"
+ROWS = [*csv.DictReader(TABLES.read_text().splitlines())]
+PROTOCOL = {
+    "num_samples": 4_000_000,
+    "batch_size": 64,
+    "gradient_accumulation_steps": 1,
+    "mixed_precision": "no",
+    "learning_rate": 5e-4,
+    "warmup_steps": 0,
+    "betas": (0.9, 0.999),
+    "weight_decay": 0.01,
+    "max_grad_norm": 0.0,
+    "loss": "all",
+    "questions_on_the_way": 10_000,
+    "early_stop_pct": None,
+}
+"""Section 5 of the design; AdamW's own betas and weight decay, which the article left alone."""
 
 BASE = {"name": "x", "data": "swap-nops2", "model": "vsc_delta"}
 
 
-@pytest.mark.parametrize("name", read_recipes())
-def test_every_recipe_builds_its_model(name):
+@pytest.mark.parametrize("name", [name for name in read_recipes() if not name.startswith("zoo-")])
+def test_every_recipe_of_ours_builds_its_model(name):
     recipe = find_recipe(name)
     assert build_model(recipe).config.answer_width == recipe.config.answer_width
     assert recipe.description.endswith(".")
+
+
+def ends(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    return int(low), int(high or low)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["id"])
+def test_a_row_of_the_article_is_the_articles(row):
+    recipe = find_recipe(row["id"])
+    config = recipe.config
+    assert (config.length, config.operators) == (ends(row["length"]), row["operators"])
+    assert (config.nops, config.eval_nops) == (ends(row["nops"]), ends(row["val_nops"]))
+    assert {name: getattr(recipe, name) for name in PROTOCOL} == PROTOCOL
+    assert (config.num_validation, int(row["train_samples"])) == (10_000, recipe.num_samples)
+    with torch.device("meta"):
+        model = build_model(recipe)
+    assert sum(p.numel() for p in model.parameters()) == int(row["params"])
+    assert model.config.model_type == f"vsc_{row['model']}"
+    if row["model"] == "conv":
+        assert model.config.kernel_size == int(row["kernel_size"])
+        assert [*model.config.dilation] == [int(d) for d in row["dilation"].split()]
+        heads = [int(h) for h in row["attention_heads"].split()]
+        assert [*(model.config.attention_heads or [])] == heads
+
+
+def test_every_row_of_the_article_has_a_recipe():
+    assert len(ROWS) == 32
+    assert {row["id"] for row in ROWS} <= set(read_recipes())
+
+
+def test_validation_on_the_way_asks_few_questions_unless_told():
+    assert find_recipe("swap-delta").questions_on_the_way == 320
+    assert Recipe(**BASE, num_samples=6400).questions_on_the_way == 100
+    assert Recipe(**BASE, num_samples=6400, validation_questions=7).questions_on_the_way == 7
+    assert Recipe(**BASE, validation_questions=10**6).questions_on_the_way == 10_000
 
 
 def test_swap_delta_is_as_small_as_it_says():
@@ -47,6 +104,14 @@ def test_the_last_step_is_always_validated(num_steps):
         ({"batch_size": 0}, "batch_size is 0: it must be above 0"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0: it must be above 0"),
         ({"max_grad_norm": -1.0}, "max_grad_norm is -1.0: it must be 0 or more"),
+        ({"early_stop_pct": -1.0}, "early_stop_pct is -1.0: it must be 0 or more"),
+        ({"validation_questions": 0}, "validation_questions is 0: it must be above 0"),
+        ({"batch_size": 6.5}, "batch_size is 6.5: it must be a whole number"),
+        ({"learning_rate": "high"}, "learning_rate is 'high': it must be a number"),
+        ({"loss": 1}, "loss is 1: it must be a text"),
+        ({"betas": [0.9]}, "betas is [0.9]: give two numbers from 0 to below 1"),
+        ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8': use one of"),
+        ({"mixer_args": {"a": 1}}, "without a mixer"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused(settings, words):
@@ -74,6 +139,30 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path):
     path.write_text('[mine]\ndata = "default"\nmodel = "vsc_delta"\nlearnin_rate = 1.0\n')
     with pytest.raises(ValueError, match="'learnin_rate' is unknown: did you mean 'learning_rate'"):
         read_recipes(path)
+
+
+def test_a_recipe_takes_what_it_leaves_out_from_one_further_up(tmp_path):
+    path = tmp_path / "recipes.toml"
+    first = '[first]\ndata = "default"\nmodel = "vsc_conv"\nbatch_size = 8\n'
+    path.write_text(first + '[second]\nlike = "first"\ndata = "swap-nops2"\n')
+    second = read_recipes(path)["second"]
+    assert (second.model, second.batch_size, second.data) == ("vsc_conv", 8, "swap-nops2")
+    path.write_text('[second]\nlike = "first"\n' + first)
+    with pytest.raises(ValueError, match="recipe 'second': no recipe 'first' stands above"):
+        read_recipes(path)
+    path.write_text('[first]\ndata = "default"\n')
+    with pytest.raises(ValueError, match=r"recipe 'first': .*missing.*'model'"):
+        read_recipes(path)
+
+
+@pytest.mark.parametrize("processes, pieces, rows", [(1, 1, 64), (2, 1, 32), (2, 4, 32)])
+def test_a_batch_is_shared_by_processes_and_pieces(processes, pieces, rows):
+    recipe = Recipe(**BASE, gradient_accumulation_steps=pieces)
+    assert recipe.rows_of_process(processes) == rows
+    with pytest.raises(ValueError, match="batch_size 64 cannot be shared evenly by 3 processes"):
+        recipe.rows_of_process(3)
+    with pytest.raises(ValueError, match="use a multiple of 128"):
+        Recipe(**BASE, gradient_accumulation_steps=128).rows_of_process(1)
 
 
 def test_a_recipe_is_frozen():

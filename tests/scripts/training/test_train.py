@@ -1,11 +1,14 @@
-"""The command `train.py`, as a process: what a run leaves, resuming, and clear words."""
+"""The command `train.py`, as a process: what a run leaves, jobs, and clear words."""
 
 import json
 import os
+import resource
+import select
 import shutil
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,26 +18,12 @@ from transformers import AutoModelForMaskedLM
 
 import vsc_models  # noqa: F401  registers the model types
 from scripts.reporting.records import read_records
-
-ROOT = Path(__file__).parents[3]
-SHORT = ("--recipe", "swap-delta", "--max-samples", "3200")
-
-
-def command(*flags: str) -> list[str]:
-    """`train.py` as `accelerate launch` starts it for one process."""
-    return [sys.executable, str(ROOT / "scripts" / "train.py"), *map(str, flags)]
+from scripts.train import push
+from tests.scripts.training.commands import ENVIRONMENT, SHORT, command, curve, log, start, train
 
 
-def train(*flags: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command(*flags), cwd=cwd, env=environment, capture_output=True, text=True)
-
-
-def curve(folder: Path) -> list[dict]:
-    """The curve of seed 0 without its clock."""
-    points = json.loads((folder / "seed-0" / "model" / "curve.json").read_text())
-    return [{k: v for k, v in point.items() if k != "seconds"} for point in points]
+def weights(folder: Path) -> bytes:
+    return (folder / "model.safetensors").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -64,37 +53,73 @@ def test_a_run_leaves_what_it_promises(run):
     assert len(curve(folder)) == 20
 
 
+def test_the_log_has_every_point_and_validation_is_told_apart(run):
+    folder = run / "runs" / "001-swap-delta"
+    lines = log(folder)
+    assert [line["samples"] for line in lines if "val_loss" in line] == [
+        point["samples"] for point in curve(folder)
+    ]
+    assert {line["step"] for line in lines} >= {20, 40, 50}
+    assert lines[-1]["learning_rate"] == pytest.approx(50 / 100 * 8e-3)
+    (record,) = read_records(folder / "trials.jsonl")
+    assert record.validation_seconds > 0
+    assert record.seconds > 0
+
+
 def test_a_second_run_takes_the_next_number_and_gives_the_same_bits(run):
-    assert train(*SHORT, cwd=run).returncode == 0
+    told = ("--report-to", "tensorboard") if find_spec("tensorboard") else ()
+    done = train(*SHORT, *told, cwd=run)
+    assert done.returncode == 0, done.stderr
     first, second = (run / "runs" / f"{n:03d}-swap-delta" for n in (1, 2))
-    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    assert weights(first) == weights(second)
     assert curve(first) == curve(second)
+    if told:
+        (events,) = (second / "seed-0").rglob("events.out.tfevents.*.0")
+        assert b"sample_error_pct" in events.read_bytes()
 
 
-def test_a_killed_run_resumes_to_the_same_bits(run, tmp_path):
-    folder = tmp_path / "killed"
-    process = subprocess.Popen(
-        command(*SHORT, "--output-dir", folder),
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    # The bar shows an error only after the first validation, behind which a checkpoint follows.
-    seen = b""
-    while b"sample error" not in seen:
-        chunk = process.stderr.read1(4096)
-        assert chunk, seen
-        seen += chunk
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+def test_jobs_end_with_their_parent_and_resume_to_the_same_bits(run, tmp_path):
+    folder = tmp_path / "jobs"
+    flags = (*SHORT, "--trials", "2", "--jobs", "2", "--output-dir", folder)
+    parent = start(*flags, cwd=tmp_path)
+    logs = [folder / f"seed-{seed}" / "log.jsonl" for seed in (0, 1)]
+    while not all(path.exists() for path in logs):
+        assert parent.poll() is None
+    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    watched = [os.pidfd_open(int(child)) for child in children]
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    for child in watched:
+        assert select.select([child], [], [], 60)[0], "a job outlives its parent"
+        os.close(child)
+    assert len(children) >= 2
     assert not (folder / "trials.jsonl").exists()
-    assert list((folder / "seed-0").glob("checkpoint-*"))
+    done = train(*flags, "--resume", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"{folder}: swap-delta, seeds 0, 1" in done.stdout
+    assert sorted(record.seed for record in read_records(folder / "trials.jsonl")) == [0, 1]
+    alone = run / "runs" / "001-swap-delta"
+    assert weights(folder / "seed-0" / "model") == weights(alone)
+    assert log(folder) == log(alone)
+    a, b = (load_file(folder / f"seed-{seed}" / "model" / "model.safetensors") for seed in (0, 1))
+    assert any((a[name] != b[name]).any() for name in a)
+    assert json.loads((folder / "results.json").read_text())["sample_error_pct"]["n"] == 2
+
+
+def test_a_full_disk_is_one_line_and_costs_nothing(run, tmp_path):
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))  # the optimizer needs more
+
+    folder = tmp_path / "full"
+    done = train(*SHORT, "--output-dir", folder, cwd=tmp_path, preexec_fn=small_files)
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "make room and go on with --resume" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(folder.rglob("*.partial"))
     done = train(*SHORT, "--output-dir", folder, "--resume", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    whole = run / "runs" / "001-swap-delta"
-    assert (whole / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
-    assert curve(whole) == curve(folder)
+    assert weights(folder) == weights(run / "runs" / "001-swap-delta")
 
 
 def test_two_processes_learn_as_one(run, tmp_path):
@@ -104,7 +129,7 @@ def test_two_processes_learn_as_one(run, tmp_path):
     done = subprocess.run(
         [*launch, *ranks, *command(*SHORT, "--output-dir", folder)[1:]],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        env={**ENVIRONMENT, "ACCELERATE_USE_CPU": "true"},
         capture_output=True,
         text=True,
     )
@@ -121,19 +146,6 @@ def test_two_processes_learn_as_one(run, tmp_path):
         np.testing.assert_allclose(weights[1][name], weight, atol=2e-3)
 
 
-def test_seeds_differ_in_weights_and_share_the_questions(run, tmp_path):
-    folder = tmp_path / "two"
-    short = ("--recipe", "swap-delta", "--max-samples", "640", "--trials", "2", "--seed", "3")
-    assert train(*short, "--output-dir", folder, cwd=tmp_path).returncode == 0
-    assert [record.seed for record in read_records(folder / "trials.jsonl")] == [3, 4]
-    a, b = (load_file(folder / f"seed-{seed}" / "model" / "model.safetensors") for seed in (3, 4))
-    assert any((a[name] != b[name]).any() for name in a)
-    short = short[:4]
-    assert train(*short, "--output-dir", folder, "--resume", cwd=tmp_path).returncode == 0
-    assert [record.seed for record in read_records(folder / "trials.jsonl")] == [3, 4]
-    assert json.loads((folder / "results.json").read_text())["sample_error_pct"]["n"] == 2
-
-
 def test_a_trial_whose_model_is_gone_is_named(run, tmp_path):
     folder = tmp_path / "gone"
     shutil.copytree(run / "runs" / "001-swap-delta", folder)
@@ -147,11 +159,7 @@ def test_a_trial_whose_model_is_gone_is_named(run, tmp_path):
     "flags, words",
     [
         (("--recipe", "swap-dleta"), "recipe 'swap-dleta' is unknown: did you mean 'swap-delta'?"),
-        ((*SHORT, "--data", "swap-nop5"), "did you mean 'swap-nops5'?"),
-        ((*SHORT, "--trials", "0"), "--trials 0 must be 1 or more"),
         ((*SHORT, "--resume"), "holds no run of 'swap-delta' to resume"),
-        (("--recipe", "swap-delta", "--max-samples", "10"), "one step needs batch_size 64"),
-        ((*SHORT, "--bogus", "1"), "--bogus"),
         ((*SHORT, "--data", "grid-len5"), "split 'train' does not exist here"),
     ],
 )
@@ -173,10 +181,24 @@ def test_a_run_is_never_overwritten(run):
     assert (folder / "results.json").read_bytes() == before
 
 
-def test_several_processes_that_do_not_know_each_other_are_refused(tmp_path):
-    environment = {**os.environ, "WORLD_SIZE": "2"}
-    done = subprocess.run(
-        command(*SHORT), cwd=tmp_path, env=environment, capture_output=True, text=True
+def test_a_push_that_fails_on_the_way_stops_nothing_and_at_the_end_says_what_is_whole(
+    tmp_path, monkeypatch, capsys
+):
+    def fail(folder, repo, private, on_the_way):
+        raise ValueError("no network")
+
+    monkeypatch.setattr("scripts.publishing.hub.push_model", fail)
+    push(tmp_path, "a/b", False, on_the_way=tmp_path / "seed-0" / "model")
+    assert "not pushed to a/b, training goes on: no network" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="is whole, but was not pushed to a/b: no network"):
+        push(tmp_path, "a/b", False)
+
+
+def test_a_push_is_what_the_hub_is_given(tmp_path, monkeypatch, capsys):
+    given = []
+    monkeypatch.setattr(
+        "scripts.publishing.hub.push_model", lambda *a, **k: given.append((a, k)) or "pushed"
     )
-    assert done.returncode != 0
-    assert "2 processes were launched but accelerate sees 1" in done.stderr
+    push(tmp_path, "a/b", True, on_the_way=tmp_path / "m")
+    assert given == [((tmp_path, "a/b", True), {"on_the_way": tmp_path / "m"})]
+    assert capsys.readouterr().out == "pushed\n"

@@ -1,0 +1,167 @@
+"""Recipes -> what the training loop costs over bare steps, the start of a process, time to 1 %."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from scripts.benchmarks.timing import best_seconds
+from scripts.evaluation.inputs import logits_of, loss_of, model_inputs
+from scripts.reporting.tables import table
+from scripts.training.building import build_model
+from scripts.training.logs import LOG_FILE
+from scripts.training.loop import LOG_EVERY, Progress, fit
+from scripts.training.outcome import samples_to_solved
+from scripts.training.processes import make_accelerator
+from scripts.training.recipes import Recipe, find_recipe
+from scripts.training.trials import Paused, Settings, make_trainee, run_trial
+from vsc_dataset import TrainingStream
+
+THREADS = 2
+ROUNDS = 12
+CASES = [
+    ("mixed-l6", 256, "at most 5 %"),
+    ("mixed-l6", 64, "at most 10 %"),
+    ("swap-delta", 64, "told"),
+]
+LIBRARIES = "import torch, transformers, accelerate"
+SOLVED = {"swap-delta": 40, "attn-00440": 400}
+"""Who is timed to 1 % sample error at five swaps, and how often each is validated."""
+
+
+def report() -> str:
+    """Both tables."""
+    return f"{loop_table()}\n\n{start_table()}"
+
+
+def loop_table() -> str:
+    """Milliseconds of a step in the loop and bare, in turns."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    rows = []
+    try:
+        for name, batch_size, goal in CASES:
+            recipe = replace(find_recipe(name), batch_size=batch_size, num_validations=1)
+            functions = {"bare": bare_steps(recipe), "loop": loop_steps(recipe)}
+            best_seconds(functions, 1)
+            found = best_seconds(functions, ROUNDS)
+            times = [f"{1e3 * found[kind] / LOG_EVERY:.2f}" for kind in functions]
+            cost = 100 * (found["loop"] / found["bare"] - 1)
+            rows.append([name, str(batch_size), *times, f"{cost:.1f} %", goal])
+    finally:
+        torch.set_num_threads(threads)
+    heads = ["recipe", "batch", "bare ms", "loop ms", "overhead", "goal"]
+    return f"A training step, {THREADS} threads:\n\n{table(heads, rows, markdown=True)}"
+
+
+def loop_steps(recipe: Recipe) -> Callable[[], Any]:
+    """LOG_EVERY steps of `fit`, data and logging included."""
+    accelerator = make_accelerator()
+    trainee = make_trainee(recipe, accelerator)
+    stream = TrainingStream(recipe.config, recipe.batch_size)
+    points = fit(trainee, stream, recipe, accelerator, Progress())
+    return lambda: next(points)
+
+
+def bare_steps(recipe: Recipe) -> Callable[[], None]:
+    """As many steps in plain torch, on batches that lie ready."""
+    model = build_model(recipe)
+    stream = TrainingStream(recipe.config, recipe.batch_size)
+    device = torch.device("cpu")
+    ready = [model_inputs(model, next(stream), recipe.loss, device) for _ in range(LOG_EVERY)]
+    batches = cycle(ready)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=1e-4, weight_decay=recipe.weight_decay, fused=True
+    )
+
+    def steps() -> None:
+        for _ in range(LOG_EVERY):
+            inputs, labels = next(batches)
+            loss_of(logits_of(model, inputs), labels).backward()
+            if recipe.max_grad_norm:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    return steps
+
+
+def start_table() -> str:
+    """Seconds from the start of a process, in turns."""
+    functions = {
+        LIBRARIES: lambda: _python("-c", LIBRARIES),
+        "the same and `from transformers import PreTrainedModel`": lambda: _python(
+            "-c", f"{LIBRARIES}; from transformers import PreTrainedModel"
+        ),
+        "train.py to the log of its first step": first_step,
+    }
+    best_seconds(functions, 1)
+    found = best_seconds(functions, 5)
+    least = found[LIBRARIES]
+    rows = [[name, f"{s:.2f}", f"{s / least:.2f}"] for name, s in found.items()]
+    heads = ["start of a process", "seconds", "ratio (goal 1.3)"]
+    return table(heads, rows, markdown=True)
+
+
+def _python(*words: str) -> None:
+    subprocess.run([sys.executable, *words], check=True)
+
+
+def first_step() -> None:
+    """Start the command and wait until the log has its first line."""
+    with TemporaryDirectory() as scratch:
+        short = ("--max-samples", "64", "--num-validations", "1", "--output-dir", scratch)
+        words = [sys.executable, "scripts/train.py", "--recipe", "swap-delta", *short]
+        quiet = subprocess.DEVNULL
+        process = subprocess.Popen(words, stdout=quiet, stderr=quiet)
+        while not (Path(scratch) / "seed-0" / LOG_FILE).exists():
+            if process.poll() is not None:
+                raise ValueError(f"{' '.join(words)} ended with exit code {process.returncode}")
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+
+
+def solve_table(minutes: float, folder: Path = Path("runs/solve")) -> str:
+    """Seconds of training until the sample error at five swaps is and stays at 1 %.
+
+    Args:
+      minutes: for each of them; a later call goes on where this one stopped.
+      folder: keeps both on their way.
+    """
+    rows = []
+    for name, validations in SOLVED.items():
+        recipe = replace(
+            find_recipe(name),
+            num_validations=validations,
+            validation_questions=1_000,
+            early_stop_pct=1.0,
+        )
+        deadline = time.time() + 60 * minutes
+        with suppress(Paused):
+            run_trial(recipe, 0, folder / name, name, Settings(deadline=deadline))
+        lines = (folder / name / LOG_FILE).read_text("utf-8").splitlines()
+        points = [point for point in map(json.loads, lines) if "sample_error_pct" in point]
+        rows.append([name, *_standing(json.loads(lines[-1]), points)])
+    heads = ["recipe", "trained s", "questions", "sample error %", "s to 1 %", "questions to 1 %"]
+    return table(heads, rows, markdown=True)
+
+
+def _standing(last: dict[str, Any], points: list[dict[str, Any]]) -> list[str]:
+    """A trial so far, and when it was at 1 %."""
+    error = f"{points[-1]['sample_error_pct']:.2f}" if points else "-"
+    so_far = [f"{last['seconds']:.0f}", f"{last['samples']:,}", error]
+    samples = samples_to_solved(points)
+    if samples is None:
+        return [*so_far, "not yet", "not yet"]
+    (seconds,) = (point["seconds"] for point in points if point["samples"] == samples)
+    return [*so_far, f"{seconds:.1f}", f"{samples:,}"]

@@ -1,0 +1,213 @@
+"""A recipe -> its model, initialised from torch's global seed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from torch import nn
+from transformers import AutoConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+import vsc_models  # noqa: F401  registers our model types
+from scripts.evaluation.inputs import VOCABULARY, logits_of, model_inputs
+from scripts.evaluation.loading import head_of, load_model, make_file_model
+from scripts.training.recipes import Recipe
+from vsc_dataset import sample
+from vsc_dataset.configs import nearest
+from vsc_models import VscDeltaConfig, VscMixerConfig
+from vsc_models.layer_source import said
+
+TOKEN_IDS = {
+    "mask_token_id": 0,
+    "pad_token_id": 1,
+    "bos_token_id": 2,
+    "cls_token_id": 2,
+    "eos_token_id": 3,
+    "sep_token_id": 3,
+}
+"""Bytes that no question holds. A space as padding would freeze its embedding at zero."""
+
+SCAFFOLDS = ("vsc_delta", "vsc_mixer")
+"""Models that a mixer goes into; it takes their sizes, and those of the delta layer go."""
+
+
+def build_model(recipe: Recipe) -> nn.Module:
+    """The recipe's model; ours also remember how their questions are written.
+
+    Args:
+      recipe: `model` is a model type, trained from scratch; FILE.py:FUNCTION, called with
+        model_args; or a checkpoint's folder or hub id, trained on. A `mixer` takes the delta
+        layer's place.
+    Raises:
+      ValueError: one line: there is no such model, a setting of it is unknown or cannot work, a
+        package is missing, or it has more than max_parameters.
+    """
+    if not recipe.mixer and _is_checkpoint(recipe):
+        model = load_model(recipe.model).train()
+    else:
+        make = _maker(recipe)
+        _check_size(recipe, _size_without_memory(recipe, make))
+        model = make()
+    _check_size(recipe, sum(p.numel() for p in model.parameters()))
+    return model
+
+
+def check_model(recipe: Recipe, device: torch.device) -> None:
+    """Build the model once and ask it two questions; random numbers go on as if it had not been.
+
+    Raises:
+      ValueError: as `build_model`, or its logits have another shape; what the user's own code
+        raises in `forward` is passed on as it is.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+        model = build_model(recipe).to(device).eval()
+        examples = sample(recipe.config, "validation", range(2))
+        inputs, _ = model_inputs(model, examples, recipe.loss, device)
+        try:
+            logits_of(model, inputs)
+        except ValueError:
+            raise
+        except Exception as error:
+            if recipe.mixer or _is_file(recipe.model):
+                raise
+            raise ValueError(f"{_called(recipe)} cannot be asked: {said(error)}") from error
+
+
+def _is_file(model: str) -> bool:
+    return ".py:" in model
+
+
+def _is_checkpoint(recipe: Recipe) -> bool:
+    """Whether the model is a folder or hub id; ValueError for what is neither that nor a type."""
+    model = recipe.model
+    if model in CONFIG_MAPPING or _is_file(model):
+        return False
+    if not (Path(model).is_dir() or "/" in model):
+        raise ValueError(
+            f"model {model!r} is no model type, no FILE.py:FUNCTION and no checkpoint: "
+            + _nearest_type(model)
+        )
+    if recipe.model_args:
+        raise ValueError(
+            f"model_args {dict(recipe.model_args)} for the checkpoint {model}: its sizes are "
+            "fixed, leave them out"
+        )
+    return True
+
+
+def _nearest_type(model: str) -> str:
+    """The end of the message; all the types would be hundreds."""
+    words = nearest(model, CONFIG_MAPPING.keys())
+    if words.startswith("did"):
+        return words
+    return "use a type that transformers knows, such as 'llama' or 'vsc_delta'"
+
+
+def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
+    """What builds the model from scratch; all that needs no building has been checked."""
+    if recipe.mixer:
+        return _from_type(recipe, "vsc_mixer", _mixer_settings(recipe))
+    if _is_file(recipe.model):
+        return lambda: make_file_model(recipe.model, recipe.model_args)
+    return _from_type(recipe, recipe.model, recipe.model_args)
+
+
+def _mixer_settings(recipe: Recipe) -> dict[str, Any]:
+    """The fields of the mixer's configuration; the sizes of the scaffold are the recipe's."""
+    if recipe.model not in SCAFFOLDS:
+        raise ValueError(
+            f"mixer {recipe.mixer} goes into the scaffold of {SCAFFOLDS[0]!r}, not into "
+            f"{recipe.model!r}: leave one of them out"
+        )
+    kept, dropped = (
+        {one.name for one in fields(one_class)} for one_class in (VscMixerConfig, VscDeltaConfig)
+    )
+    _check_names(recipe, recipe.model_args, kept | dropped)
+    return {
+        **{name: value for name, value in recipe.model_args.items() if name in kept},
+        "mixer": recipe.mixer,
+        "mixer_args": dict(recipe.mixer_args),
+        "direction": recipe.direction,
+    }
+
+
+def _from_type(
+    recipe: Recipe, model_type: str, settings: Mapping[str, Any]
+) -> Callable[[], nn.Module]:
+    """What builds a model of this type; what is not given is as its configuration has it."""
+    config_class = CONFIG_MAPPING[model_type]
+    known = {field.name for field in fields(config_class)}
+    _check_names(recipe, settings, known | set(config_class.attribute_map))
+    if "vocab_size" not in known:
+        raise ValueError(
+            f"{_called(recipe)} has no vocab_size, it is made of several models: "
+            f"{_nearest_type(model_type + '_text')}"
+        )
+    usual: dict[str, Any] = {"vocab_size": VOCABULARY}
+    if model_type.startswith("vsc_"):
+        usual |= {"answer_width": recipe.config.answer_width, "layout": recipe.config.layout}
+    else:
+        usual |= {name: byte for name, byte in TOKEN_IDS.items() if name in known}
+        usual |= {"use_cache": False} if "use_cache" in known else {}
+    config = _one_line(recipe, lambda: AutoConfig.for_model(model_type, **{**usual, **settings}))
+    return lambda: _one_line(recipe, lambda: head_of(config).from_config(config))
+
+
+def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
+    """What `make` gives; whatever a library raises becomes one line that names the model."""
+    try:
+        return make()
+    except ImportError as error:
+        needed = f"the package {_missing(error)!r}" if _missing(error) else said(error)
+        raise ValueError(f"{_called(recipe)} needs what is not installed here: {needed}") from error
+    except StrictDataclassError as error:  # is no ValueError
+        raise ValueError(f"{_called(recipe)}: {' '.join(str(error).split())}") from None
+    except Exception as error:
+        if isinstance(error, ValueError) and recipe.mixer:
+            raise
+        given = ", ".join(f"{name}={value!r}" for name, value in recipe.model_args.items())
+        raise ValueError(f"{_called(recipe)} with {given or 'no args'}: {said(error)}") from error
+
+
+def _missing(error: BaseException | None) -> str | None:
+    """The module that an import missed; transformers says it in the cause of its own error."""
+    while error is not None and getattr(error, "name", None) is None:
+        error = error.__cause__
+    return getattr(error, "name", None)
+
+
+def _check_names(recipe: Recipe, given: Mapping[str, Any], known: set[str]) -> None:
+    """Raise a ValueError for a field that a configuration would silently ignore."""
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{_called(recipe)} has no field {name!r}: {nearest(name, known)}")
+
+
+def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
+    """Parameters of the model, built where tensors take no memory; 0 if the user's code cannot."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return sum(p.numel() for p in make().parameters())
+    except Exception:
+        if recipe.mixer or _is_file(recipe.model):
+            return 0  # it may look at its weights; what is wrong shows when it is built in memory
+        raise
+
+
+def _check_size(recipe: Recipe, parameters: int) -> None:
+    """Raise a ValueError for a model that is too large."""
+    if parameters > recipe.max_parameters:
+        raise ValueError(
+            f"{_called(recipe)} has {parameters:,} parameters, max_parameters is "
+            f"{recipe.max_parameters:,}: give smaller sizes or a higher limit"
+        )
+
+
+def _called(recipe: Recipe) -> str:
+    """The model in words."""
+    if recipe.mixer:
+        return f"recipe {recipe.name!r}: mixer {recipe.mixer}"
+    return f"recipe {recipe.name!r}: model {recipe.model!r}"

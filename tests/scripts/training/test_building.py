@@ -1,0 +1,212 @@
+"""A recipe's model: any architecture, any layer, any file; and clear words for what cannot be."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from scripts.evaluation.inputs import logits_of, model_inputs
+from scripts.training import building
+from scripts.training.building import TOKEN_IDS, build_model, check_model
+from scripts.training.recipes import Recipe, find_recipe, read_recipes
+from scripts.training.zoo import installed
+from tests.vsc_models import own_layers
+from vsc_dataset import sample
+from vsc_dataset.encoding import MASK
+from vsc_models import VscMixerForMaskedLM
+
+FILE = own_layers.__file__
+CPU = torch.device("cpu")
+LLAMA = find_recipe("zoo-llama")
+ZOO = {name: recipe for name, recipe in read_recipes().items() if name.startswith("zoo-")}
+HERE = [name for name, recipe in ZOO.items() if installed(recipe)]
+
+
+def recipe_of(model, mixer="", **fields):
+    return Recipe(name="mine", data="swap-nops1-5", model=model, mixer=mixer, **fields)
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_the_zoo_has_models_of_one_size_that_answer_in_bytes(name):
+    recipe = ZOO[name]
+    check_model(recipe, CPU)
+    model = build_model(recipe)
+    assert 30_000 <= sum(p.numel() for p in model.parameters()) <= 120_000
+    assert (recipe.num_samples, recipe.batch_size, recipe.data) == (100_000, 64, "swap-nops1-5")
+    inputs, _ = model_inputs(model, sample("swap-nops1-5", "train", range(4)), "answer", CPU)
+    model.train()
+    logits_of(model, inputs).square().mean().backward()
+    idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not idle
+
+
+def test_the_zoo_has_at_least_twelve_architectures_a_gru_and_the_layers_of_fla():
+    assert len({recipe.model for recipe in ZOO.values() if not recipe.mixer}) >= 12
+    assert ZOO["zoo-gru"].mixer == "torch.nn:GRU"
+    fla = {recipe.mixer for recipe in ZOO.values() if recipe.mixer.startswith("fla.")}
+    assert {place.partition(":")[2] for place in fla} == {
+        "DeltaNet", "GatedDeltaNet", "GatedDeltaProduct", "RWKV7Attention", "Mamba2",
+    }  # fmt: skip
+
+
+def test_no_token_of_an_architecture_is_a_byte_of_a_question():
+    texts = b"".join(sample("default-spaced", "train", range(500)).input_ids.tobytes().split())
+    used = set(texts) | {32}
+    for name, byte in TOKEN_IDS.items():
+        assert byte == MASK if name == "mask_token_id" else byte not in used
+    for name in ("llama", "bert", "modernbert", "gpt2"):
+        config = build_model(ZOO[f"zoo-{name}"]).config
+        ids = {n: getattr(config, n, None) for n in TOKEN_IDS}
+        assert all(ids[n] in (None, byte) for n, byte in TOKEN_IDS.items()), ids
+
+
+def test_the_space_has_an_embedding_that_learns():
+    model = build_model(ZOO["zoo-bert"])
+    assert model.get_input_embeddings().weight[32].any()
+
+
+def test_padding_is_invisible_to_a_causal_and_to_a_masked_architecture():
+    examples = sample("swap-nops1-5", "validation", range(8))
+    for name in ("zoo-llama", "zoo-bert", "zoo-lfm2"):
+        model = build_model(ZOO[name]).eval()
+        inputs, _ = model_inputs(model, examples, "answer", CPU)
+        padded = inputs["attention_mask"] == 0
+        other = {**inputs, "input_ids": inputs["input_ids"].masked_fill(padded, 65)}
+        with torch.no_grad():
+            a, b = (logits_of(model, i)[~padded] for i in (inputs, other))
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_default_sizes_are_refused_before_they_take_memory(monkeypatch):
+    built = []
+    monkeypatch.setattr(
+        building, "_size_without_memory", lambda recipe, make: built.append(1) or 6_738_415_616
+    )
+    with pytest.raises(ValueError, match=r"6,738,415,616 parameters, max_parameters is 10,000,000"):
+        build_model(recipe_of("llama"))
+    assert built
+
+
+def test_a_large_model_is_counted_without_memory():
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match="max_parameters is 10,000,000: give smaller sizes"):
+        build_model(recipe_of("llama", model_args={"num_hidden_layers": 4}))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # of 5 million KiB
+    with pytest.raises(ValueError, match="max_parameters is 98,623"):
+        build_model(replace(LLAMA, max_parameters=98_623))
+    assert build_model(replace(LLAMA, max_parameters=98_624))
+
+
+def test_checking_leaves_the_random_numbers_alone():
+    torch.manual_seed(0)
+    wanted = torch.rand(1)
+    torch.manual_seed(0)
+    check_model(find_recipe("swap-delta"), CPU)
+    assert torch.equal(torch.rand(1), wanted)
+
+
+def test_the_same_seed_gives_the_same_model():
+    for name in ("zoo-llama", "zoo-gru", "zoo-mamba2"):
+        models = []
+        for _ in range(2):
+            torch.manual_seed(3)
+            models.append(build_model(ZOO[name]).state_dict())
+        assert all(torch.equal(models[0][key], models[1][key]) for key in models[0])
+
+
+def test_a_mixer_takes_the_sizes_of_the_scaffold_that_it_replaces():
+    recipe = replace(
+        find_recipe("swap-delta"),
+        mixer=f"{FILE}:Causal",
+        mixer_args={"gain": 3.0},
+        direction="both",
+    )
+    model = build_model(recipe)
+    assert isinstance(model, VscMixerForMaskedLM)
+    assert (model.config.hidden_size, model.config.conv_kernel_sizes) == (32, [5, 5])
+    assert (model.config.answer_width, model.config.layout) == (5, "compact")
+    assert [mixer.proj.bias[0].item() for mixer in model.model.mixers] == [3.0, 3.0]
+
+
+def test_a_file_makes_a_model(monkeypatch):
+    recipe = recipe_of(f"{FILE}:make_model", model_args={"width": 8})
+    check_model(recipe, CPU)
+    assert build_model(recipe)[0].embedding_dim == 8
+    monkeypatch.chdir(Path(FILE).parent)
+    assert isinstance(build_model(recipe_of("own_layers.py:make_model")), nn.Sequential)
+
+
+def test_a_checkpoint_is_trained_on(tmp_path):
+    model = build_model(LLAMA)
+    model.save_pretrained(tmp_path)
+    again = build_model(recipe_of(str(tmp_path)))
+    assert again.training
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name])
+
+
+def test_a_model_of_another_vocabulary_is_refused(tmp_path):
+    sizes = dict(LLAMA.model_args)
+    AutoModelForCausalLM.from_config(
+        AutoConfig.for_model("llama", vocab_size=300, **sizes)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"logits have shape \(2, 31, 300\), not \(2, 31, 256\)"):
+        check_model(recipe_of(str(tmp_path)), CPU)
+
+
+@pytest.mark.parametrize(
+    "model, fields, words",
+    [
+        ("lama", {}, "no model type, no FILE.py:FUNCTION and no checkpoint: did you mean 'llama'?"),
+        ("qqqq", {}, "use a type that transformers knows"),
+        ("llama", {"model_args": {"hiden_size": 64}}, "did you mean 'hidden_size'?"),
+        ("vsc_delta", {"model_args": {"num_head": 2}}, "did you mean 'num_heads'?"),
+        ("vsc_delta", {"model_args": {"num_heads": 0}}, "num_heads=0 is out of range"),
+        ("llama", {"model_args": {"hidden_size": "wide"}}, "hidden_size"),
+        ("llama", {"model_args": {"hidden_size": 6, "num_attention_heads": 4}}, "model 'llama'"),
+        ("vit", {}, "has no vocab_size"),
+        ("clip", {}, "has no vocab_size"),
+        ("t5gemma", {}, "'t5gemma'"),
+        ("not/there", {"model_args": {"a": 1}}, "its sizes are fixed, leave them out"),
+        (f"{FILE}:make_nothing", {}, "gives a int, no torch.nn.Module"),
+        (f"{FILE}:make_modle", {}, "did you mean 'make_model'?"),
+        (f"{FILE}:make_model", {"model_args": {"wide": 1}}, "make_model(wide=1) raised TypeError"),
+        (f"{FILE}:make_model", {"model_args": {"width": 40_000}}, "max_parameters is 10,000,000"),
+        ("llama", {"mixer": "torch.nn:GRU"}, "goes into the scaffold of 'vsc_delta', not into"),
+        ("vsc_delta", {"mixer": f"{FILE}:Shrinks"}, "(2, 31, 16) for (2, 31, 32)"),
+        ("vsc_delta", {"mixer": f"{FILE}:Raises"}, "Raises(hidden_size=32) raised RuntimeError"),
+        ("vsc_delta", {"mixer": "torch.nn:GRU", "model_args": {"hiden_size": 8}}, "'hidden_size'?"),
+        (
+            "vsc_delta",
+            {"mixer": "torch.nn:GRU", "mixer_args": {"num_layers": 5000}},
+            "max_parameters is 10,000,000",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_clear_line(model, fields, words):
+    with pytest.raises(ValueError) as error:
+        check_model(recipe_of(model, **fields), CPU)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if name not in HERE])
+def test_a_layer_of_a_missing_package_says_what_to_install(name):
+    with pytest.raises(ValueError, match="pip install flash-linear-attention"):
+        build_model(ZOO[name])
+
+
+def test_a_model_type_that_needs_a_missing_package_names_it(monkeypatch):
+    # Not used by any other test, so transformers has not imported it before.
+    monkeypatch.setitem(sys.modules, "transformers.models.helium.modeling_helium", None)
+    with pytest.raises(ValueError) as error:
+        build_model(recipe_of("helium"))
+    assert "needs what is not installed here: the package 'transformers.models.helium" in str(
+        error.value
+    )

@@ -1,0 +1,123 @@
+"""Flags: every field of a recipe has one, and a mistake is one line with the way out."""
+
+from dataclasses import fields
+
+import pytest
+
+from scripts.training.flags import FLAG_OF, NO_FLAGS, read_flags
+from scripts.training.recipes import Recipe, find_recipe
+
+SAY = ("--recipe", "swap-delta")
+CHANGES = {
+    "data": ("swap-nops5", "swap-nops5"),
+    "model": ("llama", "llama"),
+    "model_args": ("hidden_size=48", None),
+    "mixer": ("a.py:B", "a.py:B"),
+    "num_samples": ("6400", 6400),
+    "max_parameters": ("7", 7),
+    "batch_size": ("32", 32),
+    "gradient_accumulation_steps": ("2", 2),
+    "mixed_precision": ("bf16", "bf16"),
+    "learning_rate": ("1e-3", 1e-3),
+    "warmup_steps": ("5", 5),
+    "betas": ("0.8 0.9", (0.8, 0.9)),
+    "weight_decay": ("0.5", 0.5),
+    "max_grad_norm": ("0", 0.0),
+    "loss": ("all", "all"),
+    "num_validations": ("3", 3),
+    "validation_questions": ("50", 50),
+    "early_stop_pct": ("0.5", 0.5),
+}
+TOGETHER = {
+    "mixer_args": "--mixer a.py:B --mixer-args a=1",
+    "direction": "--mixer a.py:B --direction both",
+    "early_stop_validations": "--early-stop-pct 1 --early-stop-validations 5",
+}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Recipe) if f.name not in NO_FLAGS])
+def test_every_field_of_a_recipe_has_its_flag(name):
+    before = find_recipe("swap-delta")
+    words, value = CHANGES.get(name, (None, None))
+    flag = f"--{FLAG_OF.get(name, name).replace('_', '-')}"
+    line = TOGETHER.get(name) or f"{flag} {words}"
+    _, recipe = read_flags([*SAY, *line.split()])
+    assert getattr(recipe, name) != getattr(before, name)
+    if value is not None:
+        assert getattr(recipe, name) == value
+
+
+def test_arguments_of_the_model_are_changed_one_by_one_and_fall_with_it():
+    before = find_recipe("swap-delta").model_args
+    _, recipe = read_flags([*SAY, "--model-args", "hidden_size=48", "conv_kernel_sizes=[3]"])
+    assert recipe.model_args == {**before, "hidden_size": 48, "conv_kernel_sizes": [3]}
+    _, recipe = read_flags([*SAY, "--model", "llama", "--model-args", "hidden_act=silu"])
+    assert recipe.model_args == {"hidden_act": "silu"}
+    assert read_flags(SAY)[1] == find_recipe("swap-delta")
+
+
+def test_seeds_follow_from_the_first():
+    assert read_flags(SAY)[0].seeds is None
+    assert read_flags([*SAY, "--trials", "3"])[0].seeds == [0, 1, 2]
+    assert read_flags([*SAY, "--trials", "2", "--seed", "5"])[0].seeds == [5, 6]
+    assert read_flags([*SAY, "--seed", "5"])[0].seeds == [5]
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("--max-sampels 3", "flag --max-sampels is unknown: did you mean '--max-samples'?"),
+        ("--learning-rat=1", "flag --learning-rat is unknown: did you mean '--learning-rate'?"),
+        ("--max-sample 3", "flag --max-sample is unknown"),  # no abbreviations: they change
+        ("--batch-size many", "invalid int value: 'many'"),
+        ("stray", "'stray' belongs to no flag"),
+        ("--data swap-nop5", "did you mean 'swap-nops5'?"),
+        ("--model-args hidden_size", "--model-args 'hidden_size': write name=value"),
+        ("--betas 0.9", "betas is [0.9]: give two numbers"),
+        ("--max-samples 10", "one step needs batch_size 64"),
+        ("--trials 0", "--trials 0 must be 1 or more"),
+        ("--jobs 0", "--jobs 0 must be 1 or more"),
+        ("--max-minutes 0", "--max-minutes 0 must be above 0"),
+        ("--private", "--private without --push-to-hub"),
+        ("--push-every-checkpoint", "--push-every-checkpoint without --push-to-hub"),
+        ("--push-to-hub a/b --push-every-checkpoint --trials 2", "a repository holds one model"),
+        ("--push-to-hub name", "--push-to-hub 'name' is no repository: write OWNER/NAME"),
+        ("--push-to-hub a/b", "--push-to-hub needs a token: set HF_TOKEN"),
+        ("--early-stop-validations 2", "without --early-stop-pct"),
+        ("--mixer-args a=1", "without a mixer"),
+        ("--report-to tensorbord", "'tensorbord' is unknown: did you mean 'tensorboard'?"),
+    ],
+)
+def test_a_mistake_is_one_line(line, words):
+    with pytest.raises(ValueError) as error:
+        read_flags([*SAY, *line.split()])
+    assert words in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_recipe_is_named_with_the_nearest():
+    with pytest.raises(ValueError, match="'attn-0440' is unknown: did you mean 'attn-0"):
+        read_flags(["--recipe", "attn-0440"])
+    with pytest.raises(ValueError, match="--recipe"):
+        read_flags([])
+
+
+def test_a_tracker_that_is_not_installed_is_named_with_what_to_install(monkeypatch):
+    monkeypatch.setattr("scripts.training.processes.get_available_trackers", list)
+    with pytest.raises(ValueError, match="'comet_ml' is not installed: pip install comet-ml"):
+        read_flags([*SAY, "--report-to", "comet_ml"])
+
+
+def test_what_the_launcher_says_joins_the_recipe_and_is_not_contradicted(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    _, recipe = read_flags(SAY)
+    assert (recipe.mixed_precision, recipe.gradient_accumulation_steps) == ("bf16", 4)
+    with pytest.raises(ValueError, match="--mixed-precision fp16 contradicts accelerate's bf16"):
+        read_flags([*SAY, "--mixed-precision", "fp16"])
+
+
+def test_jobs_are_refused_where_processes_were_launched(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="--jobs 2 in 2 launched processes"):
+        read_flags([*SAY, "--jobs", "2"])

@@ -1,0 +1,91 @@
+"""One process and three: the same rows, losses, weights and metrics, each question counted once."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from scripts.training.processes import make_accelerator
+from tests.scripts.training.commands import ENVIRONMENT, ROOT
+
+COUNT = 3
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory) -> tuple[dict, list[dict]]:
+    """What one process found, and each of three."""
+    folder = tmp_path_factory.mktemp("ranks")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    together = {
+        "ACCELERATE_USE_CPU": "true",
+        "WORLD_SIZE": str(COUNT),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    places = [{**together, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(COUNT)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.scripts.training.ranks", str(folder)],
+            cwd=ROOT,
+            env={**ENVIRONMENT, **place},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for place in [{}, *places]
+    ]
+    for process in running:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+    one, *three = (
+        json.loads((folder / f"{name}.json").read_text())
+        for name in ["1-0", *(f"{COUNT}-{rank}" for rank in range(COUNT))]
+    )
+    assert [found["processes"] for found in three] == [COUNT] * COUNT
+    return one, three
+
+
+def test_the_processes_together_see_the_rows_of_one_and_each_once(ranks):
+    one, three = ranks
+    seen = [question for found in three for question in found["plain"]["seen"]]
+    assert sorted(seen) == sorted(one["plain"]["seen"])
+    assert [*zip(*(found["plain"]["seen"] for found in three), strict=True)] == [
+        tuple(one["plain"]["seen"][i : i + COUNT])
+        for i in range(0, len(one["plain"]["seen"]), COUNT)
+    ]
+
+
+@pytest.mark.parametrize("way", ["plain", "pieces"])
+def test_losses_and_weights_are_those_of_one_process(ranks, way):
+    one, three = ranks
+    for found in three:
+        assert found[way]["losses"] == three[0][way]["losses"]
+        assert found[way]["losses"] == pytest.approx(one["plain"]["losses"], rel=2e-6)
+        for weight, other in zip(found[way]["weights"], one["plain"]["weights"], strict=True):
+            assert weight == pytest.approx(other, abs=2e-6)
+
+
+def test_a_batch_in_pieces_teaches_the_same(ranks):
+    one, _ = ranks
+    assert one["pieces"]["losses"] == pytest.approx(one["plain"]["losses"], rel=2e-6)
+    assert one["pieces"]["losses"] != one["plain"]["losses"]  # so they were pieces
+
+
+def test_10001_questions_are_counted_once_each(ranks):
+    one, three = ranks
+    for found in three:
+        assert found["measured"]["rates"] == one["measured"]["rates"]
+        assert found["measured"]["predictions"] == one["measured"]["predictions"]
+        assert found["measured"]["loss"] == pytest.approx(one["measured"]["loss"], rel=1e-6)
+    assert one["measured"]["rates"]["questions"] == 10_001
+    assert len(one["measured"]["predictions"]) == 10_001
+
+
+def test_processes_that_do_not_know_each_other_are_refused(monkeypatch):
+    monkeypatch.setitem(os.environ, "WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="2 processes were launched but accelerate sees 1"):
+        make_accelerator()
