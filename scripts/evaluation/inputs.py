@@ -64,9 +64,20 @@ def logits_of(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
     return logits
 
 
-def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-    """The mean cross entropy in nats, in float32, over the labels that are not IGNORED."""
-    return cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED)
+def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """The mean cross entropy in nats, in float32, over the labels that are not IGNORED.
+
+    Args:
+      logits: (N, L or W, 256).
+      labels: int64, of the same places.
+      label_smoothing: the share of each label that is spread over all bytes, as in torch.
+    """
+    return cross_entropy(
+        logits.flatten(0, 1).float(),
+        labels.flatten(),
+        ignore_index=IGNORED,
+        label_smoothing=label_smoothing,
+    )
 
 
 def answer_positions(examples: Examples) -> Tensor:

@@ -96,7 +96,7 @@ def _step(trainee: Trainee, batch: Examples, recipe: Recipe, accelerator: Accele
         part = {k: v[own] if isinstance(v, Tensor) else v for k, v in inputs.items()}
         # Gradients cross between processes once a step, behind the last piece.
         with nullcontext() if piece == pieces - 1 else accelerator.no_sync(model):
-            loss = loss_of(logits_of(model, part), labels[own])
+            loss = loss_of(logits_of(model, part), labels[own], recipe.label_smoothing)
             if weights is not None:
                 loss = loss * weights[piece]
             accelerator.backward(loss)

@@ -84,6 +84,7 @@ class Recipe:
     betas: tuple[float, float] = _said("of AdamW", (0.9, 0.999))
     weight_decay: float = _said("of AdamW", 0.01)
     max_grad_norm: float = _said("the gradient is clipped to this norm; 0 clips nothing", 0.0)
+    label_smoothing: float = _said("share of each label that is spread over all bytes", 0.0)
     loss: str = _said("over the 'answer' field, or 'all' bytes of question and answer field", "all")
     num_validations: int = _said("validations on the way, evenly spread", 20)
     validation_questions: int | None = _said(
@@ -102,6 +103,10 @@ class Recipe:
         for name in ABOVE_ZERO:
             if not (1 if getattr(self, name) is None else getattr(self, name)) > 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(
+                f"label_smoothing is {self.label_smoothing}: give a share from 0 to below 1"
+            )
         for name in ("warmup_steps", "weight_decay", "max_grad_norm", "early_stop_pct"):
             if not (getattr(self, name) or 0) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from scripts.evaluation.inputs import keeps_logits
+from scripts.evaluation.inputs import keeps_logits, logits_of, model_inputs
 from scripts.evaluation.loading import load_model
 from scripts.evaluation.measurements import measure
 from scripts.training import outcome, results, trials
@@ -46,6 +46,22 @@ def test_gradients_are_clipped_to_the_recipes_norm():
     assert norm(free) > 0.2
     clipped, _ = step(max_grad_norm=0.1)
     assert norm(clipped) == pytest.approx(0.1, rel=1e-3)
+
+
+def test_the_loss_is_smoothed_as_torch_does():
+    recipe = Recipe(**{**BASE, **SHORT, "num_samples": 64, "label_smoothing": 0.3})
+    accelerator = make_accelerator()
+    torch.manual_seed(0)
+    trainee = trials.make_trainee(recipe, accelerator)
+    batch = next(TrainingStream(recipe.config, recipe.batch_size))
+    inputs, labels = model_inputs(trainee.model, batch, recipe.loss, accelerator.device)
+    logits = logits_of(trainee.model, inputs)
+    chances = logits.log_softmax(-1)
+    right = chances.gather(-1, labels.unsqueeze(-1)).mean()
+    expected = -(0.7 * right + 0.3 * chances.mean())
+    stream = TrainingStream(recipe.config, recipe.batch_size)
+    (point,) = fit(trainee, stream, recipe, accelerator, Progress())
+    assert point.train_loss == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_learning_rate_ends_at_zero_and_begins_with_the_warm_up():
