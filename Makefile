@@ -8,17 +8,17 @@ DEMO_READY := .demo/.installed
 # Children (accelerate launch and its processes) must find this environment's python first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train test soak oldest demo demo-test benchmark check lint types clean
+.PHONY: train test soak oldest demo demo-test zoo benchmark check lint types clean
 
 train: $(READY)
 	accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
 		scripts/train.py --recipe swap-delta
 
 test: $(READY)
-	pytest -n 2 -m "not soak"
+	OMP_NUM_THREADS=1 pytest -n 2 -m "not soak"
 
 soak: $(READY)
-	pytest -m soak
+	OMP_NUM_THREADS=1 pytest -m soak
 
 # The oldest `datasets` that is supported, in front of the newest: the private door must fit both.
 oldest: $(READY)
@@ -35,6 +35,9 @@ demo: $(DEMO_READY)
 # In a headless browser, which must be there: the test says what it lacks. Pictures go to build/.
 demo-test: $(DEMO_READY)
 	VSC_PICTURES=build $(DEMO) -m pytest tests/hub_cards/test_page.py
+
+zoo: $(READY)
+	python scripts/zoo.py --trials 3
 
 benchmark: $(READY)
 	python scripts/benchmark.py
