@@ -1,32 +1,16 @@
 """Bytes with a masked answer field -> logits, by a delta-rule memory."""
 
 from torch import Tensor, nn
-from torch.nn.functional import gelu, normalize
+from torch.nn.functional import normalize
 
 from .configuration_vsc import VscDeltaConfig
 from .delta_rule import delta_rule
-from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
+from .modeling_scaffold import VscScaffold
+from .modeling_vsc import VscForMaskedLM, take_positions
 
 # An exchange needs beta 2, a byte without effect beta 0, and a steep sigmoid comes closer to both:
 # of 20 `swap-delta` trainings 3 erred at all at 20 exchanges (2,000 questions); with slope 1, 8.
 _BETA_SLOPE = 4.0
-
-
-class VscConvolution(nn.Module):
-    """Hidden states -> what each byte's neighbourhood adds to them, (B, L, D) both."""
-
-    def __init__(self, size: int, kernel: int) -> None:
-        super().__init__()
-        # Without scale and shift: the convolution behind it has both.
-        self.norm = nn.LayerNorm(size, elementwise_affine=False)
-        self.conv = nn.Conv1d(size, size, kernel, padding="same")
-
-    def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
-        """Convolve; where `real_BxL` is False a byte looks like the edge of the row."""
-        x_BxLxD = self.norm(x_BxLxD)
-        if real_BxL is not None:
-            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
-        return gelu(self.conv(x_BxLxD.mT)).mT
 
 
 class VscDeltaLayer(nn.Module):
@@ -65,38 +49,16 @@ class VscDeltaLayer(nn.Module):
         return out_BxWxD
 
 
-class VscDeltaModel(VscBackbone):
-    """Convolutions, one delta layer, one pointwise layer, all residual.
+class VscDeltaModel(VscScaffold):
+    """The scaffold around a delta-rule memory that holds one letter per key."""
 
-    The convolutions tell each letter its position and each operation its arguments; the memory
-    holds one letter per key; the pointwise layer cleans up what it reads.
-    """
+    def make_mixer(self, config: VscDeltaConfig) -> nn.Module:
+        """The memory."""
+        return VscDeltaLayer(config)
 
-    def __init__(self, config: VscDeltaConfig) -> None:
-        super().__init__(config)
-        size = config.hidden_size
-        self.convolutions = nn.ModuleList(
-            VscConvolution(size, kernel) for kernel in config.conv_kernel_sizes
-        )
-        self.delta_norm = nn.LayerNorm(size)
-        self.delta = VscDeltaLayer(config)
-        self.pointwise_norm = nn.LayerNorm(size)
-        self.pointwise = nn.Sequential(
-            nn.Linear(size, config.intermediate_size),
-            nn.GELU(),
-            nn.Linear(config.intermediate_size, size),
-        )
-        self.norm = nn.LayerNorm(size)
-
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
-        """As VscBackbone.forward."""
-        x_BxLxD = self.embed_tokens(ids_BxL)
-        for convolution in self.convolutions:
-            x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
-        read_BxWxD = self.delta(self.delta_norm(x_BxLxD), real_BxL, keep_BxW)
-        x_BxWxD = take_positions(x_BxLxD, keep_BxW) + read_BxWxD
-        x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
-        out_BxWxD: Tensor = self.norm(x_BxWxD)
+    def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+        """As VscScaffold.mix: read at the wanted positions alone."""
+        out_BxWxD: Tensor = self.mixer(x_BxLxD, real_BxL, keep_BxW)
         return out_BxWxD
 
 

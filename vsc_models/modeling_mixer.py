@@ -11,8 +11,8 @@ from transformers.utils.hub import cached_file
 
 from .configuration_mixer import VscMixerConfig
 from .layer_source import find_source, is_file, make_layer, package_version, split
-from .modeling_delta import VscConvolution
-from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
+from .modeling_scaffold import VscScaffold
+from .modeling_vsc import VscForMaskedLM, take_positions
 
 LAYER_FILE = "mixer_layer.py"
 """What a checkpoint calls the file of its layer."""
@@ -22,50 +22,28 @@ _HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision"
 logger = logging.getLogger(__name__)
 
 
-class VscMixerModel(VscBackbone):
-    """Convolutions, a layer of one's own, one pointwise layer, all residual.
+class VscMixerModel(VscScaffold):
+    """The scaffold around a layer of one's own, or two of them that read in both directions.
 
     The layer gets every row as (B, L, D) with its real bytes first and zeros behind them, so a
     layer that runs left to right never meets padding. One that looks ahead sees those zeros.
     """
 
-    def __init__(self, config: VscMixerConfig) -> None:
-        super().__init__(config)
-        size = config.hidden_size
-        self.convolutions = nn.ModuleList(
-            VscConvolution(size, kernel) for kernel in config.conv_kernel_sizes
-        )
-        self.mixer_norm = nn.LayerNorm(size)
-        self.mixers = nn.ModuleList(
-            make_layer(config.mixer, config.mixer_args, size)
+    def make_mixer(self, config: VscMixerConfig) -> nn.Module:
+        """A list of one layer, or of two where the rows are read both ways."""
+        layers = nn.ModuleList(
+            make_layer(config.mixer, config.mixer_args, config.hidden_size)
             for _ in range(1 + (config.direction == "both"))
         )
-        for layer in self.mixers:
+        for layer in layers:
             for module in layer.modules():
                 module._is_hf_initialized = True  # type: ignore[assignment]  # by itself
                 if any(parameter.is_meta for parameter in layer.parameters()):
                     _strip(module)
-        self.pointwise_norm = nn.LayerNorm(size)
-        self.pointwise = nn.Sequential(
-            nn.Linear(size, config.intermediate_size),
-            nn.GELU(),
-            nn.Linear(config.intermediate_size, size),
-        )
-        self.norm = nn.LayerNorm(size)
-
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
-        """As VscBackbone.forward."""
-        x_BxLxD = self.embed_tokens(ids_BxL)
-        for convolution in self.convolutions:
-            x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
-        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), real_BxL, keep_BxW)
-        x_BxWxD = take_positions(x_BxLxD, keep_BxW) + mixed_BxWxD
-        x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
-        out_BxWxD: Tensor = self.norm(x_BxWxD)
-        return out_BxWxD
+        return layers
 
     def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
-        """Run the layer, or both, over the real bytes: (B, L, D) -> (B, W, D)."""
+        """As VscScaffold.mix: every layer runs over all real bytes."""
         place_BxL = None
         if real_BxL is not None:
             x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
@@ -74,7 +52,7 @@ class VscMixerModel(VscBackbone):
                 place_BxL = order_BxL.argsort(dim=1)
                 x_BxLxD = take_positions(x_BxLxD, order_BxL)
         out_BxLxD = self._run(0, x_BxLxD)
-        if len(self.mixers) == 2:
+        if len(self.mixer) == 2:
             back_BxL = _backwards(x_BxLxD, real_BxL)
             back_BxLxD = self._run(1, take_positions(x_BxLxD, back_BxL))
             out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
@@ -84,11 +62,11 @@ class VscMixerModel(VscBackbone):
 
     def _run(self, number: int, x_BxLxD: Tensor) -> Tensor:
         """What a layer gives, (B, L, D); of a tuple the first member."""
-        out = self.mixers[number](x_BxLxD)
+        out = self.mixer[number](x_BxLxD)
         out_BxLxD: Any = out if isinstance(out, Tensor) else out[0]
         if out_BxLxD.shape != x_BxLxD.shape:
             raise ValueError(
-                f"{type(self.mixers[number]).__name__} gives shape {tuple(out_BxLxD.shape)} for "
+                f"{type(self.mixer[number]).__name__} gives shape {tuple(out_BxLxD.shape)} for "
                 f"{tuple(x_BxLxD.shape)}: a mixer keeps the shape (batch, length, hidden_size)"
             )
         return out_BxLxD
@@ -126,7 +104,7 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         if kwargs.get("state_dict") is None:
             # Copies, because transformers drops a tensor that a layer has under two names.
             kwargs["state_dict"] = {
-                name: tensor.detach().clone() if ".mixers." in name else tensor
+                name: tensor.detach().clone() if ".mixer." in name else tensor
                 for name, tensor in _tensors(self).items()
             }
         mixer = self.config.mixer
@@ -172,17 +150,17 @@ class VscMixerForMaskedLM(VscForMaskedLM):
 
     def _build_layers_again(self, drawn: set[str]) -> None:
         """Replace layers that were built without memory, where all but weights has no values."""
-        for number, loaded in enumerate(self.model.mixers):
+        for number, loaded in enumerate(self.model.mixer):
             with torch.random.fork_rng(devices=[]):
                 fresh = make_layer(
                     self.config.mixer, self.config.mixer_args, self.config.hidden_size
                 )
             tensors = _tensors(loaded)
             for name, tensor in _tensors(fresh).items():
-                if f"model.mixers.{number}.{name}" not in drawn:
+                if f"model.mixer.{number}.{name}" not in drawn:
                     tensor.data = tensors[name].data.clone()
             fresh.to(next(self.parameters()).device)
-            self.model.mixers[number] = fresh.train(loaded.training)
+            self.model.mixer[number] = fresh.train(loaded.training)
 
 
 def _strip(module: nn.Module) -> None:

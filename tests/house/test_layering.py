@@ -40,6 +40,7 @@ FLOORS = {
         "modeling_conv",
         "modeling_lstm",
         "modeling_mamba",
+        "modeling_scaffold",
         "modeling_delta",
         "modeling_mixer",
         "tokenization_vsc",

@@ -72,12 +72,12 @@ def test_the_second_layer_reads_each_row_from_its_end():
     mixed = model.mix(x, real, None)
     for row, length in enumerate((6, 4)):
         part = x[row : row + 1, :length]
-        wanted = model.mixers[0](part) + model.mixers[1](part.flip(1)).flip(1)
+        wanted = model.mixer[0](part) + model.mixer[1](part.flip(1)).flip(1)
         assert close(mixed[row, :length], wanted[0])
 
 
 def test_a_layer_keeps_its_own_initialisation():
-    (layer,) = model_with("Causal").model.mixers
+    (layer,) = model_with("Causal").model.mixer
     assert torch.equal(layer.proj.weight, torch.eye(32))
     assert torch.equal(layer.proj.bias, torch.full((32,), 2.0))
 
@@ -117,10 +117,10 @@ def test_the_file_is_kept_as_it_was_built(tmp_path):
     path.write_text("broken")
     model.save_pretrained(tmp_path / "checkpoint")
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path / "checkpoint", trust_remote_code=True)
-    assert torch.equal(loaded.model.mixers[0].proj.bias, torch.full((32,), 3.0))
+    assert torch.equal(loaded.model.mixer[0].proj.bias, torch.full((32,), 3.0))
     path.unlink()
     path.write_text(Path(FILE).read_text().replace("nn.init.eye_", "nn.init.zeros_"))
-    assert not model_with(f"{path}:Causal").model.mixers[0].proj.weight.any()
+    assert not model_with(f"{path}:Causal").model.mixer[0].proj.weight.any()
 
 
 @pytest.mark.parametrize("model_class", [AutoModelForMaskedLM, VscMixerForMaskedLM])
@@ -158,11 +158,8 @@ def test_the_scaffold_adds_no_parameters_to_the_delta_rule(monkeypatch):
     mixer = model_with(f"{own_layers.__name__}:Delta")
     delta = VscDeltaForMaskedLM(VscDeltaConfig()).eval()
     assert mixer.num_parameters() == delta.num_parameters()
-    weights = {
-        name.replace("delta.", "mixers.0.layer."): w for name, w in delta.state_dict().items()
-    }
-    weights |= {n.replace("delta_norm", "mixer_norm"): w for n, w in weights.items()}
-    mixer.load_state_dict({n: w for n, w in weights.items() if "delta_norm" not in n})
+    weights = delta.state_dict()
+    mixer.load_state_dict({n.replace("mixer.", "mixer.0.layer."): weights[n] for n in weights})
     ids, keep = rows()
     assert close(*(logits(m, input_ids=ids, logits_to_keep=keep) for m in (mixer, delta)))
 

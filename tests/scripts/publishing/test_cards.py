@@ -246,8 +246,8 @@ def test_a_bundle_of_a_model_is_whole_and_pickles_are_refused(run, tmp_path):
     bundle = assemble("model", run, "acme/vsc-swap-delta", tmp_path / "scratch")
     wanted = {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-        "pipeline_vsc.py", "modeling_delta.py", "modeling_vsc.py", "configuration_vsc.py",
-        "tokenization_vsc.py", "README.md", "results.json", "trials.jsonl", "curves.png",
+        "pipeline_vsc.py", "modeling_delta.py", "modeling_scaffold.py", "modeling_vsc.py",
+        "configuration_vsc.py", "tokenization_vsc.py", "README.md", "results.json", "trials.jsonl", "curves.png",
         "answers.png", "run.json", "vsc.json",
     }  # fmt: skip
     assert wanted <= set(bundle.files)

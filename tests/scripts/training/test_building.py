@@ -131,7 +131,7 @@ def test_a_mixer_takes_the_sizes_of_the_scaffold_that_it_replaces():
     assert isinstance(model, VscMixerForMaskedLM)
     assert (model.config.hidden_size, model.config.conv_kernel_sizes) == (32, [5, 5])
     assert (model.config.answer_width, model.config.layout) == (5, "compact")
-    assert [mixer.proj.bias[0].item() for mixer in model.model.mixers] == [3.0, 3.0]
+    assert [mixer.proj.bias[0].item() for mixer in model.model.mixer] == [3.0, 3.0]
 
 
 def test_a_file_makes_a_model(monkeypatch):

@@ -1,0 +1,68 @@
+"""Bytes with a masked answer field -> hidden states, around a layer that a subclass names."""
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from .modeling_vsc import VscBackbone, take_positions
+
+
+class VscConvolution(nn.Module):
+    """Hidden states -> what each byte's neighbourhood adds to them, (B, L, D) both."""
+
+    def __init__(self, size: int, kernel: int) -> None:
+        super().__init__()
+        # Without scale and shift: the convolution behind it has both.
+        self.norm = nn.LayerNorm(size, elementwise_affine=False)
+        self.conv = nn.Conv1d(size, size, kernel, padding="same")
+
+    def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
+        """Convolve; where `real_BxL` is False a byte looks like the edge of the row."""
+        x_BxLxD = self.norm(x_BxLxD)
+        if real_BxL is not None:
+            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
+        return gelu(self.conv(x_BxLxD.mT)).mT
+
+
+class VscScaffold(VscBackbone):
+    """Convolutions, one layer that mixes the bytes, one pointwise layer, all residual.
+
+    The convolutions tell each letter its position and each operation its arguments; the pointwise
+    layer cleans up what the mixing layer gives.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        size = config.hidden_size
+        self.convolutions = nn.ModuleList(
+            VscConvolution(size, kernel) for kernel in config.conv_kernel_sizes
+        )
+        self.mixer_norm = nn.LayerNorm(size)
+        self.mixer: Any = self.make_mixer(config)
+        self.pointwise_norm = nn.LayerNorm(size)
+        self.pointwise = nn.Sequential(
+            nn.Linear(size, config.intermediate_size),
+            nn.GELU(),
+            nn.Linear(config.intermediate_size, size),
+        )
+        self.norm = nn.LayerNorm(size)
+
+    def make_mixer(self, config: Any) -> nn.Module:
+        """The layer, or several."""
+        raise NotImplementedError
+
+    def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+        """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D)."""
+        raise NotImplementedError
+
+    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+        """As VscBackbone.forward."""
+        x_BxLxD = self.embed_tokens(ids_BxL)
+        for convolution in self.convolutions:
+            x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
+        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), real_BxL, keep_BxW)
+        x_BxWxD = take_positions(x_BxLxD, keep_BxW) + mixed_BxWxD
+        x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
+        out_BxWxD: Tensor = self.norm(x_BxWxD)
+        return out_BxWxD
