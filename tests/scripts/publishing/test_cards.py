@@ -247,8 +247,8 @@ def test_a_bundle_of_a_model_is_whole_and_pickles_are_refused(run, tmp_path):
     wanted = {
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
         "pipeline_vsc.py", "modeling_delta.py", "modeling_scaffold.py", "modeling_vsc.py",
-        "configuration_vsc.py", "tokenization_vsc.py", "README.md", "results.json", "trials.jsonl", "curves.png",
-        "answers.png", "run.json", "vsc.json",
+        "configuration_vsc.py", "tokenization_vsc.py", "README.md", "results.json", "trials.jsonl",
+        "curves.png", "answers.png", "run.json", "vsc.json",
     }  # fmt: skip
     assert wanted <= set(bundle.files)
     config = json.loads(Path(bundle.files["config.json"]).read_text())
