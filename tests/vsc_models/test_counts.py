@@ -7,7 +7,8 @@ import pytest
 
 import vsc_models as vsc
 
-ROWS = [*csv.DictReader(Path(__file__).with_name("seed_tables.csv").read_text().splitlines())]
+TABLES = Path(__file__).parents[2] / "hub_cards" / "article" / "seed_tables.csv"
+ROWS = [*csv.DictReader(TABLES.read_text().splitlines())]
 
 
 def model_of(row):

@@ -1,0 +1,113 @@
+"""A table's name -> its missing trials trained, and the table: ours beside the article's.
+
+python scripts/reproduce.py mixed_nops
+python scripts/reproduce.py attention --rows attn-00440 --jobs 2
+python scripts/reproduce.py zoo --rows 'zoo-g*' --max-samples 100000 --trials 1
+python scripts/reproduce.py ladder --report-only
+
+Tables, their rows, budgets and trials stand in scripts/reproduce.toml. A trial that has a line in
+hub_cards/results is not done again, and one that was interrupted goes on. Rows are independent:
+any number of these commands, on any machines, may do some of them.
+"""
+
+import sys
+import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scripts.reproducing.rows import Row, Table
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+FLAGS: dict[str, dict[str, Any]] = {
+    "--rows": {"nargs": "+", "default": [], "metavar": "ID", "help": "names or patterns; all"},
+    "--jobs": {"type": int, "default": 1, "metavar": "N", "help": "trials of a row side by side"},
+    "--max-samples": {"type": int, "metavar": "N", "help": "in place of the rows' numbers"},
+    "--trials": {"type": int, "metavar": "N", "help": "of each row, with seeds from 0 on"},
+    "--max-minutes": {"type": float, "metavar": "N", "help": "stop by then; again goes on"},
+    "--output-dir": {"type": Path, "default": "runs/reproduce", "help": "of runs: ROW/SAMPLES"},
+    "--hub-cards": {"type": Path, "default": "hub_cards", "help": "of results, tables, figures"},
+    "--report-only": {"action": "store_true", "help": "train nothing"},
+}
+
+
+def main() -> None:
+    """Train what is missing, row by row, and write the table behind each."""
+    started = time.time()
+    from scripts.reproducing.rows import choose, read_rows, read_tables
+
+    tables = read_tables()
+    parser = ArgumentParser(
+        description=__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("table", choices=[*tables], metavar="TABLE", help=", ".join(tables))
+    for flag, settings in FLAGS.items():
+        parser.add_argument(flag, **settings)
+    flags = parser.parse_args()
+    if flags.jobs < 1:
+        raise ValueError(f"--jobs {flags.jobs} must be 1 or more")
+    if flags.max_minutes is not None and not flags.max_minutes > 0:
+        raise ValueError(f"--max-minutes {flags.max_minutes:g} must be above 0")
+    table = tables[flags.table]
+    rows = choose(read_rows(table), flags.rows, flags.max_samples, flags.trials)
+    deadline = flags.max_minutes and started + 60 * flags.max_minutes
+    from scripts.reproducing.report import write_table
+
+    failed = [] if flags.report_only else train(table, rows, flags, deadline)
+    print(write_table(table, flags.hub_cards))
+    if failed:
+        raise ValueError("; ".join(failed))
+
+
+def train(table: "Table", rows: "list[Row]", flags: Namespace, deadline: float | None) -> list[str]:
+    """Train the rows; every trial's line is written when it ends, the table behind each row.
+
+    Returns:
+      What failed: other rows go on.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    from scripts.reporting.kept_trials import keep_trial
+    from scripts.reproducing.report import write_table
+    from scripts.reproducing.trials import missing_seeds, run_row
+    from scripts.training.trials import Paused, Settings
+    from scripts.training.zoo import installed
+
+    disable_progress_bar()  # of loading a model that is loaded in a blink
+    results, failed = flags.hub_cards / "results", []
+    for row in rows:
+        name = row.recipe.name
+        if not missing_seeds(row, results):
+            print(f"{name}: nothing is missing", flush=True)
+            continue
+        if not installed(row.recipe):
+            print(f"{name}: left out, the package of {row.recipe.mixer} is missing", flush=True)
+            continue
+        try:
+            for record, details in run_row(
+                row, flags.output_dir, results, flags.jobs, Settings(deadline=deadline)
+            ):
+                keep_trial(results, record, details)
+                print(
+                    f"{name}, seed {record.seed}: {record.sample_error_pct:.2f} % sample error, "
+                    f"{record.mask_error_pct:.2f} % mask error, {record.seconds:.0f} s",
+                    flush=True,
+                )
+        except Paused as pause:
+            print(f"{pause}: the same command goes on")
+            break
+        except ValueError as error:
+            failed.append(f"{name}: {error}")
+        write_table(table, flags.hub_cards)
+    return failed
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (ValueError, OSError) as error:
+        sys.exit(f"reproduce: {error}")
+    except KeyboardInterrupt:
+        sys.exit("reproduce: interrupted: the same command goes on")

@@ -1,0 +1,1 @@
+"""Tables of results -> the trials that they lack, and the tables themselves."""

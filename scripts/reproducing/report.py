@@ -1,0 +1,47 @@
+"""A table and the folder of results -> its Markdown and its pictures, from those lines alone."""
+
+from pathlib import Path
+
+from scripts.reporting.article_tables import Line, article_table, split_budgets
+from scripts.reporting.files import replacing
+from scripts.reporting.kept_trials import locked, read_trials
+from scripts.reproducing.rows import Table, read_rows
+
+
+def table_lines(table: Table, results: Path) -> list[Line]:
+    """A line for each row and budget."""
+    return [
+        line
+        for row in read_rows(table)
+        for line in split_budgets(
+            row.recipe.name,
+            row.recipe.data,
+            row.full,
+            row.article,
+            read_trials(results, row.recipe.name),
+        )
+    ]
+
+
+def render(table: Table, results: Path) -> str:
+    """The table's Markdown."""
+    return article_table(table.title, table_lines(table, results), table.columns, table.against)
+
+
+def write_table(table: Table, hub_cards: Path) -> str:
+    """Write tables/TABLE.md and pictures into figures/, from what results/ holds.
+
+    Returns:
+      The table, to be printed.
+    """
+    from scripts.reporting.table_figures import draw_figures  # matplotlib takes a second
+
+    for name in ("results", "tables", "figures"):
+        (hub_cards / name).mkdir(parents=True, exist_ok=True)
+    with locked(hub_cards / "results"):
+        lines = table_lines(table, hub_cards / "results")
+        text = article_table(table.title, lines, table.columns, table.against)
+        figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
+        with replacing(hub_cards / "tables" / f"{table.name}.md") as beside:
+            beside.write_text(text, "utf-8")
+    return "\n".join([text, *(f"{hub_cards / 'figures' / name}" for name in figures)])

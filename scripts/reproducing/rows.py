@@ -1,0 +1,168 @@
+"""reproduce.toml -> tables and their rows: a recipe each, its budget and its trials."""
+
+import csv
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from scripts.training.recipes import Recipe, read_recipes
+from vsc_dataset.configs import make_config, nearest
+
+SPECS = Path(__file__).parent.parent / "reproduce.toml"
+ARTICLE = Path(__file__).parents[2] / "hub_cards" / "article" / "seed_tables.csv"
+ARTICLE_COLUMNS = (
+    "parameters",
+    "samples",
+    "solved",
+    "sample",
+    "mask",
+    "loss",
+    "train_speed",
+    "article",
+)
+ROW_KEYS = ("recipe", "num_samples", "trials")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+      recipe: trained; its name is the row's, its num_samples the budget.
+      trials: how many, with seeds from 0 on.
+      full: training questions of the recipe that the row comes from.
+      grid: the grid that it is asked, None for none.
+      article: its line in the article's tables, empty if it has none.
+    """
+
+    recipe: Recipe
+    trials: int
+    full: int
+    grid: str | None
+    article: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of reproduce.toml; every field but the name is a key of it."""
+
+    name: str
+    title: str
+    num_samples: int
+    trials: int
+    article: bool = False
+    recipes: Sequence[str] = ()
+    data: Sequence[str] = ()
+    changes: Mapping[str, Any] | None = None
+    suffix: str = ""
+    grids: bool = False
+    columns: Sequence[str] = ARTICLE_COLUMNS
+    against: str | None = None
+
+
+def read_tables(path: Path = SPECS) -> dict[str, Table]:
+    """All tables by name.
+
+    Raises:
+      ValueError: an unknown key; the nearest is named.
+    """
+    tables = {}
+    for name, given in _read(path)["tables"].items():
+        _check_keys(f"table {name!r}", given, [f.name for f in fields(Table) if f.name != "name"])
+        tables[name] = Table(name=name, **given)
+    return tables
+
+
+def read_rows(table: Table, path: Path = SPECS) -> list[Row]:
+    """The rows of a table, the article's first.
+
+    Raises:
+      ValueError: an unknown recipe, key or configuration, or a change that a recipe cannot take.
+    """
+    spec, recipes = _read(path), read_recipes()
+    lines = {line["id"]: line for line in read_article() if line["table"] == table.name}
+    names = [*lines] if table.article else []
+    rows = [_row(table, spec, recipes, name, None, lines) for name in names]
+    datas: list[str | None] = [*table.data] or [None]
+    known = [*recipes, *spec["rows"]]
+    for data in datas:
+        for pattern in table.recipes:
+            found = dict.fromkeys(name for name in known if fnmatchcase(name, pattern))
+            if not found:
+                raise ValueError(f"recipe {pattern!r} is unknown: {nearest(pattern, known)}")
+            rows += [_row(table, spec, recipes, name, data, {}) for name in found]
+    return rows
+
+
+def read_article() -> list[dict[str, str]]:
+    """The rows of the article's tables."""
+    return [*csv.DictReader(ARTICLE.read_text("utf-8").splitlines())]
+
+
+def _row(
+    table: Table,
+    spec: Mapping[str, Any],
+    recipes: Mapping[str, Recipe],
+    name: str,
+    data: str | None,
+    lines: Mapping[str, Mapping[str, str]],
+) -> Row:
+    """A row by its recipe's name, with what [rows] says of it."""
+    start = spec["rows"].get(name, {}).get("recipe", name)
+    base = recipes[start]
+    if data not in (None, base.data):
+        name = f"{name}-{data}"
+    name += table.suffix
+    own = dict(spec["rows"].get(name, {}))
+    known = [*ROW_KEYS, *(field.name for field in fields(Recipe))]
+    _check_keys(f"row {name!r}", own, known)
+    own.pop("recipe", None)
+    trials, samples = own.pop("trials", table.trials), own.pop("num_samples", table.num_samples)
+    changes = {**(table.changes or {}), **own}
+    if "model_args" in changes:
+        changes["model_args"] = {**base.model_args, **changes["model_args"]}
+    data = data or base.data
+    recipe = replace(base, name=name, data=data, num_samples=samples, **changes)
+    grid = spec["grids"].get(data) if table.grids else None
+    if grid is not None:
+        make_config(grid)
+    return Row(recipe, trials, base.num_samples, grid, lines.get(name, {}))
+
+
+def choose(
+    rows: Sequence[Row], names: Sequence[str], max_samples: int | None, trials: int | None
+) -> list[Row]:
+    """The rows of these names or patterns, all if there are none, with flags' values in them.
+
+    Raises:
+      ValueError: no row has such a name, or a number that cannot work.
+    """
+    known = [row.recipe.name for row in rows]
+    for name in names:
+        if not any(fnmatchcase(row, name) for row in known):
+            raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, known)}")
+    if trials is not None and trials < 1:
+        raise ValueError(f"--trials {trials} must be 1 or more")
+    chosen = [
+        row for row, own in zip(rows, known, strict=True)
+        if not names or any(fnmatchcase(own, name) for name in names)
+    ]  # fmt: skip
+    if max_samples is not None:
+        chosen = [
+            replace(row, recipe=replace(row.recipe, num_samples=max_samples)) for row in chosen
+        ]
+    return [replace(row, trials=trials or row.trials) for row in chosen]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return tomllib.loads(path.read_text("utf-8"))
+
+
+def _check_keys(called: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Raise a ValueError for a key that nothing reads."""
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{called}: key {key!r} is unknown: {nearest(key, known)}")

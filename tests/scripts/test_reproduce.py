@@ -1,0 +1,311 @@
+"""Tables come from kept trials alone, and a kept trial is neither lost nor done twice."""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.reporting import kept_trials
+from scripts.reporting.article_tables import article_table, ranked, split_budgets
+from scripts.reporting.kept_trials import keep_trial, read_trials
+from scripts.reporting.records import read_records
+from scripts.reproducing import trials
+from scripts.reproducing.report import render
+from scripts.reproducing.rows import choose, read_article, read_rows, read_tables
+from tests.scripts.reporting.cases import record as made
+
+ROOT = Path(__file__).parents[2]
+TABLES = read_tables()
+COPY = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}
+ROW = "swap-delta-level-1"
+
+
+def here(*flags):
+    """Run the command in this process: a fresh one spends its time on imports."""
+    path = ROOT / "scripts" / "reproduce.py"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(path), *map(str, flags)])
+        patch.setattr(sys, "path", [str(path.parent), *sys.path])
+        runpy.run_path(str(path), run_name="__main__")
+
+
+def places(folder):
+    return ["--hub-cards", folder / "hub", "--output-dir", folder / "runs"]
+
+
+def cells(text, row):
+    """The cells of a row of a Markdown table, by header."""
+    lines = [[c.strip() for c in ln.strip("|").split("|")] for ln in text.splitlines() if "|" in ln]
+    (found,) = [line for line in lines if line[0] == row]
+    return dict(zip(lines[0], found, strict=True))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_committed_table_is_what_the_committed_results_give(name):
+    written = (ROOT / "hub_cards" / "tables" / f"{name}.md").read_text("utf-8")
+    assert written == render(TABLES[name], ROOT / "hub_cards" / "results")
+
+
+def test_every_row_of_the_article_stands_in_its_table():
+    found = {
+        row.recipe.name: (name, row.full)
+        for name, table in TABLES.items()
+        for row in read_rows(table) if row.article
+    }  # fmt: skip
+    assert found == {row["id"]: (row["table"], 4_000_000) for row in read_article()}
+    padded = next(r for r in read_rows(TABLES["mixed_nops"]) if r.recipe.name.endswith("-seen"))
+    assert padded.recipe.model_args["mask_padding"] is False
+    assert padded.recipe.model_args["num_layers"] == 6
+    names = [row.recipe.name for row in read_rows(TABLES["zoo"])]
+    assert names[:2] == ["swap-delta", "zoo-delta"]
+    assert len(names) > 15
+    ladder = [(row.recipe.data, row.grid) for row in read_rows(TABLES["ladder"])]
+    assert [*dict.fromkeys(data for data, _ in ladder)] == [f"level-{n}" for n in range(1, 9)]
+    assert ("level-8", "grid-all-len26") in ladder
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder with a trial of a level, and what was printed."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    here("ladder", "--rows", ROW, "--max-samples", 640, "--trials", 1, *places(folder))
+    return folder
+
+
+def test_a_trial_leaves_line_details_table_and_pictures(done):
+    hub = done / "hub"
+    (record,) = read_records(hub / "results" / f"{ROW}.jsonl")
+    (trial,) = read_records(done / "runs" / ROW / "640" / "trials.jsonl")
+    assert record == trial
+    (kept,) = read_trials(hub / "results", ROW)
+    assert [point["samples"] for point in kept.details["curve"]][-1] == 640
+    assert kept.details["grid"]["horizon"] == 0
+    assert kept.details["grid"]["lost"]
+    assert [row["nops"] for row in kept.details["grid"]["rows"]] == [1, 2]
+    assert kept.details["floors"]["first 2"]["mask_error_pct"] == 0
+    assert kept.details["questions_per_second"] > 0
+    shown = cells((hub / "tables" / "ladder.md").read_text(), ROW)
+    assert shown["rank"] == "at chance"
+    assert shown["training questions"] == "640 of 80,000"
+    assert shown["mask error %"] == f"{record.mask_error_pct:.2f}"
+    assert shown["% wrong at 1,024"] == "lost"
+    pictures = {path.name for path in (hub / "figures").iterdir()}
+    assert pictures == {"ladder-curves.png", "ladder-answers.png", "ladder-grid-len5.png"}
+
+
+def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path, capsys):
+    table = (done / "hub" / "tables" / "ladder.md").read_text()
+    flags = ["--rows", ROW, "--max-samples", 640, "--trials", 1, "--hub-cards", done / "hub"]
+    here("ladder", *flags, "--output-dir", tmp_path / "elsewhere")
+    assert f"{ROW}: nothing is missing" in capsys.readouterr().out
+    assert not (tmp_path / "elsewhere").exists()
+    here("ladder", "--report-only", "--hub-cards", done / "hub")
+    assert table in capsys.readouterr().out
+    assert (done / "hub" / "tables" / "ladder.md").read_text() == table
+
+
+def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done):
+    results = done / "hub" / "results"
+    (row,) = choose(read_rows(TABLES["ladder"]), [ROW], 640, 1)
+    assert trials.missing_seeds(row, results) == []
+    assert trials.missing_seeds(replace(row, trials=3), results) == [1, 2]
+    assert trials.missing_seeds(replace(row, grid=None), results) == []
+    for changes in ({"learning_rate": 1e-3}, {"num_samples": 1280}):
+        other = replace(row, recipe=replace(row.recipe, **changes))
+        assert trials.missing_seeds(other, results) == [0]
+    described = replace(row, recipe=replace(row.recipe, description="Other words."))
+    assert trials.missing_seeds(described, results) == []
+    path = results / "details" / f"{ROW}.jsonl"
+    text = path.read_text()
+    line = json.loads(text)
+    del line["grid"]
+    path.write_text(json.dumps(line) + "\n")
+    assert trials.missing_seeds(row, results) == [0]
+    path.write_text(text)
+
+
+def test_killed_between_two_trials_it_goes_on_and_keeps_the_first_line(tmp_path):
+    words = ["baselines", "--rows", "swap-delta*", "--max-samples", "6400", "--trials", "2"]
+    command = [sys.executable, ROOT / "scripts" / "reproduce.py", *words, *places(tmp_path)]
+    own = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "cwd": tmp_path}
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    row = "swap-delta-swap-nops2-5"
+    line = tmp_path / "hub" / "results" / f"{row}.jsonl"
+    log = tmp_path / "runs" / row / "6400" / "seed-1" / "log.jsonl"
+    process = subprocess.Popen([*map(str, command)], **own, **silent)
+    try:
+        while not (line.exists() and log.exists()):
+            try:
+                process.wait(0.005)
+            except subprocess.TimeoutExpired:
+                continue
+            pytest.fail("it ended before it was killed")
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    first = line.read_text()
+    assert len(read_records(line)) == 1
+    done = subprocess.run([*map(str, command)], **own, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert line.read_text().startswith(first)
+    assert [record.seed for record in read_records(line)] == [0, 1]
+    assert {trial.details["seed"] for trial in read_trials(line.parent, row)} == {0, 1}
+    assert cells(done.stdout, row)["solved"].endswith("of 2")
+    assert not [*tmp_path.rglob("*.partial")]
+
+
+def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    def run_row(row, *_):
+        if row.recipe.name == "lstm-l6":
+            raise ValueError("seed 0: the loss is nan")
+        record = replace(made(), recipe=row.recipe.name, planned_samples=64, samples=64)
+        yield kept_trials.Trial(record, {"floors": COPY})
+
+    monkeypatch.setattr(trials, "run_row", run_row)
+    with pytest.raises(SystemExit) as stop:
+        here("baselines", "--rows", "lstm-l6", "mamba-l6", *places(tmp_path))
+    assert str(stop.value) == "reproduce: lstm-l6: seed 0: the loss is nan"
+    said = capsys.readouterr().out
+    assert cells(said, "lstm-l6")["rank"] == "not run"
+    assert cells(said, "mamba-l6")["rank"] == "1"
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["zoo", "--rows", "zoo-grue"], "--rows 'zoo-grue': there is no such row, did you mean"),
+        (["zoo", "--trials", "0"], "--trials 0 must be 1 or more"),
+        (["zoo", "--jobs", "0"], "--jobs 0 must be 1 or more"),
+        (["zoo", "--max-minutes", "0"], "--max-minutes 0 must be above 0"),
+        (["zoo", "--max-samples", "1"], "num_samples is 1: one step needs batch_size 64"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(flags, words, tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        here(*flags, *places(tmp_path))
+    assert words in str(stop.value)
+    assert "\n" not in str(stop.value)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("[tables.a]\ntitel = 1\n", "table 'a': key 'titel' is unknown: did you mean 'title'"),
+        (
+            '[tables.a]\ntitle = ""\nnum_samples = 64\ntrials = 1\nrecipes = ["swap-delta"]\n'
+            "[rows.swap-delta]\ntrails = 2\n",
+            "row 'swap-delta': key 'trails' is unknown: did you mean 'trials'",
+        ),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(text, words, tmp_path):
+    path = tmp_path / "tables.toml"
+    path.write_text(text + "[rows]\n[grids]\n" if "[rows" not in text else text + "[grids]\n")
+    with pytest.raises(ValueError, match=words):
+        read_rows(read_tables(path)["a"], path)
+
+
+def kept(seed, sample_error, mask_error=50.0, planned=128, speed=10.0, **details):
+    record = replace(
+        made(), recipe="row", seed=seed, sample_error_pct=sample_error, mask_error_pct=mask_error,
+        planned_samples=planned, samples=planned, samples_per_second=speed,
+    )  # fmt: skip
+    return kept_trials.Trial(record, {"floors": COPY, **details})
+
+
+def test_many_writers_lose_no_line_and_no_trial_is_twice(tmp_path):
+    def write(seed):
+        trial = kept(seed % 40, float(seed >= 40))
+        keep_trial(tmp_path, trial.record, trial.details)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(40)))
+        list(pool.map(write, range(40, 60)))
+    found = read_trials(tmp_path, "row")
+    assert [trial.record.seed for trial in found] == [*range(40)]
+    assert [trial.record.sample_error_pct for trial in found] == [1.0] * 20 + [0.0] * 20
+    assert len((tmp_path / "details" / "row.jsonl").read_text().splitlines()) == 40
+
+
+def test_lines_that_are_older_stay_as_they_are_and_a_torn_one_is_told(tmp_path):
+    old = (ROOT / "hub_cards" / "results" / "swap-delta.jsonl").read_text()
+    path = tmp_path / "swap-delta.jsonl"
+    path.write_text(old)
+    record = replace(made(), recipe="swap-delta", seed=99)
+    keep_trial(tmp_path, record, {})
+    assert path.read_text().startswith(old)
+    assert len(path.read_text().splitlines()) == 1 + len(old.splitlines())
+    path.write_text(old + '{"recipe": "swa\n')
+    with pytest.raises(ValueError, match=r"swap-delta\.jsonl, line \d+: .*mend or delete it"):
+        keep_trial(tmp_path, record, {})
+    assert path.read_text() == old + '{"recipe": "swa\n'
+
+
+def lines():
+    """Lines of all kinds, in an order that is not the table's."""
+    article = {"sample_error_pct": "99.5123", "params": "237952"}
+    grids = [
+        {
+            "name": "grid-all-len5",
+            "horizon": h,
+            "lost": True,
+            "rows": [{"nops": 10, "sample_error_pct": e}],
+        }
+        for h, e in ((5, 4.0), (">1024", 0.0), (12, 2.0))
+    ]
+    three = [kept(i, e, grid=grids[i]) for i, e in enumerate((0.5, 3.0, 0.4))]
+    slow = [kept(0, 20.0, speed=4.0, questions_per_second=3.0, device="cpu")]
+    return [
+        *split_budgets("lost", "data", 4_000_000, article, [kept(0, 100.0, 77.5)]),
+        *split_budgets("never", "data", 4_000_000, article, []),
+        *split_budgets("worse", "data", 128, {}, [kept(0, 30.0)]),
+        *split_budgets("slow", "data", 128, {}, slow),
+        *split_budgets("three", "data", 4_000_000, article, [*three, kept(0, 0.0, planned=640)]),
+    ]
+
+
+def test_ranks_are_within_a_budget_and_chance_has_none():
+    assert [(rank, line.row, line.budget) for rank, line in ranked(lines())] == [
+        ("1", "three", 640), ("1", "three", 128), ("2", "slow", 128), ("3", "worse", 128),
+        ("at chance", "lost", 128), ("not run", "never", 0),
+    ]  # fmt: skip
+
+
+def test_cells_are_the_statistics_of_the_trials():
+    names = ["samples", "solved", "horizon", "sample", "by_nops", "train_speed", "article"]
+    found = [line for line in lines() if line.budget != 640]
+    text = article_table("title", found, names, against="slow")
+    three, never = cells(text, "three"), cells(text, "never")
+    assert three["training questions"] == "128 of 4,000,000"
+    assert cells(text, "slow")["training questions"] == "128"
+    assert three["solved"] == "2 of 3"
+    assert three["horizon"] == "12 (5 to >1024)"
+    spread = [three[name] for name in ("sample error %: mean", "median", "std", "min", "max")]
+    assert spread == ["1.30", "0.50", "1.47", "0.40", "3.00"]
+    by_nops = [three[f"% wrong at {nops}"] for nops in ("10", "20", "1,024")]
+    assert by_nops == ["2.00", "lost", "-"]  # the grid has no 1,024
+    assert three["trained/s"] == "10 (x 2.50)"
+    assert three["article: sample error %"] == never["article: sample error %"] == "99.5123"
+    assert never["article: parameters"] == "237,952"
+    assert never["solved"] == never["rank"] == "not run"
+    assert cells(text, "lost")["rank"] == "at chance"
+    assert "Mask error % without a model on data: copy 77.50, guess 80.00." in text
+
+
+def test_speeds_of_different_devices_are_not_compared():
+    mine = [kept(0, 0.0, questions_per_second=9.0, device="NVIDIA")]
+    base = [kept(0, 0.0, questions_per_second=3.0, device="cpu")]
+    found = [
+        *split_budgets("mine", "data", 128, {}, mine), *split_budgets("base", "data", 128, {}, base)
+    ]  # fmt: skip
+    text = article_table("title", found, ["ask_speed", "train_speed"], against="base")
+    assert cells(text, "mine")["asked/s"] == "9"
+    assert cells(text, "mine")["trained/s"] == "10 (x 1.00)"
