@@ -35,6 +35,7 @@ def main() -> None:
     from transformers import HfArgumentParser
 
     from scripts.publishing import dataset
+    from scripts.publishing.dataset_card import read_manifest
     from vsc_dataset import CONFIGS
 
     parser = HfArgumentParser(Arguments, description=__doc__)  # type: ignore[arg-type]
@@ -43,7 +44,7 @@ def main() -> None:
         raise ValueError("give one of --output-dir DIR and --verify DIR")
     names = arguments.config or list(CONFIGS)
     if arguments.verify and not arguments.config:
-        names = list(dataset.read_manifest(arguments.verify)["configs"])
+        names = list(read_manifest(arguments.verify)["configs"])
     shards = dataset.part_of(dataset.all_shards(names), arguments.shard)
     rows = sum(shard.stop - shard.start for shard in shards)
     found: list[str] = []

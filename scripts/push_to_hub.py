@@ -5,8 +5,8 @@
     python scripts/push_to_hub.py metric vsc_dataset/metrics/vsc_error my-org/vsc_error --yes
     python scripts/push_to_hub.py space hub_cards/space my-org/vsc --checkpoints my-org/vsc-1
 
-The token is HF_TOKEN's or that of `hf auth login`. A push is one commit: it can be interrupted and
-repeated at any time, and sends only what has changed.
+The token is HF_TOKEN's or that of `hf auth login`. A push is one commit, then a tag that names
+it. It can be interrupted and repeated at any time, and sends only what has changed.
 """
 
 import argparse
@@ -61,3 +61,5 @@ if __name__ == "__main__":
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"push_to_hub: {error}")
+    except KeyboardInterrupt:
+        sys.exit("push_to_hub: interrupted: the same command pushes what is missing")

@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from typing import Any, ClassVar
 
 import torch
@@ -49,15 +50,17 @@ class VscPreTrainedModel(PreTrainedModel):
         """Load a checkpoint whole, or not at all.
 
         transformers draws anew what a checkpoint lacks, drops what the model lacks, and says so
-        in a table. `ignore_mismatched_sizes=True` brings that back.
+        in a table. `ignore_mismatched_sizes=True` brings that back. Pickled weights are not looked
+        at unless `use_safetensors=False` asks for them.
 
         Returns:
           the model in evaluation mode; with `output_loading_info=True` also transformers' report.
         Raises:
-          ValueError: one line: a tensor is missing, foreign or of another shape, or the file of
-            the weights cannot be read.
-          OSError: transformers' own: there is no checkpoint of that name.
+          ValueError: one line: a tensor is missing, foreign or of another shape, or a file of
+            the weights is missing or cannot be read.
+          OSError: transformers' own: there is no checkpoint of that name, or no safetensors in it.
         """
+        kwargs.setdefault("use_safetensors", True)
         if kwargs.get("ignore_mismatched_sizes"):
             return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
         with_info = kwargs.pop("output_loading_info", False)
@@ -67,10 +70,11 @@ class VscPreTrainedModel(PreTrainedModel):
                 loaded: Any = super().from_pretrained(
                     pretrained_model_name_or_path, *model_args, **kwargs
                 )
-        except SafetensorError as error:
+        except (SafetensorError, FileNotFoundError, JSONDecodeError, UnicodeDecodeError) as error:
+            words = " ".join(str(error).split())
             raise ValueError(
-                f"{pretrained_model_name_or_path}: the weights cannot be read ({error}): "
-                "the file is damaged, copy or train it again"
+                f"{pretrained_model_name_or_path}: the weights cannot be read ({words}): "
+                "a file is damaged or missing, copy or train it again"
             ) from None
         _check_tensors(pretrained_model_name_or_path, cls.__name__, loaded[1])
         return loaded if with_info else loaded[0]
@@ -120,7 +124,8 @@ class VscForMaskedLM(VscPreTrainedModel):
           loss, the mean cross entropy in nats, computed in float32 (None without labels), and
           logits (B, L, vocab_size), or (B, W, vocab_size).
         Raises:
-          ValueError: a shape that does not fit `input_ids`; the message gives both.
+          ValueError: a shape that does not fit `input_ids`, and the message gives both; or
+            `logits_to_keep` is a number, as causal models take it.
         """
         _check_shapes(input_ids, attention_mask, labels, logits_to_keep)
         real_BxL = _real_bytes(input_ids, attention_mask, self.config.mask_token_id)
@@ -202,7 +207,13 @@ def _check_shapes(
                 f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}: "
                 "give one entry per byte"
             )
-    if logits_to_keep is not None and logits_to_keep.shape[:-1] != input_ids.shape[:1]:
+    if logits_to_keep is None:
+        return
+    if not isinstance(logits_to_keep, Tensor):
+        raise ValueError(
+            f"logits_to_keep is {logits_to_keep!r}: give a tensor of positions, (batch, wanted)"
+        )
+    if logits_to_keep.shape[:-1] != input_ids.shape[:1]:
         raise ValueError(
             f"logits_to_keep has shape {tuple(logits_to_keep.shape)}, "
             f"input_ids {tuple(input_ids.shape)}: give positions as (batch, wanted)"

@@ -1,5 +1,6 @@
 """A built dataset, a run, the metric or the demo -> the files that its repository shall hold."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -10,17 +11,24 @@ from pathlib import Path
 from typing import Literal
 
 from scripts.publishing.cards import HUB_CARDS, metric_card, render, space_card, version
-from scripts.publishing.dataset import MANIFEST, read_manifest
-from scripts.publishing.dataset_card import RESULTS, dataset_card, read_results
-from vsc_dataset.configs import DATA_VERSION
+from scripts.publishing.dataset_card import (
+    MANIFEST,
+    RESULTS,
+    dataset_card,
+    read_manifest,
+    read_results,
+)
+from scripts.publishing.reading import read_object, read_recipe
+from scripts.reporting.hub_ids import check_repo_id
+from vsc_dataset.configs import DATA_VERSION, make_config
 
 ROOT = HUB_CARDS.parent
 MARKER = "vsc.json"
 """Says in every repository what pushed it, so that nothing else is ever overwritten."""
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-EXTRAS = ("results.json", "trials.jsonl", "run.json", "curves.png", "answers.png", "report.txt")
-"""What a run leaves beside its checkpoint."""
+EXTRAS = ("results.json", "trials.jsonl", "curves.png", "answers.png", "report.txt")
+"""What a finished run leaves beside its checkpoint and its run.json."""
 
 Kind = Literal["dataset", "model", "metric", "space"]
 SIGNS: Mapping[str, str] = {
@@ -78,10 +86,18 @@ def assemble(
       checkpoints: ids of models that a demo asks beside those of its checkpoints.json.
       on_the_way: a model of a run that goes on, in place of the one in `path`.
     Raises:
-      ValueError: `path` is something else, lacks a file, or holds pickled weights.
+      ValueError: `path` is something else, lacks a file, holds pickled weights, or the kind has
+        no such option.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo, re.ASCII):
-        raise ValueError(f"REPO {repo!r}: give owner/name, such as my-org/vsc")
+    check_repo_id(repo, "REPO")
+    for name in checkpoints:
+        check_repo_id(name, "--checkpoints")
+    for flag, given, of in (
+        ("--eval-results", eval_results, "model"),
+        ("--checkpoints", checkpoints, "space"),
+    ):
+        if given and kind != of:
+            raise ValueError(f"{flag} is for a {of}, this is a {kind}: leave it out")
     _check_kind(kind, on_the_way or path)
     files: dict[str, Path | bytes]
     tag, sdk = f"v{version()}", None
@@ -116,11 +132,13 @@ def _check_kind(kind: Kind, path: Path) -> None:
 def _dataset_files(path: Path, repo: str, scratch: Path) -> dict[str, Path | bytes]:
     """Parquet, manifest, card, the results behind the baselines, and the wheel."""
     manifest = read_manifest(path)
+    if not manifest["configs"]:
+        raise ValueError(f"{path} holds no whole configuration: go on with build_dataset.py")
     files: dict[str, Path | bytes] = {MANIFEST: path / MANIFEST}
     for splits in manifest["configs"].values():
         for split in splits.values():
             for name, found in split["files"].items():
-                if not (path / name).exists() or (path / name).stat().st_size != found["bytes"]:
+                if not (path / name).exists() or file_sha256(path / name) != found["sha256"]:
                     raise ValueError(
                         f"{path / name} is not what {MANIFEST} says: build_dataset.py --verify "
                         f"{path} says more, and --output-dir {path} builds it again"
@@ -131,6 +149,12 @@ def _dataset_files(path: Path, repo: str, scratch: Path) -> dict[str, Path | byt
     files[f"wheel/{wheel.name}"] = wheel
     files["README.md"] = dataset_card(manifest, repo, f"wheel/{wheel.name}").encode()
     return files
+
+
+def file_sha256(path: Path) -> str:
+    """As the manifest has it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def build_wheel(folder: Path) -> Path:
@@ -164,15 +188,31 @@ def _model_files(
     for needed in (checkpoint / "model.safetensors", path / "run.json"):
         if not needed.exists():
             raise ValueError(f"{needed} is missing: give {MAKERS['model']}")
-    exported = export(checkpoint, scratch / "model")
+    recipe = read_recipe(path)
+    exported = export(checkpoint, scratch / "model", make_config(recipe["data"]))
     files: dict[str, Path | bytes] = {p.name: p for p in sorted((scratch / "model").iterdir())}
-    extras = ("run.json",) if on_the_way else EXTRAS
+    extras = () if on_the_way else EXTRAS
     files |= {name: path / name for name in extras if (path / name).exists()}
+    files["run.json"] = _without_places(path / "run.json")
     if eval_results:
         files[".eval_results/vsc.yaml"] = model_card.eval_results(path, repo).encode()
     finished = on_the_way is None
     files["README.md"] = model_card.model_card(path, repo, *exported, finished=finished).encode()
     return files
+
+
+def _without_places(path: Path) -> bytes:
+    """run.json with the mere names of local files and folders: their paths are nobody's business.
+
+    A hub id or a model type stays as it is.
+    """
+    run = read_object(path, ("recipe",), "give a run as train.py leaves it")
+    for key in ("model", "mixer"):
+        place = str(run["recipe"].get(key, ""))
+        local = ".py:" in place or place.startswith((".", "~")) or place.count("/") > 1
+        if local or Path(place).is_absolute() or (place and Path(place).is_dir()):
+            run["recipe"][key] = Path(place).name
+    return json.dumps(run, indent=2).encode() + b"\n"
 
 
 def _metric_files(path: Path, repo: str) -> dict[str, Path | bytes]:
@@ -197,7 +237,11 @@ def _space_files(
         if found.is_file() and not hidden:
             files[place.as_posix()] = found
     for room in ("results", "figures"):
-        files |= {f"{room}/{found.name}": found for found in (HUB_CARDS / room).iterdir()}
+        files |= {
+            f"{room}/{found.name}": found
+            for found in (HUB_CARDS / room).iterdir()
+            if found.is_file()
+        }
     listed = [*json.loads((path / "checkpoints.json").read_text("utf-8")), *checkpoints]
     files["checkpoints.json"] = json.dumps(listed, indent=1).encode() + b"\n"
     wheel = build_wheel(scratch)

@@ -5,11 +5,12 @@ No number is typed: what a card says is a manifest's, a run's or the code's own.
 
 import ast
 import re
+import tomllib
 from collections.abc import Sequence
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from pprint import pformat
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from huggingface_hub import CardData, SpaceCardData, constants
 from jinja2 import Environment, StrictUndefined
@@ -36,7 +37,7 @@ def render(template: str, data: CardData | None, **facts: Any) -> str:
     environment.trim_blocks = True
     text = (HUB_CARDS / "templates" / f"{template}.jinja").read_text("utf-8")
     header = {"card_data": data.to_yaml()} if data else {}
-    return environment.from_string(text).render(**header, endpoint=constants.ENDPOINT, **facts)
+    return environment.from_string(text).render(**header, endpoint=endpoint(), **facts)
 
 
 def references(*keys: str) -> str:
@@ -46,9 +47,27 @@ def references(*keys: str) -> str:
     return "\n".join(wanted)
 
 
+def endpoint() -> str:
+    """The hub's address, without a name and a password that stand in it."""
+    parts = urlsplit(constants.ENDPOINT)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def project() -> dict[str, Any]:
+    """What pyproject.toml says of this package: the wheel is built from the same."""
+    text = (HUB_CARDS.parent / "pyproject.toml").read_text("utf-8")
+    found: dict[str, Any] = tomllib.loads(text)["project"]
+    return found
+
+
 def version() -> str:
     """The version of this package: what models, metric and Space are tagged with."""
-    return installed_version("vsc")
+    return str(project()["version"])
+
+
+def python_version() -> str:
+    """The oldest Python that the package runs on."""
+    return str(project()["requires-python"]).lstrip(">=")
 
 
 def example(name: str, split: str = "validation") -> dict[str, str]:
@@ -117,7 +136,7 @@ def space_card(
         sdk="gradio",
         sdk_version=sdk_version,
         app_file="app.py",
-        python_version="3.11",
+        python_version=python_version(),
         emoji="🔀",
         colorFrom="blue",
         colorTo="gray",

@@ -7,6 +7,7 @@ from transformers import AutoConfig
 from transformers.utils.logging import disable_progress_bar
 
 from scripts.evaluation.loading import head_of
+from vsc_dataset.configs import TaskConfig
 from vsc_models import VscPipeline
 from vsc_models.tokenization_vsc import make_tokenizer
 
@@ -22,7 +23,7 @@ class Exported(NamedTuple):
     auto_class: str
 
 
-def export(checkpoint: Path, folder: Path) -> Exported:
+def export(checkpoint: Path, folder: Path, task: TaskConfig) -> Exported:
     """Save a checkpoint again with all that it needs elsewhere.
 
     A masked model comes with the pipeline. A causal one of transformers is loaded by its Auto
@@ -32,6 +33,8 @@ def export(checkpoint: Path, folder: Path) -> Exported:
     trust = {"trust_remote_code": (checkpoint / OWN_LAYER).exists()}
     auto_class = head_of(AutoConfig.from_pretrained(checkpoint, **trust))
     model = auto_class.from_pretrained(checkpoint, use_safetensors=True, **trust)
+    if getattr(model.config, "answer_width", None) is None:  # not one of ours: it must be told
+        model.config.answer_width, model.config.layout = task.answer_width, task.layout
     if auto_class.__name__ == "AutoModelForMaskedLM":
         VscPipeline(model, device="cpu").save_pretrained(folder)
     else:

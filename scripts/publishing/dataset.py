@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.publishing.dataset_card import dataset_card
+from scripts.publishing.dataset_card import MANIFEST, dataset_card, read_manifest
 from scripts.reporting.files import replacing
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
 from vsc_dataset.metrics.vsc_error.floors import floors
 from vsc_dataset.parquet import Shard, describe_split, faults, shards_of, write_shard
 from vsc_dataset.sampling import sample
 
-MANIFEST = "manifest.json"
 FLOOR_QUESTIONS = 1_000
 """Test questions of each configuration on which the floors are measured."""
 T = TypeVar("T")
@@ -71,20 +70,6 @@ def _faults(folder: Path, manifest: dict[str, Any], shard: Shard) -> list[str]:
     splits = manifest["configs"].get(shard.config, {})
     file = splits.get(shard.split, {}).get("files", {}).get(shard.path, {})
     return faults(folder, make_config(shard.config), shard, file.get("sha256"))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """manifest.json; ValueError where there is none or it is of another version."""
-    path = folder / MANIFEST
-    if not path.exists():
-        raise ValueError(f"{path} is missing: build the dataset with --output-dir {folder} first")
-    manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    if manifest["version"] != DATA_VERSION:
-        raise ValueError(
-            f"{folder} holds version {manifest['version']} of the dataset, this generator makes "
-            f"{DATA_VERSION}: use the generator of that version or build it again"
-        )
-    return manifest
 
 
 def write_manifest(folder: Path) -> list[str]:

@@ -15,25 +15,72 @@ from scripts.publishing.cards import (
     render,
     repositories,
 )
+from scripts.publishing.reading import need, read_object
 from scripts.reporting.records import SOLVED_PCT, TrialRecord, read_records, summarise
-from scripts.training.recipes import read_recipes
+from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset import hashing, splits
-from vsc_dataset.configs import CONFIGS
+from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
 
+MANIFEST = "manifest.json"
 RESULTS = HUB_CARDS / "results"
 SHOWN = "swap-nops5"
 """The configuration of the card's examples, where it is there."""
 
+MOST_BASELINES = 12
+"""Rows of the card's table; all lines are published beside it."""
+
 
 def read_results(folder: Path = RESULTS) -> list[list[TrialRecord]]:
     """The trials of hub_cards/results, those of one setting together."""
+    recipes = read_recipes()
     found: dict[tuple[Any, ...], list[TrialRecord]] = {}
     for path in sorted(folder.glob("*.jsonl")):
         for record in read_records(path):
             planned = record.planned_samples or record.samples
-            setting = (record.recipe, record.parameters, planned, record.questions)
+            setting = (
+                record.recipe,
+                _trained_on(record, recipes),
+                record.parameters,
+                planned,
+                record.split,
+                record.questions,
+                record.test_questions,
+            )
             found.setdefault(setting, []).append(record)
     return list(found.values())
+
+
+def _trained_on(record: TrialRecord, recipes: Mapping[str, Recipe]) -> str:
+    """A trial's configuration; for a line that is older than the field, its recipe's."""
+    if not record.data and record.recipe in recipes:
+        return recipes[record.recipe].data
+    return record.data
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """manifest.json; ValueError where there is none, or a malformed one, or another version's."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise ValueError(f"{path} is missing: build the dataset with --output-dir {folder} first")
+    way_out = f"build_dataset.py --output-dir {folder} writes it again"
+    manifest = read_object(path, ("version", "configs", "floors"), way_out)
+    if manifest["version"] != DATA_VERSION:
+        raise ValueError(
+            f"{folder} holds version {manifest['version']} of the dataset, this generator makes "
+            f"{DATA_VERSION}: use the generator of that version or build it again"
+        )
+    need(manifest["floors"], ("questions", "by_config"), f"floors in {path}", way_out)
+    need(manifest["configs"], (), f"configs in {path}", way_out)
+    for name, found in manifest["configs"].items():
+        make_config(name)
+        need(found, (), f"{name} in {path}", way_out)
+        for split, of in found.items():
+            called = f"{name}, {split} in {path}"
+            need(of, ("rows", "distinct", "content_sha256", "files"), called, way_out)
+            need(of["files"], (), f"files of {called}", way_out)
+            for file, facts in of["files"].items():
+                need(facts, ("bytes", "sha256"), f"{file} in {path}", way_out)
+    return manifest
 
 
 def dataset_card(
@@ -93,7 +140,7 @@ def _dataset_data(manifest: Mapping[str, Any], rows: int) -> DatasetCardData:
         }
         for name, found in manifest["configs"].items()
     ]
-    sizes = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"]
+    sizes = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"]
     return DatasetCardData(
         language=LANGUAGE,
         license="cc0-1.0",
@@ -149,12 +196,13 @@ def _floor_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _baselines(results: Sequence[Sequence[TrialRecord]]) -> list[dict[str, Any]]:
-    """A row of the card's table for each recipe, the best one first."""
+    """The card's table: the best settings of recipes.toml's own recipes, the best one first."""
     recipes = read_recipes()
     rows = []
     for records in results:
         found = summarise(records)
-        name = found["recipe"]
+        if found["recipe"] not in recipes:  # a rung of a ladder, a change of another recipe
+            continue
         shown = {
             key: "{median:.2f} ({min:.2f} to {max:.2f})".format(
                 **found[f"{prefix}sample_error_pct"]
@@ -166,8 +214,11 @@ def _baselines(results: Sequence[Sequence[TrialRecord]]) -> list[dict[str, Any]]
             {
                 **{key: found[key] for key in ("recipe", "parameters", "samples")},
                 **{key: errors[key] for key in ("n", "solved", "median")},
-                "data": recipes[name].data if name in recipes else "",
+                "data": next((r.data for r in records if r.data), _trained_on(records[0], recipes)),
                 **shown,
             }
         )
-    return sorted(rows, key=lambda row: (row["median"], row["parameters"]))
+    ranked = sorted(
+        rows, key=lambda row: (-row["solved"] / row["n"], row["median"], row["parameters"])
+    )
+    return ranked[:MOST_BASELINES]

@@ -22,10 +22,15 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 )
 from huggingface_hub.hf_api import RepoFile
 
-from scripts.publishing.bundles import MARKER, Bundle, assemble
+from scripts.publishing.bundles import MARKER, SIGNS, Bundle, assemble
+from scripts.publishing.cards import endpoint
+from scripts.reporting.hub_ids import check_token
 
 KEPT = (".gitattributes",)
 """The hub's own file, which no bundle has."""
+
+TEMPLATE = {"README.md", "index.html", "style.css"}
+"""What the hub writes itself when a repository is created; the last two into static Spaces."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,9 @@ def make_plan(bundle: Bundle, private: bool = False) -> Plan:
 
     Raises:
       ValueError: the name is taken by something else, the repository is public and shall be
-        private, or the hub cannot be asked.
+        private, the token cannot be sent, or the hub cannot be asked.
     """
+    check_token()
     api = HfApi()
     with one_line(bundle):
         try:
@@ -70,8 +76,11 @@ def make_plan(bundle: Bundle, private: bool = False) -> Plan:
             for entry in entries
             if isinstance(entry, RepoFile) and entry.path not in KEPT
         }
-    if set(there) - {"README.md"} and MARKER not in there:
+    if set(there) - TEMPLATE and MARKER not in there:
         raise ValueError(f"{bundle.repo} is taken by something else: choose another name")
+    for sign, kind in SIGNS.items():
+        if sign in there and sign not in bundle.files:
+            raise ValueError(f"{bundle.repo} holds a {kind}: choose another name")
     if private and not info.private:
         raise ValueError(
             f"{bundle.repo} is public already: make it private in its settings, or push without "
@@ -101,18 +110,23 @@ def size_of(content: Path | bytes) -> int:
 
 def describe(bundle: Bundle, plan: Plan) -> str:
     """What a push would do, a line for each file."""
-    place = f"{bundle.repo_type} {bundle.repo} on {constants.ENDPOINT}"
+    place = f"{bundle.repo_type} {bundle.repo} on {endpoint()}"
     lines = [f"{place}, {'to be created' if plan.head is None else f'now at {plan.head}'}:"]
     for word, paths in (("new", plan.new), ("changed", plan.changed), ("same", plan.unchanged)):
         lines += [f"  {word:8}{size_of(bundle.files[p]):>14,}  {p}" for p in paths]
     lines += [f"  {'deleted':8}{'':>14}  {path}" for path in plan.gone]
     size = sum(size_of(bundle.files[path]) for path in plan.sent)
-    lines += [f"{len(plan.sent)} files, {size:,} bytes to send; tag {bundle.tag}"]
+    gone = f", {len(plan.gone)} to delete" if plan.gone else ""
+    lines += [f"{len(plan.sent)} files, {size:,} bytes to send{gone}; tag {bundle.tag}"]
     return "\n".join(lines)
 
 
 def push(bundle: Bundle, plan: Plan, private: bool = False) -> str:
-    """Carry a plan out: all or nothing, and again after an interruption.
+    """Carry a plan out: all files or none, in one commit, and again after an interruption.
+
+    The tag follows in requests of its own, for the hub moves none: one that stood is deleted, then
+    made anew. In between, or after a cut there until the next push, readers of the tag find the old
+    state or no tag; those of the branch find all that is new.
 
     Returns:
       What was done, in a line.
@@ -128,6 +142,8 @@ def push(bundle: Bundle, plan: Plan, private: bool = False) -> str:
             api.create_repo(
                 bundle.repo, repo_type=kind, private=private or None, space_sdk=bundle.sdk
             )
+            plan = make_plan(bundle, private)  # the hub may have put files of its own there
+            head = plan.head
         operations: list[CommitOperationAdd | CommitOperationDelete] = [
             *(CommitOperationDelete(path) for path in plan.gone),
             *(CommitOperationAdd(path, bundle.files[path]) for path in plan.sent),
@@ -142,8 +158,11 @@ def push(bundle: Bundle, plan: Plan, private: bool = False) -> str:
                 parent_commit=head,
             ).oid
         _move_tag(api, bundle, head)
-    url = f"{constants.ENDPOINT}/{'' if kind == 'model' else kind + 's/'}{bundle.repo}"
-    done = f"{len(plan.sent)} files sent" if operations else "nothing has changed, nothing is sent"
+    url = f"{endpoint()}/{'' if kind == 'model' else kind + 's/'}{bundle.repo}"
+    gone = f", {len(plan.gone)} deleted" if plan.gone else ""
+    done = f"{len(plan.sent)} files sent{gone}"
+    if not operations:
+        done = "nothing has changed, nothing is sent"
     return f"{url}: {done}; {bundle.tag} is {head}"
 
 
@@ -202,8 +221,8 @@ def _words(error: BaseException, bundle: Bundle) -> str:
         return "HF_HUB_OFFLINE is set: unset it to push"
     if not isinstance(error, HfHubHTTPError):
         return (
-            f"{constants.ENDPOINT} cannot be reached ({type(error).__name__}): what is published "
-            "stands as it was; check the network and push again"
+            f"{endpoint()} cannot be reached ({type(error).__name__}): check the "
+            "network and push again; until then main is the old state or the new one, whole"
         )
     status = error.response.status_code
     known = {
@@ -214,4 +233,5 @@ def _words(error: BaseException, bundle: Bundle) -> str:
         412: f"{repo} has been pushed to in between: push again",
     }
     reason = " ".join((error.server_message or type(error).__name__).split())
+    reason = reason.replace(constants.ENDPOINT, endpoint())
     return known.get(status, f"the hub answers {status} ({reason}): push again, or mend that")

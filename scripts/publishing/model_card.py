@@ -22,8 +22,10 @@ from scripts.publishing.cards import (
     repositories,
     version,
 )
+from scripts.publishing.reading import read_recipe
 from scripts.reporting.records import TrialRecord, read_records
 from scripts.reporting.tables import nops_table, trials_table
+from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset.configs import DATA_VERSION, TaskConfig, make_config
 
 SOURCES = {
@@ -53,11 +55,13 @@ def model_card(
       auto_class: of transformers, that loads it.
       finished: the checkpoint is the run's, and not one on its way.
     """
-    recipe = json.loads((folder / "run.json").read_text("utf-8"))["recipe"]
+    recipe = read_recipe(folder)
+    named = _named(recipe)
     path = folder / "results.json"
     results = json.loads(path.read_text("utf-8")) if finished and path.exists() else None
     task = make_config(recipe["data"])
     beside = repositories(repo)
+    layers = () if recipe.get("mixer") else SOURCES.get(recipe["model"], ())
     data = ModelCardData(
         language=LANGUAGE,
         license="apache-2.0",
@@ -65,7 +69,7 @@ def model_card(
         pipeline_tag="fill-mask" if auto_class == "AutoModelForMaskedLM" else None,
         datasets=[beside["dataset_repo"]],
         metrics=[beside["metric_repo"]],
-        tags=[*TAGS, recipe["name"]],
+        tags=[*TAGS, named.name] if named else TAGS,
         model_name=repo.partition("/")[2],
         eval_results=_model_index(folder, repo) if results else None,
     )
@@ -87,16 +91,28 @@ def model_card(
         repo=repo,
         tag=f"v{version()}",
         auto_class=auto_class,
-        recipe={"description": "", **recipe},
+        recipe=recipe,
+        description=named.description if named else "",
         example=example(recipe["data"]),
         answer_width=answer_width or task.answer_width,
         lengths=_range(task, "length"),
         nops=_range(task, "nops"),
-        layers=bool(SOURCES.get(recipe["model"])),
-        references=references("verySelectiveCopying", *SOURCES.get(recipe["model"], ())),
+        layers=bool(layers),
+        references=references("verySelectiveCopying", *layers),
         **beside,
         **facts,
     )
+
+
+def _named(recipe: Mapping[str, Any]) -> Recipe | None:
+    """The recipe of recipes.toml that this is; None where flags have changed a field of it.
+
+    A field that came later was as its default says.
+    """
+    found = read_recipes().get(recipe["name"])
+    run = {**Recipe("", "default", "").to_json(), **recipe}
+    own = json.loads(json.dumps(found.to_json())) if found else {}
+    return found if {**run, "description": ""} == {**own, "description": ""} else None
 
 
 def shown_trial(folder: Path) -> TrialRecord:
@@ -109,7 +125,7 @@ def shown_trial(folder: Path) -> TrialRecord:
 def _model_index(folder: Path, repo: str) -> list[EvalResult]:
     """The checkpoint's own figures, on validation and test."""
     trial, beside = shown_trial(folder), repositories(repo)
-    config = json.loads((folder / "run.json").read_text("utf-8"))["recipe"]["data"]
+    config = read_recipe(folder)["data"]
     return [
         EvalResult(
             task_type="fill-mask",
@@ -136,7 +152,7 @@ def eval_results(folder: Path, repo: str) -> str:
     if not (folder / "results.json").exists():
         raise ValueError(f"{folder} has no results.json: leave --eval-results out until it has")
     trial = shown_trial(folder)
-    config = json.loads((folder / "run.json").read_text("utf-8"))["recipe"]["data"]
+    config = read_recipe(folder)["data"]
     entries = [
         EvalResultEntry(
             dataset_id=repositories(repo)["dataset_repo"],

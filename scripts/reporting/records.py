@@ -35,6 +35,7 @@ class TrialRecord:
       device: in words.
       planned_samples: the recipe's; an early stop leaves some of them out.
       validation_seconds: of validations on the way, which `seconds` leaves out.
+      data: the configuration that was trained on; "" in lines that are older than this field.
     """
 
     recipe: str
@@ -56,6 +57,7 @@ class TrialRecord:
     device: str
     planned_samples: int | None = None
     validation_seconds: float | None = None
+    data: str = ""
 
 
 MEASURED = (
@@ -67,6 +69,9 @@ MEASURED = (
     "val_loss",
 )
 """What is spread over trials, in the order of results.json."""
+
+SETTING = ("recipe", "data", "parameters", "split", "questions", "samples", "test_questions")
+"""What the trials of one setting have in common; a line without `data` may be of any."""
 
 FIELDS = [field.name for field in fields(TrialRecord)]
 REQUIRED = [field.name for field in fields(TrialRecord) if field.default is MISSING]
@@ -162,8 +167,8 @@ def summarise(records: Sequence[TrialRecord]) -> dict[str, Any]:
       ValueError: no records, or some of different settings.
     """
     first = median_trial(records)
-    for name in ("recipe", "parameters", "split", "questions", "samples", "test_questions"):
-        values = sorted({_setting(record, name) for record in records})
+    for name in SETTING:
+        values = sorted({_setting(record, name) for record in records} - {""})
         if len(values) > 1:
             raise ValueError(f"trials have {name} {values}: summarise each setting alone")
     solved, test_solved = (

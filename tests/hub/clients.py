@@ -41,9 +41,20 @@ def push(
 ) -> subprocess.CompletedProcess[str]:
     """Run `push_to_hub.py`."""
     url = hub if isinstance(hub, str) else hub.url
+    process = start(url, home, *flags, token=token, **more)
+    out, error = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, error)
+
+
+def start(
+    url: str, home: Path, *flags: object, token: str | None = TOKEN, **more: str
+) -> subprocess.Popen[str]:
+    """Start `push_to_hub.py`."""
     command = [sys.executable, str(ROOT / "scripts" / "push_to_hub.py"), *map(str, flags)]
     seen = environment(url, home, token, HF_HUB_DISABLE_PROGRESS_BARS="1", **more)
-    return subprocess.run(command, cwd=home, env=seen, capture_output=True, text=True)
+    return subprocess.Popen(
+        command, cwd=home, env=seen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def stranger(

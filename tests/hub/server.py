@@ -145,7 +145,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         repo = self.server.repos[kind, name] = Repo(name, asked.get("visibility") == "private")
         rules = "".join(f"*{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LARGE)
-        repo.commit({".gitattributes": small(rules.encode())})
+        files = {".gitattributes": small(rules.encode())}
+        if asked.get("sdk") == "static":  # the hub's template
+            files |= {name: small(b"hello") for name in ("README.md", "index.html", "style.css")}
+        repo.commit(files)
         self._send({"url": url})
 
     def _validate(self) -> None:

@@ -158,6 +158,30 @@ def test_a_damaged_file_is_one_clear_line(saved, tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("harm", ["a shard is lost", "its index is torn"])
+def test_shards_that_cannot_be_read_are_one_clear_line(saved, tmp_path, harm):
+    model, _ = saved
+    model.save_pretrained(tmp_path, max_shard_size="4KB")
+    if harm == "a shard is lost":
+        next(tmp_path.glob("model-*.safetensors")).unlink()
+    else:
+        (tmp_path / "model.safetensors.index.json").write_text("{")
+    with pytest.raises(ValueError, match="the weights cannot be read") as error:
+        AutoModelForMaskedLM.from_pretrained(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_pickled_weights_are_not_looked_at(saved, tmp_path):
+    _, folder = saved
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(b"no pickle")
+    with pytest.raises(OSError, match=r"no file named model\.safetensors found") as error:
+        AutoModelForMaskedLM.from_pretrained(tmp_path)
+    assert "\n" not in str(error.value)
+
+
 def test_weights_that_one_asks_to_draw_anew_are_initialised(saved, tmp_path):
     model, _ = saved
     weights = {n: w for n, w in model.state_dict().items() if "emb" in n or "head" in n}

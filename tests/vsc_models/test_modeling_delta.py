@@ -123,6 +123,7 @@ def test_initialisation_depends_on_the_seed_alone():
     [
         ({"labels": torch.zeros(3, 30, dtype=torch.long)}, r"labels has shape \(3, 30\)"),
         ({"attention_mask": torch.ones(3, 1)}, r"attention_mask has shape \(3, 1\)"),
+        ({"logits_to_keep": 2}, "logits_to_keep is 2: give a tensor of positions"),
         ({"logits_to_keep": torch.tensor([[1, 2]])}, r"logits_to_keep has shape \(1, 2\)"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import torch
@@ -13,6 +14,7 @@ from scripts.evaluation.loading import head_of
 from scripts.publishing import dataset
 from scripts.reporting.records import TrialRecord, append_record
 from scripts.reporting.report import Answered, write_report
+from scripts.training.recipes import find_recipe
 from vsc_dataset import CONFIGS, TaskConfig, sample
 
 SIZES = {"num_train": 600, "num_validation": 200, "num_test": 1_000, "num_test_programs": 100}
@@ -33,8 +35,11 @@ def make_dataset(folder: Path, configs: dict[str, TaskConfig] = SMALL) -> Path:
     return folder
 
 
-def make_run(folder: Path, model_type: str = "vsc_delta", **settings: int) -> Path:
-    """As `train.py` leaves it, of a model that knows nothing; its figures are no measurements."""
+def make_run(folder: Path, model_type: str = "vsc_delta", **settings: Any) -> Path:
+    """As `train.py` leaves it, of a model that knows nothing; its figures are no measurements.
+
+    Without settings the recipe is that of recipes.toml.
+    """
     folder.mkdir(parents=True)
     config = CONFIGS["swap-nops1-5"]
     torch.manual_seed(0)
@@ -43,8 +48,11 @@ def make_run(folder: Path, model_type: str = "vsc_delta", **settings: int) -> Pa
     model_config = AutoConfig.for_model(model_type, **settings)
     model = head_of(model_config).from_config(model_config)
     model.save_pretrained(folder)
-    recipe = {"name": "swap-delta", "data": "swap-nops1-5", "model": model_type}
-    run = {"recipe": recipe, "seeds": [0, 1]}
+    recipe = find_recipe("swap-delta")
+    if model_type != recipe.model:
+        mixer = str(settings.get("mixer", ""))
+        recipe = replace(recipe, model="vsc_delta" if mixer else model_type, mixer=mixer)
+    run = {"recipe": recipe.to_json(), "seeds": [0, 1]}
     (folder / "run.json").write_text(json.dumps(run))
     records = [_record(model.num_parameters(), number) for number in run["seeds"]]
     for record in records:

@@ -2,19 +2,17 @@
 
 import json
 import re
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from huggingface_hub import DatasetCard, EvalResult, ModelCard, SpaceCard
-from huggingface_hub.repocard import RepoCard
 from jinja2 import UndefinedError
 
 from scripts.publishing import cards, dataset_card, model_card
-from scripts.publishing.bundles import assemble
-from scripts.reporting.records import summarise
+from scripts.reporting.records import append_record, summarise
 from tests.scripts.publishing.made import SMALL, make_dataset, make_run
+from tests.scripts.reporting.cases import record
 from vsc_dataset import CONFIGS, DATA_VERSION, METRIC_PATH, hashing, sample, split_of, splits
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
@@ -23,7 +21,12 @@ NAMES = re.compile(
     r"sha256|[Uu][Tt][Ff]-8|mix64|cc0-1\.0|CC0-1\.0|[Aa]pache-2\.0|1K|10K|100K|1M|10M"
 )
 """Words that have a digit in them: names of things."""
-NUMBER = re.compile(r"0x[0-9a-f]+|\d(?:[\d,]*\d)?(?:\.\d+)*")
+NUMBER = re.compile(r"\b[0-9a-f]{64}\b|0x[0-9a-f]+|\d(?:[\d,]*\d)?(?:\.\d+)*")
+"""A hash is one number: the digits in it excuse no others."""
+
+LICENCES = {"apache-2.0", "cc0-1.0"}
+SIZES = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"]
+"""Of the hub's lists: our licences, and all sizes that we could reach."""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
         "dataset": [manifest, sums, baselines, "wheel/vsc-1.2.3.whl"],
         "model": [results, trials, 26_114],
         "metric": [metric, rates],
-        "space": ["6.1.0", [found[0].recipe for found in records]],
+        "space": ["6.1.0", cards.python_version(), [found[0].recipe for found in records]],
     }
     for name, text in every_card.items():
         known = written([data[name], code_facts(), questions, references])
@@ -129,6 +132,11 @@ def test_a_fact_that_is_missing_is_an_error_and_no_gap():
 def test_yaml_is_what_the_hub_asks_for(every_card, manifest):
     dataset = DatasetCard(every_card["dataset"]).data
     assert dataset.license == "cc0-1.0"
+    rows = sum(of["rows"] for splits in manifest["configs"].values() for of in splits.values())
+    assert (dataset.size_categories, 1_000 < rows < 10_000) == ("1K<n<10K", True)
+    assert dataset.annotations_creators == ["machine-generated"]
+    assert dataset.source_datasets == ["original"]
+    assert dataset.task_categories == ["question-answering", "fill-mask"]
     for config in dataset.configs:
         assert config["version"] == DATA_VERSION
         found = {files["split"]: files["path"] for files in config["data_files"]}
@@ -139,13 +147,25 @@ def test_yaml_is_what_the_hub_asks_for(every_card, manifest):
     assert (space["sdk"], space["sdk_version"], space["app_file"]) == ("gradio", "6.1.0", "app.py")
     for kind, text in every_card.items():
         loaded = {"dataset": DatasetCard, "model": ModelCard}.get(kind, SpaceCard)(text)
-        assert loaded.data.to_dict() == RepoCard(str(loaded)).data.to_dict()
+        assert loaded.data.license in LICENCES
+        if kind in ("dataset", "model"):  # two or three letters, of ISO 639
+            assert re.fullmatch("[a-z]{2,3}", loaded.data.language)
         tags = loaded.data.tags
         assert "very-selective-copying" in tags
         # The hub's limits: a title's colours, and a short description.
         if kind in ("metric", "space"):
             colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
             assert {loaded.data.colorFrom, loaded.data.colorTo} <= colours
+
+
+def test_the_size_category_holds_the_number_of_rows():
+    factor = {"K": 10**3, "M": 10**6, "B": 10**9}
+    for rows in (1, 999, 1_000, 9_999, 10_000, 99_999, 10**6, 99 * 10**6, 10**8, 10**9 - 1):
+        data = dataset_card._dataset_data({"version": "1", "configs": {}}, rows)
+        assert data.size_categories in SIZES
+        ends = re.findall(r"(\d+)([KMB])", data.size_categories)
+        low, high = ([0] * (2 - len(ends)) + [int(n) * factor[of] for n, of in ends])[:2]
+        assert low <= rows < high, rows
 
 
 def test_the_model_index_has_the_shown_trial_on_both_splits(every_card):
@@ -170,16 +190,6 @@ def test_the_model_card_shows_pictures_and_the_code_that_is_run(every_card):
     assert f'revision="v{cards.version()}", trust_remote_code=True' in code
 
 
-def test_a_model_on_the_way_is_published_without_what_the_run_had_before(run, tmp_path):
-    on_the_way = tmp_path / "model"
-    shutil.copytree(run, on_the_way)
-    (on_the_way / "run.json").unlink()
-    bundle = assemble("model", run, "acme/m", tmp_path / "scratch", on_the_way=on_the_way)
-    assert {"run.json", "model.safetensors", "pipeline_vsc.py"} <= set(bundle.files)
-    assert not {"results.json", "trials.jsonl", "curves.png"} & set(bundle.files)
-    assert b"no results yet" in bundle.files["README.md"]
-
-
 def test_a_run_that_goes_on_has_a_card_without_results(run, tmp_path):
     (tmp_path / "run.json").write_bytes((run / "run.json").read_bytes())
     text = model_card.model_card(tmp_path, "acme/vsc-swap-delta", 26_114, None)
@@ -202,60 +212,59 @@ def test_the_split_by_the_dataset_card_is_the_package_s(every_card):
             assert [space["split_of"](q) for q in questions] == [split_of(q) for q in questions]
 
 
-def test_newer_eval_results_come_by_flag_alone(run, tmp_path):
-    for flag in (False, True):
-        scratch = tmp_path / str(flag)
-        scratch.mkdir()
-        bundle = assemble("model", run, "acme/vsc-swap-delta", scratch, eval_results=flag)
-        assert (".eval_results/vsc.yaml" in bundle.files) is flag
-    assert b"value: 97.53" in bundle.files[".eval_results/vsc.yaml"]
+def results_of(folder, *records):
+    for found in records:
+        append_record(folder / f"{found.recipe}.jsonl", found)
+    return dataset_card.read_results(folder)
 
 
-def test_a_causal_model_of_transformers_is_asked_by_the_package_s_pipeline(tmp_path):
-    sizes = {"n_embd": 8, "n_layer": 1, "n_head": 1, "vocab_size": 256, "n_positions": 64}
-    run = make_run(tmp_path / "run", "gpt2", **sizes)
-    bundle = assemble("model", run, "acme/vsc-gpt2", tmp_path / "scratch")
-    assert "pipeline_vsc.py" not in bundle.files
-    card = bundle.files["README.md"].decode()
-    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
-    assert "trust_remote_code" not in card
-    local = code.replace("acme/vsc-gpt2", str(tmp_path / "scratch/model"))
-    exec(re.sub(r"print\((.*)\)", r"answer = \1", local), found := {})
-    assert isinstance(found["answer"], str)
-
-
-def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path):
-    asked = ["acme/vsc-swap-delta"]
-    place = cards.HUB_CARDS / "space"
-    bundle = assemble("space", place, "acme/demo", tmp_path, checkpoints=asked)
-    assert (bundle.repo_type, bundle.sdk) == ("space", "gradio")
-    assert {"app.py", "requirements.txt", "README.md", "results/swap-delta.jsonl"} <= set(
-        bundle.files
+def test_trials_on_other_data_are_another_row_and_each_says_its_own(tmp_path):
+    solved, failed = {"sample_error_pct": 0.0}, {"sample_error_pct": 80.0}
+    found = results_of(
+        tmp_path,
+        record(0, **solved),  # older than the field: what the recipe says
+        record(1, **solved, data="swap-nops1-5"),
+        record(0, **failed, data="default"),
     )
-    assert any(name.startswith("wheel/vsc-") for name in bundle.files)
-    assert not [name for name in bundle.files if "cache" in name or name.startswith(".")]
-    assert json.loads(bundle.files["checkpoints.json"])[-1:] == asked
-    card = SpaceCard(bundle.files["README.md"].decode()).data
-    assert card.models[-1:] == asked
-    pinned = f"gradio=={card.sdk_version}"
-    assert pinned in (place / "requirements.txt").read_text().splitlines()
+    rows = dataset_card._baselines(found)
+    assert [(row["data"], row["n"], row["solved"]) for row in rows] == [
+        ("swap-nops1-5", 2, 2),
+        ("default", 1, 0),
+    ]
 
 
-def test_a_bundle_of_a_model_is_whole_and_pickles_are_refused(run, tmp_path):
-    (tmp_path / "scratch").mkdir()
-    bundle = assemble("model", run, "acme/vsc-swap-delta", tmp_path / "scratch")
-    wanted = {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
-        "pipeline_vsc.py", "modeling_delta.py", "modeling_scaffold.py", "modeling_vsc.py",
-        "configuration_vsc.py", "tokenization_vsc.py", "README.md", "results.json", "trials.jsonl",
-        "curves.png", "answers.png", "run.json", "vsc.json",
-    }  # fmt: skip
-    assert wanted <= set(bundle.files)
-    config = json.loads(Path(bundle.files["config.json"]).read_text())
-    assert config["custom_pipelines"]["vsc"]["impl"] == "pipeline_vsc.VscPipeline"
-    (run / "pytorch_model.bin").write_bytes(b"")
-    try:
-        with pytest.raises(ValueError, match=r"pytorch_model\.bin is pickled: .* safetensors"):
-            assemble("model", run, "acme/vsc-swap-delta", tmp_path / "scratch")
-    finally:
-        (run / "pytorch_model.bin").unlink()
+def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifest):
+    names = [name for name in dataset_card.read_recipes() if name.startswith("attn-")]
+    others = [record(0, recipe=name, sample_error_pct=50.0 - i) for i, name in enumerate(names)]
+    best = [record(seed, sample_error_pct=float(seed > 1)) for seed in range(4)]
+    some = [record(seed, recipe="lstm-l6", sample_error_pct=60.0 * seed) for seed in range(2)]
+    rung = record(0, recipe="swap-delta-level-3", sample_error_pct=0.0, data="level-3")
+    more = [record(0, recipe=name, sample_error_pct=70.0) for name in ("nops5-l6", "nops4-l6")]
+    found = results_of(tmp_path, *others, *best, *some, *more, rung)
+    rows = dataset_card._baselines(found)
+    assert len(names) + 4 > len(rows) == 12
+    assert [row["recipe"] for row in rows][:3] == ["swap-delta", "lstm-l6", names[-1]]
+    card = dataset_card.dataset_card(manifest, results=found)
+    assert "swap-delta-level-3" not in card
+
+
+def test_a_dataset_without_floors_has_no_empty_table(manifest):
+    bare = {**manifest, "floors": {**manifest["floors"], "by_config": {}}}
+    assert "## Floors" in dataset_card.dataset_card(manifest)
+    assert "## Floors" not in dataset_card.dataset_card(bare)
+
+
+def test_a_password_in_the_hub_s_address_is_in_no_card(monkeypatch, manifest):
+    monkeypatch.setattr(cards.constants, "ENDPOINT", "https://me:secret@hub.example:8443/x")
+    card = dataset_card.dataset_card(manifest)
+    assert "https://hub.example:8443/x/datasets/" in card
+    assert "secret" not in card
+
+
+def test_every_reference_has_a_year_and_each_preprint_its_address():
+    entries = (TEMPLATES / "references.bib").read_text().split("\n@")
+    for entry in entries:
+        assert re.search(r"year +. \{20\d\d\}", entry), entry
+        assert "others" not in entry
+        number = re.search(r"arXiv:([\d.]+)", entry)
+        assert not number or f"https://arxiv.org/abs/{number[1]}}}" in entry

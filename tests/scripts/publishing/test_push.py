@@ -1,7 +1,9 @@
 """Pushing: all or nothing, again without harm, and every refusal in one clear line."""
 
 import re
+import signal
 import socket
+from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, constants
@@ -87,7 +89,7 @@ def test_only_what_has_changed_is_sent_and_what_is_gone_is_deleted(hub):
     assert hub.repos[KEY].tags["v1.0.0"] == hub.repos[KEY].commits[-1][0]
 
 
-@pytest.mark.parametrize("cut", ["/commit/", "PUT /objects/", "/create", "/tag/"])
+@pytest.mark.parametrize("cut", ["/commit/", "PUT /objects/", "/create", "/tag/", "POST .*/tag/"])
 def test_a_push_that_is_cut_off_changes_nothing_and_can_be_repeated(hub, monkeypatch, cut):
     first, second = bundle(), bundle(**{"b.parquet": b"B" * 50_000, "new.parquet": b"n" * 50_000})
     if cut != "/create":
@@ -100,7 +102,7 @@ def test_a_push_that_is_cut_off_changes_nothing_and_can_be_repeated(hub, monkeyp
         pushed(second)
     assert "\n" not in str(failed.value)
     assert hub.url in str(failed.value)
-    if cut != "/tag/":  # then all is there but the tag
+    if "/tag/" not in cut:  # then all is there but the tag
         assert (hub.repos[KEY].commits[-1] if KEY in hub.repos else None) == before
     hub.cut = None
     pushed(second)
@@ -183,6 +185,58 @@ def test_a_push_between_plan_and_commit_is_not_undone(hub):
     assert files_of(hub)["other"] == b"o"
 
 
+def test_what_the_hub_writes_into_a_new_space_does_not_stay(hub, tmp_path):
+    found = assemble("metric", Path(METRIC_PATH), "acme/vsc_error", tmp_path)
+    pushed(found)
+    assert set(files_of(hub, ("spaces", "acme/vsc_error"))) - {".gitattributes"} == set(found.files)
+
+
+def test_a_space_is_not_overwritten_by_a_metric(hub, tmp_path):
+    demo = Bundle("acme/vsc_error", "space", {"app.py": b"1", "vsc.json": b"{}"}, "v1", "gradio")
+    pushed(demo)
+    with pytest.raises(ValueError, match="acme/vsc_error holds a space: choose another name"):
+        pushed(assemble("metric", Path(METRIC_PATH), "acme/vsc_error", tmp_path))
+
+
+def test_a_plan_of_deletions_alone_says_so(hub):
+    pushed(bundle(c=b"c"))
+    assert "0 files, 0 bytes to send, 1 to delete;" in describe(bundle(), make_plan(bundle()))
+    assert "0 files sent, 1 deleted;" in pushed(bundle())
+
+
+def test_a_token_that_no_request_can_carry_is_named_but_not_shown(hub, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_geheim\N{LATIN SMALL LETTER U WITH DIAERESIS}ber")
+    with pytest.raises(ValueError, match="the token holds characters outside ASCII") as error:
+        make_plan(bundle())
+    assert "geheim" not in str(error.value)
+
+
+def test_a_password_in_the_hub_s_address_is_in_no_message(hub, monkeypatch):
+    pushed(bundle())
+    plan = make_plan(bundle())
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url.replace("//", "//me:secret@"))
+    monkeypatch.setattr("scripts.publishing.hub._move_tag", lambda *given: None)
+    said = describe(bundle(), plan) + push(bundle(), plan)  # which asks the hub for nothing
+    hub.cut = "."
+    with pytest.raises(ValueError, match="cannot be reached") as error:
+        make_plan(bundle())
+    assert "secret" not in said + str(error.value)
+    assert hub.url in said
+
+
+def test_ctrl_c_is_one_line(tmp_path):
+    """A signal while the command waits for a hub that says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        started = clients.start(url, tmp_path, "metric", METRIC_PATH, "acme/vsc_error", "--yes")
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        started.send_signal(signal.SIGINT)
+        _, said = started.communicate(timeout=60)
+        connection.close()
+    assert said == "push_to_hub: interrupted: the same command pushes what is missing\n"
+
+
 def test_private_is_private_from_the_start_and_never_pretended(hub):
     push(bundle(), make_plan(bundle(), private=True), private=True)
     assert hub.repos[KEY].private
@@ -201,38 +255,6 @@ def test_no_network_is_one_line(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match="HF_HUB_OFFLINE is set: unset it to push"):
         make_plan(bundle())
-
-
-@pytest.mark.parametrize(
-    "kind, place, words",
-    [
-        ("dataset", "run", "is no dataset (it looks like a model): give a folder that"),
-        ("model", "vsc", "is no model (it looks like a dataset): give a finished run"),
-        ("metric", "vsc", "is no metric (it looks like a dataset): give vsc_dataset/metrics"),
-        ("space", "run", "is no space (it looks like a model): give hub_cards/space"),
-        ("model", "", "is no model (nothing to push is in it): give a finished run"),
-        ("dataset", "nowhere", "nowhere is no folder: give a folder that"),
-    ],
-)
-def test_a_folder_of_another_kind_is_named(tmp_path, kind, place, words):
-    for sign in ("run/config.json", "vsc/manifest.json"):
-        (tmp_path / sign).parent.mkdir(exist_ok=True)
-        (tmp_path / sign).write_text("{}")
-    with pytest.raises(ValueError, match=re.escape(words)):
-        assemble(kind, tmp_path / place, REPO, tmp_path)
-
-
-def test_a_malformed_id_is_named(tmp_path):
-    with pytest.raises(ValueError, match="REPO 'vsc': give owner/name, such as my-org/vsc"):
-        assemble("dataset", tmp_path, "vsc", tmp_path)
-
-
-def test_a_torn_dataset_is_not_pushed(tmp_path):
-    folder = make_dataset(tmp_path / "vsc")
-    torn = next(folder.rglob("*.parquet"))
-    torn.write_bytes(torn.read_bytes()[:-1])
-    with pytest.raises(ValueError, match=r"is not what manifest\.json says"):
-        assemble("dataset", folder, REPO, tmp_path)
 
 
 def test_a_run_is_pushed_by_one_call(hub, tmp_path):
