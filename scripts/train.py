@@ -26,7 +26,7 @@ def main() -> None:
     from scripts.training.runs import open_run, run_trials
     from scripts.training.trials import Paused, Settings, check
 
-    check(recipe)
+    check(recipe, arguments.trust_remote_code)
     folder, seeds = open_run(recipe, arguments.output_dir, arguments.seeds, arguments.resume)
     repo, private = arguments.push_to_hub, arguments.private
     often = arguments.push_every_checkpoint
@@ -34,6 +34,7 @@ def main() -> None:
         report_to=tuple(arguments.report_to or ()),
         deadline=arguments.max_minutes and started + 60 * arguments.max_minutes,
         push=partial(push, folder, repo, private) if repo and often else None,
+        trust_remote_code=arguments.trust_remote_code,
     )
     if is_main_process():
         print(f"{folder}: {recipe.name}, seeds {', '.join(map(str, seeds))}", flush=True)
@@ -57,10 +58,14 @@ def push(folder: Path, repo: str, private: bool, on_the_way: Path | None = None)
 
     try:
         print(push_model(folder, repo, private, on_the_way=on_the_way), flush=True)
-    except (ValueError, OSError) as error:
-        if on_the_way is None:
-            raise ValueError(f"{folder} is whole, but was not pushed to {repo}: {error}") from None
-        print(f"train: not pushed to {repo}, training goes on: {error}", file=sys.stderr)
+    except Exception as error:  # whatever it is, it is not worth hours of training
+        words = " ".join(str(error).split()) or type(error).__name__
+        if on_the_way is not None:
+            print(f"train: not pushed to {repo}, training goes on: {words}", file=sys.stderr)
+        elif isinstance(error, ValueError | OSError):
+            raise ValueError(f"{folder} is whole, but was not pushed to {repo}: {words}") from None
+        else:
+            raise
 
 
 if __name__ == "__main__":

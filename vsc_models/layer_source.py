@@ -74,7 +74,7 @@ def split(place: str) -> tuple[str, str]:
 
 def is_file(place: str) -> bool:
     """Whether the place is in a file of its own, rather than in a package."""
-    return split(place)[0].endswith(".py")
+    return place.rpartition(":")[0].endswith(".py")
 
 
 def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn.Module:

@@ -63,7 +63,13 @@ class VscMixerModel(VscScaffold):
     def _run(self, number: int, x_BxLxD: Tensor) -> Tensor:
         """What a layer gives, (B, L, D); of a tuple the first member."""
         out = self.mixer[number](x_BxLxD)
-        out_BxLxD: Any = out if isinstance(out, Tensor) else out[0]
+        first = out[0] if isinstance(out, tuple | list) and out else out
+        if not isinstance(first, Tensor):
+            raise ValueError(
+                f"{type(self.mixer[number]).__name__} gives a {type(out).__name__}: a mixer gives "
+                "a tensor, or a tuple that begins with it"
+            )
+        out_BxLxD: Tensor = first
         if out_BxLxD.shape != x_BxLxD.shape:
             raise ValueError(
                 f"{type(self.mixer[number]).__name__} gives shape {tuple(out_BxLxD.shape)} for "

@@ -1,6 +1,7 @@
 """A checkpoint's name -> the model that is asked, what it was trained on, and in which terms."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -44,11 +45,20 @@ def open_candidate(
     Raises:
       ValueError: one line: there is none of that name, or it cannot be read.
     """
+    model = load_plainly(name, trust_remote_code)
+    trained_on = _trained_on(name)
+    return Candidate(name, model.to(device) if device else model, trained_on)
+
+
+def load_plainly(
+    name: str, trust_remote_code: bool = False, check_size: Callable[[int], None] | None = None
+) -> nn.Module:
+    """`load_model`, whatever is wrong as a ValueError of one line that names the checkpoint."""
     path = Path(name)
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         _check_folder(path)
     try:
-        model = load_model(name, trust_remote_code=trust_remote_code)
+        return load_model(name, trust_remote_code, check_size)
     except SafetensorError as error:
         raise ValueError(
             f"{name}: the weights cannot be read ({error}): the file is damaged, copy or train it "
@@ -57,8 +67,6 @@ def open_candidate(
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         words = str(error).strip().split("\n")[0]
         raise ValueError(words if name in words else f"{name}: {words}") from None
-    trained_on = _trained_on(name)
-    return Candidate(name, model.to(device) if device else model, trained_on)
 
 
 def _check_folder(path: Path) -> None:

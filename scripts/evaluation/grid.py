@@ -21,20 +21,6 @@ QUESTIONS = 1000
 """Of each number of operations: what the horizon is defined by."""
 
 
-def grid_rates(
-    model: nn.Module | Candidate,
-    config_name: str = HORIZON_GRID,
-    nops_list: Sequence[int] | None = None,
-    num_questions: int = QUESTIONS,
-    batch_size: int = BATCH_SIZE,
-    until_wrong: bool = False,
-) -> list[dict[str, Any]]:
-    """All rows of `ask_grid`."""
-    return list(
-        ask_grid(model, config_name, nops_list, num_questions, batch_size, until_wrong=until_wrong)
-    )
-
-
 def horizon(
     model: nn.Module | Candidate,
     config_name: str = HORIZON_GRID,

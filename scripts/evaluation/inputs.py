@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from vsc_dataset import Examples
 
@@ -99,5 +100,11 @@ def _arguments(model: nn.Module) -> Any:
 
 
 def _inner(model: nn.Module) -> Any:
-    """The model itself; DistributedDataParallel hides signature and config."""
-    return getattr(model, "module", model)
+    """The model itself: torch.compile and DistributedDataParallel hide signature and config."""
+    while True:
+        if isinstance(model, DistributedDataParallel | DataParallel):
+            model = model.module
+        elif (compiled := model._modules.get("_orig_mod")) is not None:
+            model = compiled
+        else:
+            return model

@@ -1,11 +1,12 @@
 """A checkpoint's folder or hub id, or a file that makes a model -> the model, ready to be asked."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MethodType
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
@@ -21,13 +22,19 @@ CODE = "made_by.py"
 WEIGHTS = "model.safetensors"
 
 
-def load_model(name: str | Path, trust_remote_code: bool = False) -> nn.Module:
+def load_model(
+    name: str | Path,
+    trust_remote_code: bool = False,
+    check_size: Callable[[int], None] | None = None,
+) -> nn.Module:
     """The checkpoint's model, in evaluation mode.
 
     Args:
       name: a folder or hub id that AutoModelForMaskedLM or AutoModelForCausalLM loads, or the
         folder of a model that FILE.py:FUNCTION made.
       trust_remote_code: run the code that the checkpoint brings.
+      check_size: is told the parameters before they take memory, where no code of a user's own
+        makes them, and may raise.
     Raises:
       ValueError: one line: it brings code and is not trusted, or has no language-modelling head.
       OSError: transformers' own: there is no checkpoint of that name.
@@ -36,6 +43,10 @@ def load_model(name: str | Path, trust_remote_code: bool = False) -> nn.Module:
         return _load_file_model(Path(name), trust_remote_code)
     config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     auto_class = head_of(config)
+    if check_size is not None and getattr(config, "mixer", None) is None:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            empty = auto_class.from_config(config, trust_remote_code=trust_remote_code)
+        check_size(sum(p.numel() for p in empty.parameters()))
     model: nn.Module = auto_class.from_pretrained(name, trust_remote_code=trust_remote_code)
     return model.eval()
 

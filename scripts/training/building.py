@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,20 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.evaluation.inputs import VOCABULARY, logits_of, model_inputs
-from scripts.evaluation.loading import head_of, load_model, make_file_model
+from scripts.evaluation.candidates import load_plainly
+from scripts.evaluation.inputs import VOCABULARY, logits_of, loss_of, model_inputs
+from scripts.evaluation.loading import head_of, make_file_model
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.configs import nearest
 from vsc_models import VscDeltaConfig, VscMixerConfig
-from vsc_models.layer_source import said
+from vsc_models.layer_source import find_source, is_file, said
 
 TOKEN_IDS = {
     "mask_token_id": 0,
@@ -34,19 +40,26 @@ SCAFFOLDS = ("vsc_delta", "vsc_mixer")
 """Models that a mixer goes into; it takes their sizes, and those of the delta layer go."""
 
 
-def build_model(recipe: Recipe) -> nn.Module:
+def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
     """The recipe's model; ours also remember how their questions are written.
 
     Args:
       recipe: `model` is a model type, trained from scratch; FILE.py:FUNCTION, called with
         model_args; or a checkpoint's folder or hub id, trained on. A `mixer` takes the delta
         layer's place.
+      trust_remote_code: run the code that a checkpoint brings.
     Raises:
       ValueError: one line: there is no such model, a setting of it is unknown or cannot work, a
         package is missing, or it has more than max_parameters.
     """
     if not recipe.mixer and _is_checkpoint(recipe):
-        model = load_model(recipe.model).train()
+        model = load_plainly(
+            recipe.model, trust_remote_code, lambda size: _check_size(recipe, size)
+        ).train()
+        config: Any = getattr(model, "config", None)
+        if str(getattr(config, "model_type", "")).startswith("vsc_"):  # ours say how they are asked
+            config.answer_width = recipe.config.answer_width
+            config.layout = recipe.config.layout
     else:
         make = _maker(recipe)
         _check_size(recipe, _size_without_memory(recipe, make))
@@ -55,35 +68,59 @@ def build_model(recipe: Recipe) -> nn.Module:
     return model
 
 
-def check_model(recipe: Recipe, device: torch.device) -> None:
-    """Build the model once and ask it two questions; random numbers go on as if it had not been.
+def check_model(
+    recipe: Recipe,
+    device: torch.device,
+    num_processes: int = 1,
+    trust_remote_code: bool = False,
+) -> None:
+    """Build the model once, let it learn from two questions and answer them.
+
+    The model is thrown away, and random numbers go on as if it had not been.
 
     Raises:
-      ValueError: as `build_model`, or its logits have another shape; what the user's own code
-        raises in `forward` is passed on as it is.
+      ValueError: as `build_model`, its logits have another shape, or it cannot be trained in
+        several processes; what the user's own code raises in `forward` is passed on as it is.
     """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-        model = build_model(recipe).to(device).eval()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        model = build_model(recipe, trust_remote_code).to(device).train()
         examples = sample(recipe.config, "validation", range(2))
-        inputs, _ = model_inputs(model, examples, recipe.loss, device)
+        inputs, labels = model_inputs(model, examples, recipe.loss, device)
+        kind = torch.float16 if recipe.mixed_precision == "fp16" else torch.bfloat16
         try:
-            logits_of(model, inputs)
+            with torch.autocast(device.type, kind, enabled=recipe.mixed_precision != "no"):
+                logits = logits_of(model, inputs)
+            loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
+            with torch.no_grad():  # as it will be measured: without mixed precision
+                logits_of(model.eval(), inputs)
         except ValueError:
             raise
         except Exception as error:
-            if recipe.mixer or _is_file(recipe.model):
+            if recipe.mixer or is_file(recipe.model):
                 raise
             raise ValueError(f"{_called(recipe)} cannot be asked: {said(error)}") from error
+    idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    if idle and num_processes > 1:
+        raise ValueError(
+            f"{_called(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
+            "processes would wait for it: set its requires_grad to False, or use one process"
+        )
 
 
-def _is_file(model: str) -> bool:
-    return ".py:" in model
+def code_of(recipe: Recipe) -> dict[str, str]:
+    """The SHA-256 of the user's own files behind `mixer` and `model`, where they are files.
+
+    Raises:
+      OSError: a file is not there.
+    """
+    codes = {"mixer": find_source(recipe.mixer), "model": find_source(recipe.model)}
+    return {kind: sha256(code).hexdigest() for kind, code in codes.items() if code is not None}
 
 
 def _is_checkpoint(recipe: Recipe) -> bool:
     """Whether the model is a folder or hub id; ValueError for what is neither that nor a type."""
     model = recipe.model
-    if model in CONFIG_MAPPING or _is_file(model):
+    if model in CONFIG_MAPPING or is_file(model):
         return False
     if not (Path(model).is_dir() or "/" in model):
         raise ValueError(
@@ -99,8 +136,12 @@ def _is_checkpoint(recipe: Recipe) -> bool:
 
 
 def _nearest_type(model: str) -> str:
-    """The end of the message; all the types would be hundreds."""
-    words = nearest(model, CONFIG_MAPPING.keys())
+    """The end of the message: types with a head that we can train; all of them are hundreds."""
+    ours = [known for known in CONFIG_MAPPING if known.startswith("vsc_")]
+    words = nearest(
+        model,
+        sorted({*ours, *MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}),
+    )
     if words.startswith("did"):
         return words
     return "use a type that transformers knows, such as 'llama' or 'vsc_delta'"
@@ -110,7 +151,7 @@ def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
     """What builds the model from scratch; all that needs no building has been checked."""
     if recipe.mixer:
         return _from_type(recipe, "vsc_mixer", _mixer_settings(recipe))
-    if _is_file(recipe.model):
+    if is_file(recipe.model):
         return lambda: make_file_model(recipe.model, recipe.model_args)
     return _from_type(recipe, recipe.model, recipe.model_args)
 
@@ -192,7 +233,7 @@ def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return sum(p.numel() for p in make().parameters())
     except Exception:
-        if recipe.mixer or _is_file(recipe.model):
+        if recipe.mixer or is_file(recipe.model):
             return 0  # it may look at its weights; what is wrong shows when it is built in memory
         raise
 

@@ -39,7 +39,7 @@ def save(
     Args:
       folder: of the trial.
       accelerator, progress, points: what is to be found again.
-      identity: recipe and seed; only they may go on from it.
+      identity: recipe, seed and code; only they may go on from it.
     Raises:
       OSError: it cannot be written; the ones before are kept.
     """
@@ -113,12 +113,17 @@ def _read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     if hashlib.sha256(text.encode()).hexdigest() != digest:
         raise ValueError(f"{PROGRESS_FILE} is torn")
     state: dict[str, Any] = json.loads(text)
-    if state["identity"] != identity:
-        raise ValueError("it belongs to another recipe or seed")
+    if _shaping(state["identity"]) != _shaping(identity):
+        raise ValueError("it belongs to another recipe, layer file or seed")
     for name, digest in state["sha256"].items():
         if _sha256(path / name) != digest:
             raise ValueError(f"{name} is torn")
     return state
+
+
+def _shaping(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an identity decides the bits: a recipe's description does not."""
+    return {**identity, "recipe": {**identity["recipe"], "description": None}}
 
 
 def _sha256(path: Path) -> str:

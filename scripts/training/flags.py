@@ -1,6 +1,5 @@
 """Words of the command line -> Arguments and the Recipe that they change."""
 
-import re
 import tomllib
 from argparse import HelpFormatter
 from collections.abc import Mapping, Sequence
@@ -11,9 +10,12 @@ from typing import Any, NoReturn, get_type_hints
 from huggingface_hub import get_token
 from transformers import HfArgumentParser
 
+from scripts.evaluation.loading import MADE_BY
+from scripts.reporting.hub_ids import check_repo_id, check_token
 from scripts.training.processes import check_trackers, launched_settings, num_launched
 from scripts.training.recipes import KINDS, Recipe, find_recipe
 from vsc_dataset.configs import nearest
+from vsc_models import VscMixerConfig
 
 FLAG_OF = {"num_samples": "max_samples"}
 """Fields of a recipe whose flag has another name."""
@@ -58,6 +60,9 @@ class Arguments:
         default=False, metadata={"help": "also push at every validation on the way"}
     )
     private: bool = field(default=False, metadata={"help": "make that repository a private one"})
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "run code that a checkpoint given as --model brings"}
+    )
 
     @property
     def seeds(self) -> list[int] | None:
@@ -94,7 +99,10 @@ def read_flags(words: Sequence[str] | None = None) -> tuple[Arguments, Recipe]:
         raise ValueError(f"{word!r} belongs to no flag: see --help")
     _check(arguments)
     given = {name: value for name, value in vars(changes).items() if value is not None}
-    return arguments, _changed(find_recipe(arguments.recipe), given)
+    recipe = _changed(find_recipe(arguments.recipe), given)
+    if arguments.push_to_hub is not None:
+        _check_push(arguments.push_to_hub, recipe)
+    return arguments, recipe
 
 
 def _change_fields() -> list[tuple[str, Any, Any]]:
@@ -137,15 +145,18 @@ def _check(arguments: Arguments) -> None:
             f"--push-every-checkpoint with --trials {trials}: a repository holds one model, so "
             "train one trial or push at the end alone"
         )
-    if arguments.push_to_hub is not None:
-        _check_push(arguments.push_to_hub)
     check_trackers(arguments.report_to or [])
 
 
-def _check_push(repo: str) -> None:
+def _check_push(repo: str, recipe: Recipe) -> None:
     """Raise a ValueError for what would fail behind hours of training."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-        raise ValueError(f"--push-to-hub {repo!r} is no repository: write OWNER/NAME")
+    check_repo_id(repo, "--push-to-hub")
+    check_token()
+    if ".py:" in recipe.model or (Path(recipe.model) / MADE_BY).exists():
+        raise ValueError(
+            f"--push-to-hub with --model {recipe.model}: no Auto class loads what a function made; "
+            "leave --push-to-hub out, or give a layer of your own as --mixer FILE.py:CLASS"
+        )
     if get_token() is None:
         raise ValueError("--push-to-hub needs a token: set HF_TOKEN, or run hf auth login")
 
@@ -166,13 +177,27 @@ def _changed(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
             if changes.get(kind, getattr(recipe, kind)) != getattr(recipe, kind)
             else (getattr(recipe, f"{kind}_args"))
         )
-        changes[f"{kind}_args"] = {**kept, **_pairs(f"--{kind}-args", words or [])}
+        pairs = _pairs(f"--{kind}-args", words or [])
+        if kind == "model" and changes.get("mixer", recipe.mixer):
+            _check_scaffold(pairs)
+        changes[f"{kind}_args"] = {**kept, **pairs}
     if (
         "early_stop_validations" in changes
         and changes.get("early_stop_pct", recipe.early_stop_pct) is None
     ):
         raise ValueError("--early-stop-validations without --early-stop-pct: say at what error")
     return replace(recipe, **changes)
+
+
+def _check_scaffold(given: Mapping[str, Any]) -> None:
+    """Raise a ValueError for sizes of the delta layer, which a mixer has replaced."""
+    known = [one.name for one in fields(VscMixerConfig)]
+    for name in given:
+        if name not in known:
+            raise ValueError(
+                f"--model-args {name} with a mixer, whose scaffold has no such field: "
+                f"{nearest(name, known)}"
+            )
 
 
 def _names(given: Mapping[str, Any]) -> list[str]:

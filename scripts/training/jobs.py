@@ -49,6 +49,8 @@ def run_jobs(
 ) -> Iterator[Outcome]:
     """Run trials in `jobs` processes, which end with this one however it ends.
 
+    Behind the first that is Paused none is begun any more: those that run have their own deadline.
+
     Yields:
       Outcomes in the order in which the trials end.
     """
@@ -71,7 +73,10 @@ def run_jobs(
                 running[here] = process, task, place
             for ended in wait(list(running)):
                 process, task, place = running.pop(ended)
-                yield _outcome(ended, process, task)
+                outcome = _outcome(ended, process, task)
+                if isinstance(outcome.found, Paused):
+                    waiting.clear()
+                yield outcome
                 places.append(place)
     finally:
         for process, _, _ in running.values():
@@ -86,7 +91,7 @@ def _outcome(connection: Any, process: SpawnProcess, task: Task) -> Outcome:
     except EOFError:
         process.join()
         error = f"its process died with exit code {process.exitcode}: go on with --resume"
-        outcome = Outcome(task.seed, OSError(error))
+        outcome = Outcome(task.seed, ValueError(error))
     connection.close()
     process.join()
     return outcome

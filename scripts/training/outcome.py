@@ -58,6 +58,7 @@ def make_record(
         device=_device(model, accelerator),
         planned_samples=recipe.num_steps * recipe.batch_size,
         validation_seconds=round(progress.validation_seconds, 3),
+        data=recipe.data,
     )
 
 

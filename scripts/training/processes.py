@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import GradientAccumulationPlugin, broadcast_object_list, gather_object
 
 from vsc_dataset.configs import nearest
 
@@ -29,7 +30,14 @@ def make_accelerator(**settings: Any) -> Accelerator:
       ValueError: several processes were launched but accelerate runs each on its own, as it does
         on a machine without GPUs unless it is told; the message says how.
     """
-    accelerator = Accelerator(**settings)
+    precision = settings.get("mixed_precision")
+    known = AcceleratorState._shared_state
+    if precision is not None and known and known["_mixed_precision"] != precision:
+        AcceleratorState._reset_state()  # it would refuse a second recipe of another precision
+    # The loop weighs the pieces of a batch itself; told by the launcher, accelerate would divide
+    # gradients once more.
+    whole = GradientAccumulationPlugin(num_steps=1)
+    accelerator = Accelerator(gradient_accumulation_plugin=whole, **settings)
     launched = num_launched()
     if accelerator.num_processes != launched:
         raise ValueError(

@@ -10,6 +10,7 @@ from scripts.evaluation.measurements import measure
 from scripts.reporting.files import replacing
 from scripts.reporting.records import TrialRecord, median_trial
 from scripts.reporting.report import Answered, write_report
+from scripts.training.processes import make_accelerator
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
 from vsc_dataset import sample
@@ -25,7 +26,8 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     """
     curves = [read_curve(folder, record.seed) for record in records]
     shown = trial_folder(folder, median_trial(records).seed) / "model"
-    model = load_model(shown, trust_remote_code=True)  # this run has written it
+    # This run has written its code.
+    model = load_model(shown, trust_remote_code=True).to(make_accelerator().device)
     config = recipe.config
     # The held questions of all trained numbers of operations, not of eval_nops alone.
     widened = replace(config, eval_nops=config.nops)

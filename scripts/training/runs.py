@@ -2,20 +2,24 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from scripts.reporting.files import replacing
 from scripts.reporting.records import TrialRecord, append_record, read_records
 from scripts.training import checkpoints
-from scripts.training.jobs import Task, attempt, run_jobs
+from scripts.training.building import code_of
+from scripts.training.jobs import Outcome, Task, attempt, run_jobs
 from scripts.training.processes import is_main_process, share
 from scripts.training.recipes import Recipe
 from scripts.training.trials import Paused, Settings
+from vsc_models.layer_source import split
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
+RUNS = Path("runs")
 
 
 def open_run(
@@ -49,13 +53,16 @@ def _open(
     recipe: Recipe, output_dir: Path | None, seeds: Sequence[int] | None, resume: bool
 ) -> tuple[Path, list[int]]:
     """`open_run` in the main process."""
-    folder = output_dir or _numbered(recipe.name, resume)
+    code = code_of(recipe)
+    folder = output_dir or (_newest(recipe.name) if resume else _next(recipe.name))
     written = folder / RUN_FILE
     earlier: list[int] = []
+    if folder.is_file():
+        raise ValueError(f"{folder} is a file: choose another --output-dir")
     if written.exists():
         if not resume:
             raise ValueError(f"{folder} holds a run: add --resume or choose another --output-dir")
-        earlier = _check_same(written, recipe)
+        earlier = _check_same(written, recipe, code)
     elif resume:
         raise ValueError(f"{folder} holds no run to resume: leave --resume out")
     elif folder.exists() and any(path.suffix != ".partial" for path in folder.iterdir()):
@@ -65,7 +72,9 @@ def _open(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(written) as beside:
-            run = {"recipe": recipe.to_json(), "seeds": all_seeds}
+            run = {"recipe": recipe.to_json(), "seeds": all_seeds} | (
+                {"code": code} if code else {}
+            )
             beside.write_text(json.dumps(run, indent=2) + "\n", "utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
@@ -75,38 +84,61 @@ def _open(
     return folder, all_seeds
 
 
-def _check_same(written: Path, recipe: Recipe) -> list[int]:
-    """The seeds of a run; ValueError where it has another recipe."""
+def _check_same(written: Path, recipe: Recipe, code: Mapping[str, str]) -> list[int]:
+    """The seeds of a run; ValueError where it has another recipe or another layer's file."""
     try:
         run = json.loads(written.read_text("utf-8"))
+        # Runs that are older than a field were made as its default says.
+        earlier = {**Recipe("", "default", "").to_json(), **run["recipe"]}
+        seeds = [int(seed) for seed in run["seeds"]]
     except json.JSONDecodeError as error:
         raise ValueError(f"{written} is no JSON ({error}): choose another --output-dir") from None
-    # Runs that are older than a field were made as its default says.
-    earlier = {**Recipe("", "default", "").to_json(), **run["recipe"]}
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{written} does not say recipe and seeds: choose another --output-dir"
+        ) from None
     for key, value in json.loads(json.dumps(recipe.to_json())).items():
-        if earlier[key] != value:
+        if key != "description" and earlier[key] != value:
             raise ValueError(
                 f"{written.parent} holds a run with {key} {earlier[key]!r}, not "
                 f"{value!r}: resume it with the same settings or choose another --output-dir"
             )
-    seeds: list[int] = run["seeds"]
+    for kind, digest in code.items():
+        if run.get("code", code).get(kind) != digest:
+            file, _ = split(getattr(recipe, kind))
+            raise ValueError(
+                f"{file}: the layer's file has changed since {written.parent} was begun: undo that "
+                "or choose another --output-dir"
+            )
     return seeds
 
 
-def _numbered(name: str, resume: bool) -> Path:
-    """runs/NNN-name: the next number, or the newest run of this recipe."""
-    runs = Path("runs")
-    taken = {
-        int(match[1]): path
-        for path in runs.glob("*-*")
-        if (match := re.fullmatch(r"(\d+)-.*", path.name))
-    }
-    if resume:
-        own = [number for number, path in taken.items() if path.name.partition("-")[2] == name]
-        if not own:
-            raise ValueError(f"{runs} holds no run of {name!r} to resume: leave --resume out")
-        return taken[max(own)]
-    return runs / f"{max(taken, default=0) + 1:03d}-{name}"
+def _numbered() -> dict[int, Path]:
+    """The folders runs/NNN-NAME by their numbers."""
+    matches = ((re.fullmatch(r"(\d+)-.*", path.name), path) for path in RUNS.glob("*-*"))
+    return {int(match[1]): path for match, path in matches if match}
+
+
+def _newest(name: str) -> Path:
+    """The run of this recipe with the highest number."""
+    own = [n for n, path in _numbered().items() if path.name.partition("-")[2] == name]
+    if not own:
+        raise ValueError(f"{RUNS} holds no run of {name!r} to resume: leave --resume out")
+    return _numbered()[max(own)]
+
+
+def _next(name: str) -> Path:
+    """A new folder runs/NNN-NAME; a number that another run takes meanwhile is left to it."""
+    for number in count(max(_numbered(), default=0) + 1):
+        folder = RUNS / f"{number:03d}-{name}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.exists():  # runs itself is a file
+                raise
+        else:
+            return folder
+    raise AssertionError  # numbers do not end
 
 
 def run_trials(
@@ -129,7 +161,7 @@ def each_trial(
     Yields:
       Those that are there, then each as it ends.
     Raises:
-      Paused: the deadline came before all were done.
+      Paused: the deadline came before all were done; the message names those that failed, too.
       ValueError, OSError: trials failed, which keeps none of the others from their end; the
         message names each with its seed.
     """
@@ -140,25 +172,40 @@ def each_trial(
         for number, seed in enumerate(seeds, 1)
         if seed not in done
     ]
+    if is_main_process():
+        for seed in done:  # a kill behind its record may have left some
+            checkpoints.drop(trial_folder(folder, seed))
     yield from (done[seed] for seed in seeds if seed in done)
     outcomes = (
-        run_jobs(recipe, tasks, jobs, settings)
-        if jobs > 1
-        else (attempt(recipe, task, settings) for task in tasks)
+        run_jobs(recipe, tasks, jobs, settings) if jobs > 1 else _in_turn(recipe, tasks, settings)
     )
     failed: list[str] = []
+    paused: list[str] = []
     for seed, found in outcomes:
-        if isinstance(found, Paused | OSError):
-            raise found  # the others have no time, or no room, either
-        if isinstance(found, ValueError):
+        if isinstance(found, OSError):
+            raise OSError(f"seed {seed}: {found}") from found  # the others have no room either
+        if isinstance(found, Paused):
+            paused.append(str(found))
+        elif isinstance(found, ValueError):
             failed.append(f"seed {seed}: {found}")
-            continue
-        if is_main_process():
-            append_record(folder / TRIALS_FILE, found)
-            checkpoints.drop(trial_folder(folder, seed))
-        yield found
+        else:
+            if is_main_process():
+                append_record(folder / TRIALS_FILE, found)
+                checkpoints.drop(trial_folder(folder, seed))
+            yield found
+    if paused:
+        raise Paused("; ".join([*failed, *paused]))
     if failed:
         raise ValueError("; ".join(failed))
+
+
+def _in_turn(recipe: Recipe, tasks: Sequence[Task], settings: Settings) -> Iterator[Outcome]:
+    """Trials in this process, one after the other; none behind one that is Paused."""
+    for task in tasks:
+        outcome = attempt(recipe, task, settings)
+        yield outcome
+        if isinstance(outcome.found, Paused):
+            return
 
 
 def trial_folder(folder: Path, seed: int) -> Path:

@@ -11,7 +11,7 @@ from transformers import get_cosine_schedule_with_warmup
 
 from scripts.reporting.records import TrialRecord
 from scripts.training import checkpoints, logs, outcome
-from scripts.training.building import build_model, check_model
+from scripts.training.building import build_model, check_model, code_of
 from scripts.training.loop import Progress, Trainee, fit
 from scripts.training.processes import Accelerator, agree, make_accelerator
 from scripts.training.recipes import Recipe
@@ -28,6 +28,7 @@ class Settings:
       deadline: time.time() at which it stops with a checkpoint; None for never.
       checkpoint_seconds: the longest time between two checkpoints.
       place: the line of its progress bar.
+      trust_remote_code: run the code that a checkpoint to train on brings.
       push: is given the model's folder behind each validation on the way; None for nothing.
     """
 
@@ -36,6 +37,7 @@ class Settings:
     checkpoint_seconds: float = 60.0
     place: int = 0
     push: Callable[[Path], None] | None = None
+    trust_remote_code: bool = False
 
 
 class Paused(Exception):  # noqa: N818  it is no error
@@ -67,8 +69,9 @@ def run_trial(
         project_dir=str(folder),
     )
     torch.manual_seed(seed)
-    trainee = make_trainee(recipe, accelerator)
-    identity = {"recipe": recipe.to_json(), "seed": seed}
+    trainee = make_trainee(recipe, accelerator, settings.trust_remote_code)
+    code = code_of(recipe)
+    identity = {"recipe": recipe.to_json(), "seed": seed} | ({"code": code} if code else {})
     found = checkpoints.load_newest(folder, accelerator, identity)
     progress, points = found or (Progress(), [])
     logs.start_trackers(accelerator, recipe, seed)
@@ -92,7 +95,9 @@ def run_trial(
                 settings.push(folder / "model")
     logs.end_trackers(accelerator)
     # Measured as the checkpoint will be asked: without mixed precision.
-    model = accelerator.unwrap_model(trainee.model, keep_fp32_wrapper=False).eval()
+    model = accelerator.unwrap_model(
+        trainee.model, keep_fp32_wrapper=False, keep_torch_compile=False
+    ).eval()
     record = outcome.make_record(model, recipe, seed, accelerator, progress, points)
     if accelerator.is_main_process:
         outcome.leave_model(folder, model, points)
@@ -186,18 +191,20 @@ class _Saving:
             raise Paused(f"{self.folder} paused behind step {progress.step}")
 
 
-def check(recipe: Recipe) -> None:
+def check(recipe: Recipe, trust_remote_code: bool = False) -> None:
     """Raise a ValueError for a recipe that could not start, before anything is written."""
     for split in ("train", "validation", "test"):
         recipe.config.draw(split)
     accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
     recipe.rows_of_process(accelerator.num_processes)
-    check_model(recipe, accelerator.device)
+    check_model(recipe, accelerator.device, accelerator.num_processes, trust_remote_code)
 
 
-def make_trainee(recipe: Recipe, accelerator: Accelerator) -> Trainee:
+def make_trainee(
+    recipe: Recipe, accelerator: Accelerator, trust_remote_code: bool = False
+) -> Trainee:
     """The recipe's model, initialised from torch's global seed, with what trains it."""
-    model = build_model(recipe)
+    model = build_model(recipe, trust_remote_code)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=recipe.learning_rate,

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scripts.evaluation.candidates import find_device, open_candidate
 from scripts.evaluation.grid import horizon
-from scripts.evaluation.loading import load_model
 from scripts.reporting.files import replacing
 from scripts.reporting.leaderboard import leaderboard
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from scripts.training.results import finish_run
 from scripts.training.runs import RUN_FILE, open_run, run_trials
 from scripts.training.trials import check
-from vsc_models.layer_source import is_file, split
+from vsc_models.layer_source import is_file, said, split
 
 RESULTS_FILE = "results.json"
 HORIZON_FILE = "horizon.json"
@@ -24,13 +24,13 @@ BUDGET = ("data", "num_samples", "batch_size")
 
 
 def choose(names: Sequence[str], max_samples: int | None = None) -> list[Recipe]:
-    """The recipes of these names, all of one budget, each able to start.
+    """The recipes of these names, all of one budget.
 
     Args:
       names: none takes all `zoo-…` recipes whose mixer's package is installed.
       max_samples: training questions, in place of the recipes' number.
     Raises:
-      ValueError: an unknown name, different budgets, or a recipe that could not start.
+      ValueError: an unknown name, or different budgets.
     """
     zoo = {name: recipe for name, recipe in read_recipes().items() if name.startswith("zoo-")}
     recipes = [find_recipe(name) for name in names] or [r for r in zoo.values() if installed(r)]
@@ -44,7 +44,6 @@ def choose(names: Sequence[str], max_samples: int | None = None) -> list[Recipe]
                     f"{recipe.name!r} has {name} {here}, {recipes[0].name!r} has {first}: "
                     "a leaderboard has one budget"
                 )
-        check(recipe)
     return recipes
 
 
@@ -68,7 +67,8 @@ def run_zoo(
     Yields:
       The leaderboard so far, behind each recipe; it is also leaderboard.md and leaderboard.json.
     Raises:
-      ValueError: the folder holds runs of other settings. A trial that fails is a line instead.
+      ValueError: the folder holds runs of other settings. A recipe that cannot start, or fails,
+        is a line instead.
       OSError: the folder cannot be written.
     """
     rows: list[dict[str, Any]] = []
@@ -76,9 +76,11 @@ def run_zoo(
         own = folder / recipe.name
         own, all_seeds = open_run(recipe, own, seeds, resume=(own / RUN_FILE).exists())
         try:
+            check(recipe)
             rows.append(_row(recipe, own, all_seeds, jobs))
-        except ValueError as error:
-            rows.append({"recipe": recipe.name, "failed": str(error)})
+        except Exception as error:  # of one recipe's model, whatever it is
+            words = str(error) if isinstance(error, ValueError) else said(error)
+            rows.append({"recipe": recipe.name, "failed": words})
         levels: dict[str, Any] = next((row["floors"] for row in rows if "floors" in row), {})
         floors = {name: level for name, level in levels.items() if not name.startswith("last")}
         for name, text in (
@@ -99,8 +101,10 @@ def _row(recipe: Recipe, folder: Path, seeds: list[int], jobs: int) -> dict[str,
     shown = {"seed": results["shown_seed"], "samples": results["samples"]}
     known = _read(folder / HORIZON_FILE)
     if {name: known.get(name) for name in shown} != shown:
-        # The folder's checkpoint is the median trial's; this run has written its code.
-        known = {**shown, "horizon": str(horizon(load_model(folder, trust_remote_code=True)))}
+        # As evaluate.py asks it: the folder's checkpoint is the median trial's, in the layout that
+        # it was trained on; this run has written its code.
+        candidate = open_candidate(str(folder), find_device(None), trust_remote_code=True)
+        known = {**shown, "horizon": str(horizon(candidate))}
         with replacing(folder / HORIZON_FILE) as beside:
             beside.write_text(json.dumps(known) + "\n", "utf-8")
     return {**results, "horizon": known["horizon"]}

@@ -5,14 +5,19 @@ import os
 import runpy
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scripts.evaluation.candidates import find_device, open_candidate
+from scripts.evaluation.grid import horizon
 from scripts.evaluation.loading import load_model
 from scripts.evaluation.measurements import measure
 from scripts.reporting.records import read_records
 from scripts.training import zoo
+from scripts.training.recipes import find_recipe
+from scripts.training.runs import open_run, run_trials
 from scripts.training.zoo import choose, run_zoo
 from tests.vsc_models import own_layers
 from vsc_dataset import sample
@@ -128,6 +133,25 @@ def test_the_leaderboard_is_resumed_and_made_of_the_runs(tmp_path, capsys, monke
     assert json.loads((tmp_path / "leaderboard.json").read_text()) == rows
 
 
+def test_the_horizon_is_asked_in_the_terms_of_the_training(tmp_path, monkeypatch):
+    recipe = replace(find_recipe("zoo-llama"), data="default-spaced", num_samples=320)
+    asked = []
+
+    def solved(model, examples, **_):
+        asked.append((examples.questions()[0], next(model.parameters()).device))
+        raise ValueError("enough")
+
+    folder, seeds = open_run(recipe, tmp_path / "run", [0], False)
+    run_trials(recipe, folder, seeds)
+    monkeypatch.setattr("scripts.evaluation.grid.measure", solved)
+    with pytest.raises(ValueError, match="enough"):
+        zoo._row(recipe, folder, seeds, 1)
+    with pytest.raises(ValueError, match="enough"):
+        horizon(open_candidate(str(folder), find_device(None)))
+    assert asked[0] == asked[1]
+    assert asked[0][0][5:7] == ": "  # spaced, as the model has learned
+
+
 def test_a_recipe_that_fails_is_a_line_and_the_others_go_on(tmp_path, monkeypatch):
     def row(recipe, *_):
         if recipe.name == "zoo-gru":
@@ -141,10 +165,16 @@ def test_a_recipe_that_fails_is_a_line_and_the_others_go_on(tmp_path, monkeypatc
             **dict.fromkeys(names, spread),
         }
 
+    def start(recipe):
+        if recipe.name == "zoo-bert":
+            raise RuntimeError("no kernel\nhere")
+
     monkeypatch.setattr(zoo, "_row", row)
-    recipes = choose(["zoo-gru", "zoo-lstm"], 320)
-    first, second = run_zoo(recipes, tmp_path, [0])
+    monkeypatch.setattr(zoo, "check", start)
+    recipes = choose(["zoo-gru", "zoo-bert", "zoo-lstm"], 320)
+    first, _, second = run_zoo(recipes, tmp_path, [0])
     assert "zoo-gru failed: seed 0: the loss is nan" in first
+    assert "zoo-bert failed: RuntimeError: no kernel here" in second
     assert second.index("zoo-lstm") < second.index("zoo-gru")
 
 

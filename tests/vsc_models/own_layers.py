@@ -71,6 +71,19 @@ class WithBuffers(nn.Module):
         return x * self.table + self.plain * self.kept * self.scale
 
 
+class GivesDict(Causal):
+    def forward(self, x):
+        return {"output": super().forward(x)}
+
+
+class Idles(Causal):
+    """A parameter that nothing uses."""
+
+    def __init__(self, d_model):
+        super().__init__(d_model)
+        self.unused = nn.Parameter(torch.ones(d_model))
+
+
 class Shrinks(nn.Module):
     def __init__(self, embed_dim):
         super().__init__()

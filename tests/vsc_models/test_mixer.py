@@ -182,6 +182,12 @@ def test_a_recurrent_layer_of_torch_reads_batches_first():
     assert (layer.input_size, layer.hidden_size, layer.batch_first) == (12, 12, True)
 
 
+def test_a_layer_that_gives_no_tensor_is_refused():
+    model, (ids, _) = model_with("GivesDict"), rows()
+    with pytest.raises(ValueError, match="GivesDict gives a dict: a mixer gives a tensor, or a tu"):
+        model(input_ids=ids)
+
+
 def test_a_layer_that_changes_the_shape_is_refused_with_both():
     model, (ids, _) = model_with("Shrinks"), rows()
     with pytest.raises(ValueError, match=r"Shrinks gives shape \(3, 31, 16\) for \(3, 31, 32\)"):

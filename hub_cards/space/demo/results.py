@@ -50,8 +50,8 @@ def leaderboard(trials: Sequence[Mapping[str, Any]]) -> list[Row]:
     for trial in trials:
         # A trial that stopped early still belongs to the others.
         planned = trial.get("planned_samples") or trial["samples"]
-        setting = (trial["recipe"], trial.get("data", ""), trial["parameters"], planned)
-        setting = (*setting, trial["test_questions"])
+        named = trial["recipe"], trial.get("data", ""), trial["parameters"]
+        setting = (*named, planned, trial["test_questions"])
         settings.setdefault(setting, []).append(trial)
     rows = [_row(same) for same in settings.values()]
     return sorted(rows, key=lambda row: (-row.solved / row.trials, row.mean, row.parameters))

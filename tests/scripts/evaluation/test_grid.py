@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from scripts.evaluation.candidates import Candidate
-from scripts.evaluation.grid import ask_grid, fitting, grid_rates, horizon, horizon_of, published
+from scripts.evaluation.grid import ask_grid, fitting, horizon, horizon_of, published
 from scripts.evaluation.predictions import BATCH_BYTES, BATCH_SQUARES, predict, rows_at_once
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
@@ -50,7 +50,7 @@ def test_a_horizon_needs_every_number():
 def test_rates_are_those_of_the_published_questions():
     questions = sample("grid-all-len5", "nops6", range(30)).questions()
     wrong = set(questions[:3])
-    (row,) = grid_rates(Oracle(lambda p: str(p) in wrong), "grid-all-len5", [6], 30)
+    (row,) = ask_grid(Oracle(lambda p: str(p) in wrong), "grid-all-len5", [6], 30)
     assert (row["nops"], row["questions"]) == (6, 30)
     assert row["sample_error_pct"] == pytest.approx(10.0)
     assert row["mask_error_pct"] == pytest.approx(2.0)
@@ -61,7 +61,7 @@ def test_rates_are_those_of_the_published_questions():
 
 @pytest.mark.parametrize("name, nops", [("grid-len5", 3), ("grid-len5", 40), ("grid-all-len8", 12)])
 def test_floors_from_the_first_operations_are_those_of_the_whole_questions(name, nops):
-    (row,) = grid_rates(Oracle(), name, [nops], 40)
+    (row,) = ask_grid(Oracle(), name, [nops], 40)
     whole = floors(
         sample(name, f"nops{nops}", range(40)).questions(), make_config(name).answer_width
     )
@@ -72,35 +72,35 @@ def test_floors_from_the_first_operations_are_those_of_the_whole_questions(name,
 
 def test_until_wrong_stops_behind_the_first_unsolved_number():
     model = Oracle(lambda program: len(program.operations) > 5)
-    rows = grid_rates(model, num_questions=10, until_wrong=True)
+    rows = list(ask_grid(model, num_questions=10, until_wrong=True))
     assert [row["nops"] for row in rows] == [1, 2, 3, 4, 5, 6]
     assert model.asked == 60
 
 
 def test_a_row_is_padded_to_its_own_number_of_operations():
     model = Oracle()
-    grid_rates(model, "grid-len5", [1, 40], 10)
+    list(ask_grid(model, "grid-len5", [1, 40], 10))
     assert model.widths == {5 + 1 + 3 + 1 + 5, 5 + 1 + 40 * 4 - 1 + 1 + 5}
 
 
 def test_a_model_is_asked_in_its_own_width_and_layout():
     own = SimpleNamespace(answer_width=9, layout="spaced")
     model = Oracle(config=own)
-    (row,) = grid_rates(model, "grid-len5", [3], 10)
+    (row,) = ask_grid(model, "grid-len5", [3], 10)
     assert row["sample_error_pct"] == 0
     assert model.widths == {5 + 2 + 3 * 5 - 2 + 2 + 9}
 
 
 def test_what_a_run_was_trained_on_gives_the_terms_of_a_foreign_model():
     model = Oracle()
-    grid_rates(Candidate("run", model, "default-spaced"), "grid-len3", [3], 10)
+    list(ask_grid(Candidate("run", model, "default-spaced"), "grid-len3", [3], 10))
     assert model.widths == {3 + 2 + 3 * 5 - 2 + 2 + 5}
 
 
 def test_too_narrow_an_answer_field_is_one_clear_line():
     model = Oracle(config=SimpleNamespace(answer_width=5, layout="compact"))
     with pytest.raises(ValueError, match=r"5 letters at most, grid-len8 has some of 8.*at most 5"):
-        grid_rates(model, "grid-len8", [1], 10)
+        list(ask_grid(model, "grid-len8", [1], 10))
 
 
 @pytest.mark.parametrize(

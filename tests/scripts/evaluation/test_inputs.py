@@ -1,5 +1,7 @@
 """What a model is given: the right labels count, and nothing else."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from torch import nn
 
 from scripts.evaluation.inputs import IGNORED, answer_positions, model_inputs
 from scripts.evaluation.predictions import predict
+from scripts.training.building import build_model
+from scripts.training.recipes import find_recipe
 from vsc_dataset import sample
 
 CPU = torch.device("cpu")
@@ -56,9 +60,6 @@ def test_predictions_are_read_from_the_answer_field():
 
 
 def test_predicting_in_batches_changes_nothing():
-    from scripts.training.recipes import find_recipe
-    from scripts.training.trials import build_model
-
     torch.manual_seed(0)
     model = build_model(find_recipe("swap-delta"))
     examples = sample("swap-nops1-5", "validation", range(70))
@@ -66,3 +67,29 @@ def test_predicting_in_batches_changes_nothing():
     assert whole.answers == parts.answers
     assert whole.loss == pytest.approx(parts.loss, rel=1e-5)
     assert model.training
+
+
+@pytest.mark.parametrize("recipe", ["zoo-llama", "swap-delta"])
+@pytest.mark.parametrize(
+    "wrap", [partial(torch.compile, backend="eager"), nn.DataParallel], ids=["compile", "parallel"]
+)
+def test_a_wrapped_model_is_given_what_it_takes_bare(recipe, wrap):
+    torch.manual_seed(0)
+    model = build_model(find_recipe(recipe)).eval()
+    examples = sample("swap-nops1-5", "validation", range(4))
+    bare, wrapped = (model_inputs(m, examples, "answer", CPU)[0] for m in (model, wrap(model)))
+    assert bare.keys() == wrapped.keys()
+    assert {"attention_mask", "use_cache"} <= bare.keys() or "logits_to_keep" in bare
+
+
+def test_a_part_that_is_called_module_is_not_taken_for_the_model():
+    class Whole(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = nn.Linear(2, 2)
+
+        def forward(self, input_ids, attention_mask):
+            return self.module(input_ids)
+
+    examples = sample("swap-nops1-5", "validation", range(4))
+    assert "attention_mask" in model_inputs(Whole(), examples, "answer", CPU)[0]

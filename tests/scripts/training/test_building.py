@@ -22,6 +22,7 @@ from vsc_models import VscMixerForMaskedLM
 FILE = own_layers.__file__
 CPU = torch.device("cpu")
 LLAMA = find_recipe("zoo-llama")
+LLAMA_SIZE = 98_624
 ZOO = {name: recipe for name, recipe in read_recipes().items() if name.startswith("zoo-")}
 HERE = [name for name, recipe in ZOO.items() if installed(recipe)]
 
@@ -210,3 +211,54 @@ def test_a_model_type_that_needs_a_missing_package_names_it(monkeypatch):
     assert "needs what is not installed here: the package 'transformers.models.helium" in str(
         error.value
     )
+
+
+def test_a_checkpoint_of_ours_is_told_of_the_data_that_it_is_trained_on(tmp_path):
+    build_model(find_recipe("swap-delta")).save_pretrained(tmp_path)
+    recipe = Recipe(name="mine", data="default-spaced", model=str(tmp_path))
+    build_model(recipe).save_pretrained(tmp_path / "again")
+    config = AutoConfig.from_pretrained(tmp_path / "again")
+    assert (config.answer_width, config.layout) == (recipe.config.answer_width, "spaced")
+
+
+def test_a_checkpoint_that_is_too_large_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
+    build_model(LLAMA).save_pretrained(tmp_path)
+    size = LLAMA_SIZE
+    assert build_model(recipe_of(str(tmp_path), max_parameters=size))
+    monkeypatch.setattr("transformers.LlamaForCausalLM.from_pretrained", lambda *_, **__: 1 / 0)
+    with pytest.raises(ValueError, match=f"{size:,} parameters, max_parameters is {size - 1:,}"):
+        build_model(recipe_of(str(tmp_path), max_parameters=size - 1))
+
+
+def test_the_code_of_a_checkpoint_runs_only_on_request(tmp_path):
+    recipe = replace(find_recipe("swap-delta"), mixer=f"{FILE}:Causal")
+    build_model(recipe).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="brings the code of its layer"):
+        build_model(recipe_of(str(tmp_path)))
+    assert isinstance(build_model(recipe_of(str(tmp_path)), True), VscMixerForMaskedLM)
+
+
+def test_a_hub_id_that_cannot_be_had_is_one_clear_line(monkeypatch):
+    def fail(*_, **__):
+        raise OSError("We couldn't connect to the hub.\nCheck your connection.")
+
+    monkeypatch.setattr(AutoConfig, "from_pretrained", fail)
+    with pytest.raises(ValueError, match=r"^me/mine: We couldn't connect to the hub\.$"):
+        build_model(recipe_of("me/mine"))
+
+
+def test_a_parameter_without_a_gradient_is_refused_in_several_processes_alone():
+    recipe = recipe_of("vsc_delta", f"{FILE}:Idles")
+    check_model(recipe, CPU)
+    with pytest.raises(ValueError, match=r"parameter model\.mixer\.0\.unused gets no gradient"):
+        check_model(recipe, CPU, 2)
+    check_model(find_recipe("swap-delta"), CPU, 2)
+
+
+def test_only_types_with_a_head_of_ours_are_suggested():
+    for model in ("vit_ma", "clipp", "resnett"):
+        with pytest.raises(ValueError) as error:
+            build_model(recipe_of(model))
+        assert not any(f"'{bad}'" in str(error.value) for bad in ("vit_mae", "clip", "resnet"))
+    with pytest.raises(ValueError, match="did you mean 'vsc_delta'"):
+        build_model(recipe_of("vsc_dleta"))

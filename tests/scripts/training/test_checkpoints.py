@@ -85,11 +85,20 @@ def test_a_digit_that_turns_in_the_progress_is_found(trial):
 
 
 @pytest.mark.parametrize(
-    "foreign", [{**IDENTITY, "seed": 1}, {"recipe": {**RECIPE.to_json(), "loss": "all"}, "seed": 0}]
+    "foreign",
+    [
+        {**IDENTITY, "seed": 1},
+        {**IDENTITY, "recipe": {**RECIPE.to_json(), "loss": "all"}},
+        {**IDENTITY, "code": {"mixer": "0"}},
+    ],
 )
 def test_a_foreign_checkpoint_is_refused(trial, capsys, foreign):
     assert load(trial, foreign) is None
-    assert "it belongs to another recipe or seed" in capsys.readouterr().err
+    assert "it belongs to another recipe, layer file or seed" in capsys.readouterr().err
+
+
+def test_another_description_is_no_other_recipe(trial):
+    assert load(trial, {**IDENTITY, "recipe": {**RECIPE.to_json(), "description": "new"}}) == 2
 
 
 def test_a_refused_checkpoint_pushes_no_good_one_out(trial):

@@ -23,6 +23,7 @@ CHANGES = {
     "betas": ("0.8 0.9", (0.8, 0.9)),
     "weight_decay": ("0.5", 0.5),
     "max_grad_norm": ("0", 0.0),
+    "label_smoothing": ("0.2", 0.2),
     "loss": ("all", "all"),
     "num_validations": ("3", 3),
     "validation_questions": ("50", 50),
@@ -82,9 +83,12 @@ def test_seeds_follow_from_the_first():
         ("--push-every-checkpoint", "--push-every-checkpoint without --push-to-hub"),
         ("--push-to-hub a/b --push-every-checkpoint --trials 2", "a repository holds one model"),
         ("--push-to-hub name", "--push-to-hub 'name' is no repository: write OWNER/NAME"),
+        ("--push-to-hub a/é", "--push-to-hub 'a/é' is no repository: write OWNER/NAME"),
+        ("--push-to-hub a/b --model x.py:make", "no Auto class loads what a function made"),
         ("--push-to-hub a/b", "--push-to-hub needs a token: set HF_TOKEN"),
         ("--early-stop-validations 2", "without --early-stop-pct"),
         ("--mixer-args a=1", "without a mixer"),
+        ("--mixer a.py:B --model-args num_heads=2", "--model-args num_heads with a mixer, whose"),
         ("--report-to tensorbord", "'tensorbord' is unknown: did you mean 'tensorboard'?"),
     ],
 )
@@ -121,3 +125,8 @@ def test_jobs_are_refused_where_processes_were_launched(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="--jobs 2 in 2 launched processes"):
         read_flags([*SAY, "--jobs", "2"])
+
+
+def test_sizes_of_the_delta_layer_that_a_recipe_has_are_no_fault_of_a_mixer():
+    line = ["--mixer", "a.py:B", "--model-args", "hidden_size=48"]
+    assert read_flags([*SAY, *line])[1].model_args["hidden_size"] == 48

@@ -48,6 +48,23 @@ def test_gradients_are_clipped_to_the_recipes_norm():
     assert norm(clipped) == pytest.approx(0.1, rel=1e-3)
 
 
+def test_pieces_that_the_launcher_asks_for_teach_as_those_of_the_flag(monkeypatch):
+    whole, _ = step()
+    flag, _ = step(gradient_accumulation_steps=4)
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    launched, _ = step(gradient_accumulation_steps=4)
+    for one, other, all_at_once in zip(flag, launched, whole, strict=True):
+        assert torch.equal(one, other)
+        assert torch.allclose(one, all_at_once, atol=1e-6)
+
+
+def test_a_process_trains_recipes_of_different_precision():
+    for precision in ("no", "bf16", "no"):
+        accelerator = make_accelerator(mixed_precision=precision)
+        assert accelerator.mixed_precision == precision
+        assert make_accelerator().mixed_precision == precision
+
+
 def test_the_loss_is_smoothed_as_torch_does():
     recipe = Recipe(**{**BASE, **SHORT, "num_samples": 64, "label_smoothing": 0.3})
     accelerator = make_accelerator()

@@ -98,7 +98,7 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
         return Outcome(task.seed, found[task.seed])
 
     monkeypatch.setattr(runs, "attempt", attempt)
-    words = "seed 1: the loss is nan" if isinstance(error, ValueError) else str(error)
+    words = str(error) if isinstance(error, Paused) else f"seed 1: {error}"
     with pytest.raises(type(error), match=words):
         run_trials(RECIPE, folder, [0, 1, 2])
     # No room and no time end the run; what is wrong with one trial does not.
@@ -115,6 +115,96 @@ def test_a_job_that_dies_is_named(folder, monkeypatch):
     (outcome,) = jobs.run_jobs(RECIPE, [Task(3, folder, "x")], 2, Settings())
     assert outcome.seed == 3
     assert "its process died with exit code 7: go on with --resume" in str(outcome.found)
+
+
+def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monkeypatch):
+    monkeypatch.setattr(jobs, "_work", die_or_send)
+    with pytest.raises(ValueError, match=r"^seed 1: its process died with exit code 7: go on with"):
+        run_trials(RECIPE, folder, [0, 1, 2, 3], jobs=2)
+    kept = read_records(folder / "trials.jsonl")
+    assert sorted(found.seed for found in kept) == [0, 2, 3]
+
+
+def die_or_send(recipe, task, settings, threads, lock, connection) -> None:
+    """What the processes do of which one dies."""
+    if task.seed == 1:
+        os._exit(7)
+    connection.send(Outcome(task.seed, record(task.seed)))
+
+
+def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch):
+    monkeypatch.setattr(jobs, "_work", pause)
+    os.mkfifo(folder / "go")
+    tasks = [Task(seed, folder, "x") for seed in (0, 1, 2)]
+    outcomes = jobs.run_jobs(RECIPE, tasks, 2, Settings())
+    first = next(outcomes)
+    assert (first.seed, str(first.found)) == (0, "0 paused")
+    (folder / "go").write_text("")  # waits for its reader, the job that still runs
+    assert [(seed, str(found)) for seed, found in outcomes] == [(1, "1 paused")]
+
+
+def pause(recipe, task, settings, threads, lock, connection) -> None:
+    """What the processes do of which the second has the longer way to its checkpoint."""
+    if task.seed == 1:
+        (task.folder / "go").read_text()
+    connection.send(Outcome(task.seed, Paused(f"{task.seed} paused")))
+
+
+def test_what_ends_behind_a_pause_is_kept(folder, monkeypatch):
+    found = [Outcome(0, Paused("one")), Outcome(1, record(1)), Outcome(2, Paused("two"))]
+    monkeypatch.setattr(runs, "run_jobs", lambda *_: iter(found))
+    with pytest.raises(Paused, match=r"^one; two$"):
+        run_trials(RECIPE, folder, [0, 1, 2], jobs=2)
+    assert [found.seed for found in read_records(folder / "trials.jsonl")] == [1]
+
+
+def test_checkpoints_that_a_kill_behind_the_record_left_are_removed(folder, monkeypatch):
+    monkeypatch.setattr(runs, "attempt", lambda _, task, __: Outcome(task.seed, record(task.seed)))
+    run_trials(RECIPE, folder, [0, 1])
+    for seed in (0, 1):
+        (folder / f"seed-{seed}" / "checkpoint-00000020").mkdir(parents=True)
+    run_trials(RECIPE, folder, [0, 1])
+    assert not list(folder.glob("*/checkpoint-*"))
+
+
+def test_a_layer_file_that_has_changed_is_named(folder):
+    file = folder / "layer.py"
+    file.write_text("one")
+    for kind, recipe in (
+        ("mixer", replace(RECIPE, mixer=f"{file}:Layer")),
+        ("model", replace(RECIPE, model=f"{file}:make", model_args={})),
+    ):
+        file.write_text("one")
+        open_run(recipe, folder / kind, [0], False)
+        assert open_run(recipe, folder / kind, None, True)[1] == [0]
+        file.write_text("two")
+        with pytest.raises(ValueError, match=r"layer\.py: the layer's file has changed since"):
+            open_run(recipe, folder / kind, None, True)
+
+
+def test_a_number_that_another_run_has_just_taken_is_left_to_it(folder, monkeypatch):
+    (folder / "runs" / "001-swap-delta").mkdir(parents=True)
+    monkeypatch.setattr(runs, "_numbered", dict)
+    assert open_run(RECIPE, None, [0], False)[0].name == "002-swap-delta"
+
+
+def test_another_description_is_no_other_run(folder):
+    open_run(RECIPE, folder / "a", [3], False)
+    assert open_run(replace(RECIPE, description="new"), folder / "a", None, True)[1] == [3]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"recipe": {}}'])
+def test_a_run_file_without_its_fields_is_named(folder, content):
+    (folder / "a").mkdir()
+    (folder / "a" / "run.json").write_text(content)
+    with pytest.raises(ValueError, match=r"run\.json does not say recipe and seeds: choose"):
+        open_run(RECIPE, folder / "a", None, True)
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(folder):
+    (folder / "a").write_text("")
+    with pytest.raises(ValueError, match="a is a file: choose another --output-dir"):
+        open_run(RECIPE, folder / "a", None, False)
 
 
 def die(*_) -> None:

@@ -193,6 +193,13 @@ def test_a_push_that_fails_on_the_way_stops_nothing_and_at_the_end_says_what_is_
     with pytest.raises(ValueError, match="is whole, but was not pushed to a/b: no network"):
         push(tmp_path, "a/b", False)
 
+    def break_down(*args, **kwargs):
+        raise RuntimeError("of\nany kind")
+
+    monkeypatch.setattr("scripts.publishing.hub.push_model", break_down)
+    push(tmp_path, "a/b", False, on_the_way=tmp_path / "seed-0" / "model")
+    assert "training goes on: of any kind\n" in capsys.readouterr().err
+
 
 def test_a_push_is_what_the_hub_is_given(tmp_path, monkeypatch, capsys):
     given = []
