@@ -9,7 +9,7 @@ from .modeling_scaffold import VscScaffold
 from .modeling_vsc import VscForMaskedLM, take_positions
 
 # An exchange needs beta 2, a byte without effect beta 0, and a steep sigmoid comes closer to both:
-# of 20 `swap-delta` trainings 3 erred at all at 20 exchanges (2,000 questions); with slope 1, 8.
+# of 20 trainings (labels not smoothed) 3 erred at 20 exchanges in 2,000 questions; with slope 1, 8.
 _BETA_SLOPE = 4.0
 
 

@@ -1,5 +1,6 @@
 """Bytes with a masked answer field -> hidden states, around a layer that a subclass names."""
 
+from abc import abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
@@ -48,13 +49,13 @@ class VscScaffold(VscBackbone):
         )
         self.norm = nn.LayerNorm(size)
 
+    @abstractmethod
     def make_mixer(self, config: Any) -> nn.Module:
         """The layer, or several."""
-        raise NotImplementedError
 
+    @abstractmethod
     def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D)."""
-        raise NotImplementedError
 
     def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """As VscBackbone.forward."""
