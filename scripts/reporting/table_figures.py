@@ -8,11 +8,11 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from scripts.reporting.article_tables import Line, ranked
 from scripts.reporting.error_figures import ErrorLine, error_by_nops
 from scripts.reporting.figures import DPI, AnswerRow, answers_picture, save_figure
 from scripts.reporting.kept_trials import Trial
 from scripts.reporting.records import median_trial
+from scripts.reporting.table_lines import Line, ranked
 
 ANSWERS = 6
 """Rows of each block of the picture of answers."""

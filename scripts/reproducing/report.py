@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from scripts.reporting.article_tables import Line, article_table, split_budgets
+from scripts.reporting.article_tables import article_table
 from scripts.reporting.files import replacing
 from scripts.reporting.kept_trials import locked, read_trials
+from scripts.reporting.table_lines import Line, split_budgets
 from scripts.reproducing.rows import Table, read_rows
 
 

@@ -35,6 +35,7 @@ class Row:
       trials: how many, with seeds from 0 on.
       full: training questions of the recipe that the row comes from.
       grid: the grid that it is asked, None for none.
+      test_questions: that it is asked beside the test split's own number, 0 for none.
       article: its line in the article's tables, empty if it has none.
     """
 
@@ -42,17 +43,23 @@ class Row:
     trials: int
     full: int
     grid: str | None
+    test_questions: int
     article: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of reproduce.toml; every field but the name is a key of it."""
+    """A table of reproduce.toml; every field but the name is a key of it.
+
+    Without `num_samples` each recipe is trained on its own number. `test_questions` are asked
+    beside the test split's own number.
+    """
 
     name: str
     title: str
-    num_samples: int
     trials: int
+    num_samples: int | None = None
+    test_questions: int = 0
     article: bool = False
     recipes: Sequence[str] = ()
     data: Sequence[str] = ()
@@ -120,7 +127,8 @@ def _row(
     known = [*ROW_KEYS, *(field.name for field in fields(Recipe))]
     _check_keys(f"row {name!r}", own, known)
     own.pop("recipe", None)
-    trials, samples = own.pop("trials", table.trials), own.pop("num_samples", table.num_samples)
+    trials = own.pop("trials", table.trials)
+    samples = own.pop("num_samples", table.num_samples or base.num_samples)
     changes = {**(table.changes or {}), **own}
     if "model_args" in changes:
         changes["model_args"] = {**base.model_args, **changes["model_args"]}
@@ -129,7 +137,8 @@ def _row(
     grid = spec["grids"].get(data) if table.grids else None
     if grid is not None:
         make_config(grid)
-    return Row(recipe, trials, base.num_samples, grid, lines.get(name, {}))
+    asked = table.test_questions
+    return Row(recipe, trials, base.num_samples, grid, asked, lines.get(name, {}))
 
 
 def choose(

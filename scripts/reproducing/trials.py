@@ -35,7 +35,9 @@ LOST_PCT = 99.0
 
 def missing_seeds(row: Row, results: Path) -> list[int]:
     """The seeds that have no whole line of the row's budget and settings in the results."""
-    settings, wanted = _settings(row.recipe), {"grid" if row.grid else "curve"}
+    settings, wanted = _settings(row.recipe), {"curve"}
+    wanted |= {"grid"} if row.grid else set()
+    wanted |= {"test"} if row.test_questions else set()
     done = {
         trial.record.seed
         for trial in read_trials(results, row.recipe.name)
@@ -109,6 +111,7 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
         },
         **({"programs": _programs(model, row)} if "test_programs" in config.splits else {}),
         **({"grid": _grid(model, row)} if row.grid else {}),
+        **({"test": _test(model, row)} if row.test_questions else {}),
     }
 
 
@@ -126,6 +129,13 @@ def _programs(model: nn.Module, row: Row) -> dict[str, Any]:
     examples = sample(config, "test_programs", range(config.num_test_programs))
     rates = measure(model, examples).rates
     return {"questions": len(examples), **{key: rates[key] for key in ERRORS}}
+
+
+def _test(model: nn.Module, row: Row) -> dict[str, int]:
+    """How many of the first test questions are wrong; the split's own number is a prefix."""
+    found = measure(model, sample(row.recipe.config, "test", range(row.test_questions)))
+    wrong = round(found.rates["sample_error_pct"] * row.test_questions / 100)
+    return {"questions": row.test_questions, "wrong": wrong}
 
 
 def _grid(model: nn.Module, row: Row) -> dict[str, Any]:

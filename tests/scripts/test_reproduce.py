@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from scripts.reporting import kept_trials
-from scripts.reporting.article_tables import article_table, ranked, split_budgets
+from scripts.reporting.article_tables import article_table
 from scripts.reporting.kept_trials import keep_trial, read_trials
 from scripts.reporting.records import read_records
+from scripts.reporting.table_lines import ranked, split_budgets
 from scripts.reproducing import trials
 from scripts.reproducing.report import render
 from scripts.reproducing.rows import choose, read_article, read_rows, read_tables
@@ -100,6 +101,14 @@ def test_a_trial_leaves_line_details_table_and_pictures(done):
     assert pictures == {"ladder-curves.png", "ladder-answers.png", "ladder-grid-len5.png"}
 
 
+def test_more_test_questions_begin_with_those_of_the_split(done):
+    (record,) = read_records(done / "hub" / "results" / f"{ROW}.jsonl")
+    (row,) = choose(read_rows(TABLES["ladder"]), [ROW], 640, 1)
+    row = replace(row, test_questions=record.test_questions, grid=None)
+    found = trials.details(row, done / "runs" / ROW / "640", record)["test"]
+    assert found["wrong"] / found["questions"] * 100 == pytest.approx(record.test_sample_error_pct)
+
+
 def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path, capsys):
     table = (done / "hub" / "tables" / "ladder.md").read_text()
     flags = ["--rows", ROW, "--max-samples", 640, "--trials", 1, "--hub-cards", done / "hub"]
@@ -117,6 +126,7 @@ def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done)
     assert trials.missing_seeds(row, results) == []
     assert trials.missing_seeds(replace(row, trials=3), results) == [1, 2]
     assert trials.missing_seeds(replace(row, grid=None), results) == []
+    assert trials.missing_seeds(replace(row, test_questions=10), results) == [0]
     for changes in ({"learning_rate": 1e-3}, {"num_samples": 1280}):
         other = replace(row, recipe=replace(row.recipe, **changes))
         assert trials.missing_seeds(other, results) == [0]

@@ -1,0 +1,84 @@
+"""Kept trials of a row -> a line for each budget; lines of a table -> their order and ranks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from scripts.reporting.kept_trials import Trial
+from scripts.reporting.records import summarise
+
+CHANCE = ("copy", "guess")
+"""Floors that execute no operation; those that execute the first k solve short programs."""
+
+
+class Line(NamedTuple):
+    """A row at one budget.
+
+    Attributes:
+      row: its name.
+      data: what it is trained and asked on.
+      full: training questions of its recipe.
+      article: its line in the article's tables, or empty.
+      trials: of one budget; none where the row was not run.
+    """
+
+    row: str
+    data: str
+    full: int
+    article: Mapping[str, str]
+    trials: Sequence[Trial]
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The figures over trials, see `summarise`."""
+        return summarise([trial.record for trial in self.trials])
+
+    @property
+    def budget(self) -> int:
+        """Training questions of each trial."""
+        return self.trials[0].budget if self.trials else 0
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether the median trial is no better than the best answers that read no operation."""
+        found = [trial.details["floors"] for trial in self.trials if "floors" in trial.details]
+        if not found:
+            return False
+        chance = min(found[0][name]["mask_error_pct"] for name in CHANCE)
+        return bool(self.results["mask_error_pct"]["median"] >= chance)
+
+
+def split_budgets(
+    row: str, data: str, full: int, article: Mapping[str, str], trials: Sequence[Trial]
+) -> list[Line]:
+    """A line for each budget of a row, the largest first; one without trials if it has none."""
+    budgets = sorted({trial.budget for trial in trials}, reverse=True)
+    own = [[trial for trial in trials if trial.budget == budget] for budget in budgets]
+    return [Line(row, data, full, article, found) for found in own or [[]]]
+
+
+def ranked(lines: Sequence[Line]) -> list[tuple[str, Line]]:
+    """Lines in the table's order, each with its rank, "at chance" or "not run".
+
+    Ranks count among lines of the same data and budget: most trials solved, then the smallest
+    median error, then fewest parameters.
+    """
+    run = [line for line in lines if line.trials]
+    groups = list(dict.fromkeys(line.data for line in lines))
+    keys = sorted(
+        {(line.data, line.budget) for line in run}, key=lambda k: (groups.index(k[0]), -k[1])
+    )
+    found: list[tuple[str, Line]] = []
+    for key in keys:
+        group = [line for line in run if (line.data, line.budget) == key]
+        learned = sorted((line for line in group if not line.at_chance), key=_order)
+        found += [(str(number), line) for number, line in enumerate(learned, 1)]
+        found += [("at chance", line) for line in group if line.at_chance]
+    return found + [("not run", line) for line in lines if not line.trials]
+
+
+def _order(line: Line) -> tuple[float, ...]:
+    errors, mask = line.results["sample_error_pct"], line.results["mask_error_pct"]
+    return (
+        -errors["solved"] / errors["n"], errors["median"], mask["median"],
+        line.results["parameters"],
+    )  # fmt: skip
