@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from scripts.evaluation.trace_labels import trace_labels
 from vsc_dataset import Examples
 
 IGNORED = -100
@@ -27,14 +28,18 @@ def model_inputs(
         takes them it is also given attention_mask (0 on padding) and use_cache=False; ours find
         padding themselves and, for a loss over the answer field, compute no other position.
       examples: N questions.
-      loss: "answer" or "all" (question and answer field; padding never counts).
+      loss: "answer", "all" (question and answer field; padding never counts) or "trace" (see
+        `trace_labels`).
     Returns:
       The arguments, tensors int64 (N, L), and the labels, shaped as the logits will be: (N, L),
       IGNORED where the loss does not count, or (N, W) for the answer field alone. No shift.
     """
     real = np.flip(np.logical_or.accumulate(np.flip(examples.answer_mask, 1), axis=1), 1)
-    counted = real if loss == "all" else examples.answer_mask
-    labels = torch.from_numpy(np.where(counted, examples.labels, np.int64(IGNORED)))
+    if loss == "trace":
+        labels = torch.from_numpy(trace_labels(examples, IGNORED))
+    else:
+        counted = real if loss == "all" else examples.answer_mask
+        labels = torch.from_numpy(np.where(counted, examples.labels, np.int64(IGNORED)))
     inputs: dict[str, Any] = {"input_ids": torch.from_numpy(examples.input_ids.astype(np.int64))}
     if keeps_logits(model):
         if loss == "answer":

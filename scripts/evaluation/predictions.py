@@ -39,7 +39,7 @@ def predict(
     Args:
       model: see `model_inputs`; left in the mode in which it came.
       examples: N questions, at least one.
-      loss: what the loss counts, "answer" or "all".
+      loss: what the loss counts, see `model_inputs`.
       batch_size: questions of one forward call at most; fewer of long rows, see `rows_at_once`.
     """
     device = next(model.parameters()).device

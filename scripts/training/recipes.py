@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from vsc_dataset.configs import TaskConfig, make_config, nearest
 
-LOSSES = ("answer", "all")
+LOSSES = ("answer", "all", "trace")
 PRECISIONS = ("no", "bf16", "fp16")
 ABOVE_ZERO = (
     "num_samples",
@@ -85,7 +85,11 @@ class Recipe:
     weight_decay: float = _said("of AdamW", 0.01)
     max_grad_norm: float = _said("the gradient is clipped to this norm; 0 clips nothing", 0.0)
     label_smoothing: float = _said("share of each label that is spread over all bytes", 0.0)
-    loss: str = _said("over the 'answer' field, or 'all' bytes of question and answer field", "all")
+    loss: str = _said(
+        "over the 'answer' field, 'all' bytes of question and answer field, or the answer field "
+        "and the letters that each operation moves ('trace')",
+        "all",
+    )
     num_validations: int = _said("validations on the way, evenly spread", 20)
     validation_questions: int | None = _said(
         "questions of each, at the end it is all there are; as many as cost little if not given",

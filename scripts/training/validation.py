@@ -18,7 +18,7 @@ def measure_shared(
       model: the same in every process, and not wrapped: a DistributedDataParallel would wait in
         each forward call for processes that have fewer questions.
       examples: N questions, the same in every process.
-      loss: what the loss counts, "answer" or "all".
+      loss: what the loss counts, see `model_inputs`.
     Returns:
       The same in every process. The loss is the mean of the shares' means, by their questions.
     """

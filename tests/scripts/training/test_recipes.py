@@ -77,7 +77,7 @@ def test_validation_on_the_way_asks_few_questions_unless_told():
 def test_swap_delta_is_as_small_as_it_says():
     recipe = find_recipe("swap-delta")
     assert sum(p.numel() for p in build_model(recipe).parameters()) == 26_114
-    assert recipe.num_samples == 80_000
+    assert recipe.num_samples == 100_000
 
 
 def test_validations_are_evenly_spread_and_end_with_the_last_step():
