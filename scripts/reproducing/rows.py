@@ -52,7 +52,8 @@ class Table:
     """A table of reproduce.toml; every field but the name is a key of it.
 
     Without `num_samples` each recipe is trained on its own number. `test_questions` are asked
-    beside the test split's own number.
+    beside the test split's own number. With `learning_rates` there is a row for each, called
+    RECIPE-lrRATE where it is not the recipe's own.
     """
 
     name: str
@@ -63,8 +64,7 @@ class Table:
     article: bool = False
     recipes: Sequence[str] = ()
     data: Sequence[str] = ()
-    changes: Mapping[str, Any] | None = None
-    suffix: str = ""
+    learning_rates: Sequence[float] = ()
     grids: bool = False
     columns: Sequence[str] = ARTICLE_COLUMNS
     against: str | None = None
@@ -101,7 +101,17 @@ def read_rows(table: Table, path: Path = SPECS) -> list[Row]:
             if not found:
                 raise ValueError(f"recipe {pattern!r} is unknown: {nearest(pattern, known)}")
             rows += [_row(table, spec, recipes, name, data, {}) for name in found]
+    if table.learning_rates:
+        rows = [_at_rate(row, rate) for row in rows for rate in table.learning_rates]
     return rows
+
+
+def _at_rate(row: Row, rate: float) -> Row:
+    """The row at another learning rate."""
+    if rate == row.recipe.learning_rate:
+        return row
+    name = f"{row.recipe.name}-lr{rate:g}"
+    return replace(row, recipe=replace(row.recipe, name=name, learning_rate=rate))
 
 
 def read_article() -> list[dict[str, str]]:
@@ -122,18 +132,16 @@ def _row(
     base = recipes[start]
     if data not in (None, base.data):
         name = f"{name}-{data}"
-    name += table.suffix
     own = dict(spec["rows"].get(name, {}))
     known = [*ROW_KEYS, *(field.name for field in fields(Recipe))]
     _check_keys(f"row {name!r}", own, known)
     own.pop("recipe", None)
     trials = own.pop("trials", table.trials)
     samples = own.pop("num_samples", table.num_samples or base.num_samples)
-    changes = {**(table.changes or {}), **own}
-    if "model_args" in changes:
-        changes["model_args"] = {**base.model_args, **changes["model_args"]}
+    if "model_args" in own:
+        own["model_args"] = {**base.model_args, **own["model_args"]}
     data = data or base.data
-    recipe = replace(base, name=name, data=data, num_samples=samples, **changes)
+    recipe = replace(base, name=name, data=data, num_samples=samples, **own)
     grid = spec["grids"].get(data) if table.grids else None
     if grid is not None:
         make_config(grid)

@@ -68,7 +68,7 @@ def test_every_row_of_the_article_has_a_recipe():
 
 
 def test_validation_on_the_way_asks_few_questions_unless_told():
-    assert find_recipe("swap-delta").questions_on_the_way == 320
+    assert find_recipe("swap-delta").questions_on_the_way == 400
     assert Recipe(**BASE, num_samples=6400).questions_on_the_way == 100
     assert Recipe(**BASE, num_samples=6400, validation_questions=7).questions_on_the_way == 7
     assert Recipe(**BASE, validation_questions=10**6).questions_on_the_way == 10_000
@@ -76,7 +76,7 @@ def test_validation_on_the_way_asks_few_questions_unless_told():
 
 def test_swap_delta_is_as_small_as_it_says():
     recipe = find_recipe("swap-delta")
-    assert sum(p.numel() for p in build_model(recipe).parameters()) == 26_114
+    assert sum(p.numel() for p in build_model(recipe).parameters()) == 26_642
     assert recipe.num_samples == 100_000
 
 
