@@ -20,6 +20,7 @@ from scripts.reporting.table_lines import ranked, split_budgets
 from scripts.reproducing import trials
 from scripts.reproducing.report import render
 from scripts.reproducing.rows import choose, read_article, read_rows, read_tables
+from scripts.training.recipes import find_recipe
 from tests.scripts.reporting.cases import record as made
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +71,20 @@ def test_every_row_of_the_article_stands_in_its_table():
     ladder = [(row.recipe.data, row.grid) for row in read_rows(TABLES["ladder"])]
     assert [*dict.fromkeys(data for data, _ in ladder)] == [f"level-{n}" for n in range(1, 9)]
     assert ("level-8", "grid-all-len26") in ladder
+
+
+def test_a_table_with_learning_rates_has_a_row_for_each_but_its_own_has_no_other_name():
+    rows = {row.recipe.name: row.recipe for row in read_rows(TABLES["fair_search"])}
+    assert len(rows) == 36
+    assert [*rows][:3] == ["zoo-delta-lr0.0005", "zoo-delta", "zoo-delta-lr0.008"]
+    assert [recipe.learning_rate for recipe in rows.values()] == [5e-4, 2e-3, 8e-3] * 12
+    assert rows["zoo-delta"] == replace(find_recipe("zoo-delta"), num_samples=100_000)
+
+
+def test_a_table_without_a_number_of_samples_takes_each_recipes_own():
+    found = {row.recipe.name: row.recipe.num_samples for row in read_rows(TABLES["ours"])}
+    assert found == {name: find_recipe(name).num_samples for name in found}
+    assert len({*found.values()}) == 3
 
 
 @pytest.fixture(scope="module")
