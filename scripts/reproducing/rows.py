@@ -53,7 +53,8 @@ class Table:
 
     Without `num_samples` each recipe is trained on its own number. `test_questions` are asked
     beside the test split's own number. With `learning_rates` there is a row for each, called
-    RECIPE-lrRATE where it is not the recipe's own.
+    RECIPE-lrRATE where it is not the recipe's own; `recipes` may be called so too. With another
+    `loss` a row is called RECIPE-LOSS.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Table:
     recipes: Sequence[str] = ()
     data: Sequence[str] = ()
     learning_rates: Sequence[float] = ()
+    loss: str = ""
     grids: bool = False
     columns: Sequence[str] = ARTICLE_COLUMNS
     against: str | None = None
@@ -96,14 +98,16 @@ def read_rows(table: Table, path: Path = SPECS) -> list[Row]:
     datas: list[str | None] = [*table.data] or [None]
     known = [*recipes, *spec["rows"]]
     for data in datas:
-        for pattern in table.recipes:
+        for called in table.recipes:
+            pattern, _, rate = called.partition("-lr")
             found = dict.fromkeys(name for name in known if fnmatchcase(name, pattern))
             if not found:
                 raise ValueError(f"recipe {pattern!r} is unknown: {nearest(pattern, known)}")
-            rows += [_row(table, spec, recipes, name, data, {}) for name in found]
+            made = [_row(table, spec, recipes, name, data, {}) for name in found]
+            rows += [_at_rate(row, float(rate)) for row in made] if rate else made
     if table.learning_rates:
         rows = [_at_rate(row, rate) for row in rows for rate in table.learning_rates]
-    return rows
+    return [_with_loss(row, table.loss) for row in rows]
 
 
 def _at_rate(row: Row, rate: float) -> Row:
@@ -112,6 +116,13 @@ def _at_rate(row: Row, rate: float) -> Row:
         return row
     name = f"{row.recipe.name}-lr{rate:g}"
     return replace(row, recipe=replace(row.recipe, name=name, learning_rate=rate))
+
+
+def _with_loss(row: Row, loss: str) -> Row:
+    """The row over another loss; without one as it is."""
+    if loss in ("", row.recipe.loss):
+        return row
+    return replace(row, recipe=replace(row.recipe, name=f"{row.recipe.name}-{loss}", loss=loss))
 
 
 def read_article() -> list[dict[str, str]]:
