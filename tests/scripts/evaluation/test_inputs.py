@@ -9,6 +9,7 @@ from torch import nn
 
 from scripts.evaluation.inputs import IGNORED, answer_positions, model_inputs
 from scripts.evaluation.predictions import predict
+from scripts.evaluation.trace_labels import trace_labels
 from scripts.training.building import build_model
 from scripts.training.recipes import find_recipe
 from vsc_dataset import sample
@@ -39,6 +40,15 @@ def test_padding_and_what_the_loss_leaves_out_are_ignored(loss):
         assert (labels[row, first:end] == examples.labels[row, first:end]).all()
         assert (labels[row, :first] == IGNORED).all()
         assert (labels[row, end:] == IGNORED).all()
+
+
+def test_a_loss_over_the_trace_asks_every_model_for_its_letters():
+    examples = sample("default", "train", range(50))
+    ours = build_model(find_recipe("default-delta"))
+    for model in (Echo(examples.labels), ours):
+        inputs, labels = model_inputs(model, examples, "trace", CPU)
+        assert "logits_to_keep" not in inputs
+        assert (labels.numpy() == trace_labels(examples, IGNORED)).all()
 
 
 def test_the_answer_is_never_in_the_input():
