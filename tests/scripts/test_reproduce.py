@@ -22,6 +22,7 @@ from scripts.reproducing.report import render
 from scripts.reproducing.rows import choose, read_article, read_rows, read_tables
 from scripts.training.recipes import find_recipe
 from tests.scripts.reporting.cases import record as made
+from vsc_dataset import sample
 
 ROOT = Path(__file__).parents[2]
 TABLES = read_tables()
@@ -91,6 +92,7 @@ def test_the_fair_rows_are_the_best_of_their_six_on_validation():
         assert name == min(firsts, key=firsts.__getitem__)
     traced = [row.recipe.name for row in read_rows(TABLES["fair_trace"])]
     assert traced == [f"{name}-trace" for name in chosen]
+    assert {row.recipe.loss for row in read_rows(TABLES["fair_trace"])} == {"trace"}
 
 
 def first_trial(results, row):
@@ -136,12 +138,20 @@ def test_a_trial_leaves_line_details_table_and_pictures(done):
     assert pictures == {"ladder-curves.png", "ladder-answers.png", "ladder-grid-len5.png"}
 
 
-def test_more_test_questions_begin_with_those_of_the_split(done):
+def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
     (record,) = read_records(done / "hub" / "results" / f"{ROW}.jsonl")
     (row,) = choose(read_rows(TABLES["ladder"]), [ROW], 640, 1)
     row = replace(row, test_questions=record.test_questions, grid=None)
+    asked, measure = [], trials.measure
+    monkeypatch.setattr(
+        trials,
+        "measure",
+        lambda model, examples, *a: asked.append(examples) or measure(model, examples, *a),
+    )
     found = trials.details(row, done / "runs" / ROW / "640", record)["test"]
     assert found["wrong"] / found["questions"] * 100 == pytest.approx(record.test_sample_error_pct)
+    wanted = sample(row.recipe.config, "test", range(record.test_questions)).questions()
+    assert asked[-1].questions() == wanted
 
 
 def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path, capsys):
