@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from scripts.reporting.table_columns import COLUMNS
-from scripts.reporting.table_lines import Line, ranked
+from scripts.reporting.table_lines import Line, floors_of, ranked
 from scripts.reporting.tables import table
 
 
@@ -32,9 +32,7 @@ def article_table(
 def _notes(lines: Sequence[Line]) -> str:
     """What the table's words mean, and which answers need no model."""
     trials = [(line, trial) for line in lines for trial in line.trials]
-    floors = {
-        line.data: trial.details["floors"] for line, trial in trials if "floors" in trial.details
-    }
+    floors = floors_of(lines)
     notes = [
         "Figures are medians over trials where nothing else is said, on validation questions; "
         "solved: at most 1 % sample error. Rows are ranked among those of the same data and as "

@@ -138,6 +138,12 @@ def _wrong(line: Line, *_: Any) -> list[str]:
     return [f"{counts} of {found[0]['questions']:,}; none in {wrong.count(0)} of {len(wrong)}"]
 
 
+def _over(line: Line, *_: Any) -> list[str]:
+    """What the training loss counts; a line that is older does not say."""
+    found = [trial.details["settings"]["loss"] for trial in line.trials if trial.details]
+    return [", ".join(dict.fromkeys(found)) or "-"]
+
+
 def _loss(line: Line, *_: Any) -> list[str]:
     return [f"{line.results['val_loss']['median']:.3g}" if line.trials else "-"]
 
@@ -164,6 +170,7 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     ),
     "mask": (["mask error %"], _spread("mask_error_pct")),
     "test": (["test sample error %"], _spread("test_sample_error_pct")),
+    "over": (["loss over"], _over),
     "wrong": (["test answers wrong"], _wrong),
     "programs": (["unseen programs, sample error %"], _programs),
     "by_nops": ([f"% wrong at {nops:,}" for nops in SHOWN_NOPS], _by_nops),

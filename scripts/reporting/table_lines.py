@@ -37,14 +37,25 @@ class Line(NamedTuple):
         """Training questions of each trial."""
         return self.trials[0].budget if self.trials else 0
 
-    @property
-    def at_chance(self) -> bool:
-        """Whether the median trial is no better than the best answers that read no operation."""
-        found = [trial.details["floors"] for trial in self.trials if "floors" in trial.details]
-        if not found:
+    def at_chance(self, floors: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether the median trial is no better than the best answers that read no operation.
+
+        Args:
+          floors: see `floors_of`; without those of its data a line is not at chance.
+        """
+        if self.data not in floors or not self.trials:
             return False
-        chance = min(found[0][name]["mask_error_pct"] for name in CHANCE)
+        chance = min(floors[self.data][name]["mask_error_pct"] for name in CHANCE)
         return bool(self.results["mask_error_pct"]["median"] >= chance)
+
+
+def floors_of(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
+    """By data, what answers without a model reach there; any trial that was asked knows it."""
+    return {
+        line.data: trial.details["floors"]
+        for line in lines
+        for trial in line.trials if "floors" in trial.details
+    }  # fmt: skip
 
 
 def split_budgets(
@@ -62,7 +73,7 @@ def ranked(lines: Sequence[Line]) -> list[tuple[str, Line]]:
     Ranks count among lines of the same data and budget: most trials solved, then the smallest
     median error, then fewest parameters.
     """
-    run = [line for line in lines if line.trials]
+    run, floors = [line for line in lines if line.trials], floors_of(lines)
     groups = list(dict.fromkeys(line.data for line in lines))
     keys = sorted(
         {(line.data, line.budget) for line in run}, key=lambda k: (groups.index(k[0]), -k[1])
@@ -70,9 +81,9 @@ def ranked(lines: Sequence[Line]) -> list[tuple[str, Line]]:
     found: list[tuple[str, Line]] = []
     for key in keys:
         group = [line for line in run if (line.data, line.budget) == key]
-        learned = sorted((line for line in group if not line.at_chance), key=_order)
+        learned = sorted((line for line in group if not line.at_chance(floors)), key=_order)
         found += [(str(number), line) for number, line in enumerate(learned, 1)]
-        found += [("at chance", line) for line in group if line.at_chance]
+        found += [("at chance", line) for line in group if line.at_chance(floors)]
     return found + [("not run", line) for line in lines if not line.trials]
 
 

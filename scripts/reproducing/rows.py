@@ -35,7 +35,7 @@ class Row:
       trials: how many, with seeds from 0 on.
       full: training questions of the recipe that the row comes from.
       grid: the grid that it is asked, None for none.
-      test_questions: that it is asked beside the test split's own number, 0 for none.
+      test_questions: that it is asked at the end; 0 for no more than the split has.
       article: its line in the article's tables, empty if it has none.
     """
 
@@ -51,10 +51,10 @@ class Row:
 class Table:
     """A table of reproduce.toml; every field but the name is a key of it.
 
-    Without `num_samples` each recipe is trained on its own number. `test_questions` are asked
-    beside the test split's own number. With `learning_rates` there is a row for each, called
-    RECIPE-lrRATE where it is not the recipe's own; `recipes` may be called so too. With another
-    `loss` a row is called RECIPE-LOSS.
+    Without `num_samples` each recipe is trained on its own number. So many `test_questions` are
+    asked at the end; the first are those of the test split, and 0 asks no more. With
+    `learning_rates` there is a row for each, called RECIPE-lrRATE where it is not the recipe's
+    own; `recipes` may be called so too. With another `loss` a row is called RECIPE-LOSS.
     """
 
     name: str
@@ -99,15 +99,28 @@ def read_rows(table: Table, path: Path = SPECS) -> list[Row]:
     known = [*recipes, *spec["rows"]]
     for data in datas:
         for called in table.recipes:
-            pattern, _, rate = called.partition("-lr")
+            pattern, rate = _split_rate(called)
             found = dict.fromkeys(name for name in known if fnmatchcase(name, pattern))
             if not found:
                 raise ValueError(f"recipe {pattern!r} is unknown: {nearest(pattern, known)}")
             made = [_row(table, spec, recipes, name, data, {}) for name in found]
-            rows += [_at_rate(row, float(rate)) for row in made] if rate else made
+            rows += [_at_rate(row, rate) for row in made] if rate else made
     if table.learning_rates:
         rows = [_at_rate(row, rate) for row in rows for rate in table.learning_rates]
     return [_with_loss(row, table.loss) for row in rows]
+
+
+def _split_rate(called: str) -> tuple[str, float]:
+    """A name or pattern and the learning rate behind it, 0 where there is none.
+
+    >>> _split_rate("zoo-*-lr0.0005"), _split_rate("zoo-lstm")
+    (('zoo-*', 0.0005), ('zoo-lstm', 0.0))
+    """
+    pattern, _, rate = called.partition("-lr")
+    try:
+        return pattern, float(rate or 0)
+    except ValueError:
+        raise ValueError(f"recipe {called!r}: {rate!r} is no learning rate") from None
 
 
 def _at_rate(row: Row, rate: float) -> Row:
@@ -139,14 +152,12 @@ def _row(
     lines: Mapping[str, Mapping[str, str]],
 ) -> Row:
     """A row by its recipe's name, with what [rows] says of it."""
-    start = spec["rows"].get(name, {}).get("recipe", name)
-    base = recipes[start]
+    own = dict(spec["rows"].get(name, {}))
+    base = recipes[own.pop("recipe", name)]
     if data not in (None, base.data):
         name = f"{name}-{data}"
-    own = dict(spec["rows"].get(name, {}))
-    known = [*ROW_KEYS, *(field.name for field in fields(Recipe))]
-    _check_keys(f"row {name!r}", own, known)
-    own.pop("recipe", None)
+        own |= spec["rows"].get(name, {})
+    _check_keys(f"row {name!r}", own, [*ROW_KEYS, *(field.name for field in fields(Recipe))])
     trials = own.pop("trials", table.trials)
     samples = own.pop("num_samples", table.num_samples or base.num_samples)
     if "model_args" in own:

@@ -37,11 +37,11 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
     """The seeds that have no whole line of the row's budget and settings in the results."""
     settings, wanted = _settings(row.recipe), {"curve"}
     wanted |= {"grid"} if row.grid else set()
-    wanted |= {"test"} if row.test_questions else set()
     done = {
         trial.record.seed
         for trial in read_trials(results, row.recipe.name)
         if wanted <= trial.details.keys()
+        and trial.details.get("test", {}).get("questions", 0) >= row.test_questions
         and _settings(row.recipe, trial.details["settings"]) == settings
     }
     return [seed for seed in range(row.trials) if seed not in done]

@@ -33,6 +33,8 @@ def test_only_the_answer_field_and_the_asked_places_are_counted():
     labels = trace_labels(examples, -100)
     assert (labels[examples.answer_mask] == examples.labels[examples.answer_mask]).all()
     for row, question in enumerate(examples.questions()):
+        asked = asked_places(parse(question))
+        assert all(labels[row, place] == ord(letter) for place, letter in asked)
         elsewhere = {int(p) for p in (labels[row] != -100).nonzero()[0]}
         elsewhere -= {int(p) for p in examples.answer_mask[row].nonzero()[0]}
-        assert elsewhere == {place for place, _ in asked_places(parse(question))}
+        assert elsewhere == {place for place, _ in asked}

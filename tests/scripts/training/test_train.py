@@ -40,7 +40,7 @@ def test_a_run_leaves_what_it_promises(run):
     folder = run / "runs" / "001-swap-delta"
     results = json.loads((folder / "results.json").read_text())
     assert list(results)[:5] == ["recipe", "parameters", "split", "questions", "sample_error_pct"]
-    assert (results["parameters"], results["questions"]) == (26_114, 10_000)
+    assert (results["parameters"], results["questions"]) == (26_642, 10_000)
     assert set(results["sample_error_pct"]) == {
         "mean", "median", "std", "min", "max", "n", "solved",
     }  # fmt: skip
