@@ -177,7 +177,7 @@ def test_a_run_is_never_overwritten(run):
     done = train(*SHORT, "--output-dir", folder, cwd=run)
     assert "holds a run: add --resume or choose another --output-dir" in done.stderr
     other = train("--recipe", "swap-delta", "--output-dir", folder, "--resume", cwd=run)
-    assert "holds a run with num_samples 3200, not 80000" in other.stderr
+    assert "holds a run with num_samples 3200, not 100000" in other.stderr
     assert (folder / "results.json").read_bytes() == before
 
 
