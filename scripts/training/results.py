@@ -45,7 +45,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     )
     with replacing(folder / "report.txt") as beside:
         beside.write_text(report + "\n", "utf-8")
-    for path in shown.iterdir():
+    for path in filter(Path.is_file, shown.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in NOT_MODEL:
             with replacing(folder / path.name) as beside:
                 shutil.copyfile(path, beside)

@@ -77,7 +77,8 @@ def test_an_architecture_is_trained_by_a_command(model_type, tmp_path):
 
 
 @pytest.mark.parametrize("mixer", LAYERS, ids=lambda place: place.rpartition(":")[2])
-def test_a_layer_is_trained_by_a_command(mixer, tmp_path):
+def test_a_layer_is_trained_by_a_command(mixer, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # a layer's code leaves __pycache__
     flags = ["--recipe", "swap-delta", "--mixer", mixer, *flag("--mixer-args", LAYERS[mixer])]
     here("train", *flags, "--max-samples", 320, "--output-dir", tmp_path / "run")
     assert check_run(tmp_path / "run").samples == 320
