@@ -190,8 +190,7 @@ def _model_files(
             raise ValueError(f"{needed} is missing: give {MAKERS['model']}")
     recipe = read_recipe(path)
     exported = export(checkpoint, scratch / "model", make_config(recipe["data"]))
-    found_files = sorted(filter(Path.is_file, (scratch / "model").iterdir()))
-    files: dict[str, Path | bytes] = {found.name: found for found in found_files}
+    files: dict[str, Path | bytes] = {p.name: p for p in sorted((scratch / "model").iterdir())}
     extras = () if on_the_way else EXTRAS
     files |= {name: path / name for name in extras if (path / name).exists()}
     files["run.json"] = _without_places(path / "run.json")

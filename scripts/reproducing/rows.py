@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from scripts.training.recipes import Recipe, read_recipes
+from scripts.training.recipes import Recipe, check_keys, inherit, read_recipes
 from vsc_dataset.configs import make_config, nearest
 
 SPECS = Path(__file__).parent.parent / "reproduce.toml"
@@ -73,16 +73,14 @@ class Table:
 
 
 def read_tables(path: Path = SPECS) -> dict[str, Table]:
-    """All tables by name.
+    """All tables by name; `like` as in recipes.
 
     Raises:
-      ValueError: an unknown key; the nearest is named.
+      ValueError: as `inherit`.
     """
-    tables = {}
-    for name, given in _read(path)["tables"].items():
-        _check_keys(f"table {name!r}", given, [f.name for f in fields(Table) if f.name != "name"])
-        tables[name] = Table(name=name, **given)
-    return tables
+    known = [field.name for field in fields(Table) if field.name != "name"]
+    found = inherit(_read(path)["tables"], "table", known)
+    return {name: Table(name=name, **given) for name, given in found.items()}
 
 
 def read_rows(table: Table, path: Path = SPECS) -> list[Row]:
@@ -157,7 +155,7 @@ def _row(
     if data not in (None, base.data):
         name = f"{name}-{data}"
         own |= spec["rows"].get(name, {})
-    _check_keys(f"row {name!r}", own, [*ROW_KEYS, *(field.name for field in fields(Recipe))])
+    check_keys(f"row {name!r}", own, [*ROW_KEYS, *(field.name for field in fields(Recipe))])
     trials = own.pop("trials", table.trials)
     samples = own.pop("num_samples", table.num_samples or base.num_samples)
     if "model_args" in own:
@@ -198,10 +196,3 @@ def choose(
 
 def _read(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text("utf-8"))
-
-
-def _check_keys(called: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Raise a ValueError for a key that nothing reads."""
-    for key in given:
-        if key not in known:
-            raise ValueError(f"{called}: key {key!r} is unknown: {nearest(key, known)}")

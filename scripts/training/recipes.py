@@ -1,7 +1,7 @@
 """recipes.toml and flags -> a Recipe: everything that decides what a trial learns."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -186,27 +186,52 @@ class Recipe:
         return {**asdict(self), "betas": list(self.betas)}
 
 
+def inherit(
+    tables: Mapping[str, Mapping[str, Any]], called: str, known: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Tables by name, what one with `like = "NAME"` does not give taken from a table further up.
+
+    Args:
+      tables: as TOML has them.
+      called: what a table is, for the message.
+      known: keys beside `like`.
+    Raises:
+      ValueError: an unknown key, or no such table above; the nearest is named.
+
+    >>> inherit({"a": {"x": 1, "y": 2}, "b": {"like": "a", "y": 3}}, "recipe", ["x", "y"])["b"]
+    {'x': 1, 'y': 3}
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        check_keys(f"{called} {name!r}", table, ["like", *known])
+        like = table.get("like")
+        if like is not None and like not in found:
+            raise ValueError(
+                f"{called} {name!r}: no {called} {like!r} stands above: {nearest(like, found)}"
+            )
+        own = {key: value for key, value in table.items() if key != "like"}
+        found[name] = {**found.get(like or "", {}), **own}
+    return found
+
+
+def check_keys(called: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise a ValueError for a key that nothing reads; the nearest is named."""
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{called}: key {key!r} is unknown: {nearest(key, known)}")
+
+
 def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
     """All recipes by name. `like = "NAME"` takes what is not given from a recipe further up.
 
     Raises:
       ValueError: a table has an unknown key (the nearest is named) or a value that cannot work.
     """
-    known = ["like", *(field.name for field in fields(Recipe) if field.name != "name")]
-    tables: dict[str, dict[str, Any]] = {}
+    known = [field.name for field in fields(Recipe) if field.name != "name"]
     recipes = {}
-    for name, table in tomllib.loads(path.read_text("utf-8")).items():
-        for key in table:
-            if key not in known:
-                raise ValueError(f"recipe {name!r}: key {key!r} is unknown: {nearest(key, known)}")
-        like = table.pop("like", None)
-        if like is not None and like not in tables:
-            raise ValueError(
-                f"recipe {name!r}: no recipe {like!r} stands above: {nearest(like, tables)}"
-            )
-        tables[name] = {**tables.get(like or "", {}), **table}
+    for name, table in inherit(tomllib.loads(path.read_text("utf-8")), "recipe", known).items():
         try:
-            recipes[name] = Recipe(name=name, **tables[name])
+            recipes[name] = Recipe(name=name, **table)
         except (TypeError, ValueError) as error:
             raise ValueError(f"recipe {name!r}: {error}") from None
     return recipes

@@ -1,3 +1,5 @@
+"""Dense supervision asks for what the operations do, and for nothing else."""
+
 import pytest
 
 from scripts.evaluation.trace_labels import asked_places, trace_labels

@@ -226,6 +226,8 @@ def test_a_password_in_the_hub_s_address_is_in_no_message(hub, monkeypatch):
 
 def test_ctrl_c_is_one_line(tmp_path):
     """A signal while the command waits for a hub that says nothing."""
+    # A shell lets its background jobs ignore the signal, and what they start inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = clients.start(url, tmp_path, "metric", METRIC_PATH, "acme/vsc_error", "--yes")
@@ -234,6 +236,7 @@ def test_ctrl_c_is_one_line(tmp_path):
         started.send_signal(signal.SIGINT)
         _, said = started.communicate(timeout=60)
         connection.close()
+    signal.signal(signal.SIGINT, before)
     assert said == "push_to_hub: interrupted: the same command pushes what is missing\n"
 
 
