@@ -105,6 +105,7 @@ def first_trial(results, row):
 
 def test_a_row_keeps_its_shape_on_other_data():
     (deep,) = choose(read_rows(TABLES["fair"]), ["olmo-hybrid-deep*"], None, None)
+    assert deep.recipe.model_args["num_hidden_layers"] == 3
     for level in choose(read_rows(TABLES["ladder"]), ["olmo-hybrid-deep-level-*"], None, None):
         assert level.recipe.model_args == deep.recipe.model_args
         assert level.recipe.learning_rate == deep.recipe.learning_rate == 5e-4
