@@ -16,11 +16,11 @@ import torch
 
 from scripts.benchmarks.timing import best_seconds
 from scripts.evaluation.inputs import logits_of, loss_of, model_inputs
+from scripts.reporting.records import samples_to_solved
 from scripts.reporting.tables import table
 from scripts.training.building import build_model
 from scripts.training.logs import LOG_FILE
 from scripts.training.loop import LOG_EVERY, Progress, fit
-from scripts.training.outcome import samples_to_solved
 from scripts.training.processes import make_accelerator
 from scripts.training.recipes import Recipe, find_recipe
 from scripts.training.trials import Paused, Settings, make_trainee, run_trial

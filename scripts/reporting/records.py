@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -195,6 +195,34 @@ def _setting(record: TrialRecord, name: str) -> Any:
     if name == "samples" and record.planned_samples is not None:
         name = "planned_samples"
     return getattr(record, name)
+
+
+Point = Mapping[str, Any]
+
+
+def samples_to(points: Sequence[Point], holds: Callable[[Point], bool]) -> int | None:
+    """The samples of the first validation from which on all hold; None if the last does not.
+
+    Args:
+      points: validations in order.
+      holds: whether a validation is good enough.
+
+    >>> curve = [{"samples": i, "error": error} for i, error in enumerate((9, 1, 0))]
+    >>> samples_to(curve, lambda point: point["error"] <= 1)
+    1
+    >>> samples_to([*curve, {"samples": 3, "error": 2}], lambda point: point["error"] <= 1)
+    """
+    samples = None
+    for point in reversed(points):
+        if not holds(point):
+            break
+        samples = point["samples"]
+    return samples
+
+
+def samples_to_solved(points: Sequence[Point]) -> int | None:
+    """The samples of the first validation from which on all are solved."""
+    return samples_to(points, lambda point: point["sample_error_pct"] <= SOLVED_PCT)
 
 
 def spread(values: Sequence[float | None], solved: int) -> dict[str, float | int | None]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scripts.reporting.kept_trials import Trial
-from scripts.reporting.table_lines import Line
+from scripts.reporting.records import samples_to, spread
+from scripts.reporting.table_lines import Line, chance
 from vsc_dataset.configs import make_config
 
 SHOWN_NOPS = (10, 20, 50, 100, 1024)
@@ -55,6 +56,24 @@ def _solved(line: Line, *_: Any) -> list[str]:
 
 def _to_1pct(line: Line, *_: Any) -> list[str]:
     return [_range(line.results["samples_to_1pct"], "{:,.0f}") if line.trials else "-"]
+
+
+def _off_chance(line: Line, *_: Any) -> list[str]:
+    """When the mask error was for good below the best answers that read no operation."""
+    known = [trial.details for trial in line.trials if "curve" in trial.details]
+    if not known:
+        return ["-"]
+    found = [_off_chance_at(details) for details in known]
+    left = [samples for samples in found if samples is not None]
+    if not left:
+        return ["never"]
+    counts = _range(spread(left, 0), "{:,.0f}")
+    return [counts if len(left) == len(found) else f"{counts}; {len(left)} of {len(found)}"]
+
+
+def _off_chance_at(details: Mapping[str, Any]) -> int | None:
+    most = chance(details["floors"])
+    return samples_to(details["curve"], lambda point: bool(point["mask_error_pct"] < most))
 
 
 def _range(found: Mapping[str, Any], form: str) -> str:
@@ -163,6 +182,7 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "samples": (["training questions"], _samples),
     "solved": (["solved"], _solved),
     "horizon": (["horizon"], _horizon),
+    "off_chance": (["questions to leave chance"], _off_chance),
     "to_1pct": (["questions to 1 %"], _to_1pct),
     "sample": (
         ["sample error %: mean", "median", "std", "min", "max"],

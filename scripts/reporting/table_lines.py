@@ -45,8 +45,16 @@ class Line(NamedTuple):
         """
         if self.data not in floors or not self.trials:
             return False
-        chance = min(floors[self.data][name]["mask_error_pct"] for name in CHANCE)
-        return bool(self.results["mask_error_pct"]["median"] >= chance)
+        return bool(self.results["mask_error_pct"]["median"] >= chance(floors[self.data]))
+
+
+def chance(floors: Mapping[str, Any]) -> float:
+    """The mask error, in percent, of the better of copying the letters and guessing.
+
+    Args:
+      floors: of one data, see `floors_of`.
+    """
+    return float(min(floors[name]["mask_error_pct"] for name in CHANCE))
 
 
 def floors_of(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:

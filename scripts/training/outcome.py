@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from scripts.reporting.records import SOLVED_PCT, TrialRecord
+from scripts.reporting.records import TrialRecord, samples_to_solved
 from scripts.training.loop import Progress
 from scripts.training.processes import Accelerator
 from scripts.training.recipes import Recipe
@@ -60,21 +60,6 @@ def make_record(
         validation_seconds=round(progress.validation_seconds, 3),
         data=recipe.data,
     )
-
-
-def samples_to_solved(points: Sequence[Mapping[str, Any]]) -> int | None:
-    """The samples of the first validation from which on all are solved; None if the last is not.
-
-    >>> samples_to_solved([{"samples": i, "sample_error_pct": e} for i, e in enumerate((9, 0, 2))])
-    >>> samples_to_solved([{"samples": i, "sample_error_pct": e} for i, e in enumerate((9, 1, 0))])
-    1
-    """
-    samples = None
-    for point in reversed(points):
-        if point["sample_error_pct"] > SOLVED_PCT:
-            break
-        samples = point["samples"]
-    return samples
 
 
 def _device(model: nn.Module, accelerator: Accelerator) -> str:
