@@ -110,9 +110,13 @@ class VscDeltaConfig(VscConfig):
       steps_per_token: Householder steps that each byte makes; one exchange takes one step.
       chunk_size: bytes that one triangular solve takes together; moves speed only.
       intermediate_size: width of the pointwise layer.
+      beta_stretch: how far the sigmoid of beta is stretched beyond 0 and 1 before it is cut there;
+        with more than 0 an exchange can be exact, and a byte without effect too.
+      num_counters: gated steps a byte whose running sum turns keys and queries; 0 for none.
     Raises:
       As for VscConfig.
-    Source: DeltaNet with betas in (0, 2), arXiv 2411.12537; DeltaProduct, arXiv 2502.10297.
+    Source: DeltaNet with betas in (0, 2), arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; the
+      stretched sigmoid, arXiv 1712.01312.
 
     >>> VscDeltaConfig(num_head=2)
     Traceback (most recent call last):
@@ -128,14 +132,23 @@ class VscDeltaConfig(VscConfig):
     steps_per_token: int = 1
     chunk_size: int = 64
     intermediate_size: int = 64
+    beta_stretch: float = 0.0
+    num_counters: int = 0
 
     def validate_delta(self) -> None:
-        """Hold kernels odd and every size at one or more."""
+        """Hold kernels odd, every size at one or more, and keys even where they are turned."""
         for size in self.conv_kernel_sizes:
             check_kernel("conv_kernel_sizes", size)
         for name in ("num_heads", "key_dim", "value_dim", "steps_per_token", "chunk_size"):
             check_range(name, getattr(self, name), 1)
         check_range("intermediate_size", self.intermediate_size, 1)
+        check_range("num_counters", self.num_counters, 0)
+        check_range("beta_stretch", self.beta_stretch, 0, 1)
+        if self.num_counters and self.key_dim % 2:
+            raise ValueError(
+                f"key_dim={self.key_dim} is odd, and num_counters={self.num_counters} turn keys in "
+                "pairs of channels: use an even key_dim, or num_counters=0"
+            )
 
 
 @strict
@@ -269,7 +282,7 @@ def check_kernel(name: str, size: int) -> None:
         )
 
 
-def check_range(name: str, value: int, low: int, high: int | None = None) -> None:
+def check_range(name: str, value: float, low: int, high: int | None = None) -> None:
     """Raise a ValueError that names the field, its value and its limits."""
     if value < low or (high is not None and value > high):
         limits = f"{low} or more" if high is None else f"from {low} to {high}"

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from .configuration_vsc import VscDeltaConfig
+from .counter import VscCounter, turn
 from .delta_rule import delta_rule
 from .modeling_scaffold import VscScaffold
 from .modeling_vsc import VscForMaskedLM, take_positions
@@ -25,6 +26,11 @@ class VscDeltaLayer(nn.Module):
         # One product for keys, values and betas: at this size each call costs more than its sums.
         self.update = nn.Linear(config.hidden_size, rows * sum(self.sizes))
         self.out = nn.Linear(heads * config.value_dim, config.hidden_size)
+        self.counter = (
+            VscCounter(config.hidden_size, config.num_counters, config.key_dim)
+            if config.num_counters
+            else None
+        )
 
     def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """Update at every byte, read at the wanted ones: (B, L, D) -> (B, W, D)."""
@@ -33,11 +39,18 @@ class VscDeltaLayer(nn.Module):
         update = self.update(x_BxLxD).view(batch, length * steps, heads, sum(self.sizes))
         k, v, b = update.transpose(1, 2).split(self.sizes, dim=-1)
         b_BxHxT = 2 * (_BETA_SLOPE * b.squeeze(-1)).sigmoid()
+        if self.config.beta_stretch:
+            b_BxHxT = (b_BxHxT + self.config.beta_stretch * (2 * b_BxHxT - 2)).clamp(0, 2)
         if real_BxL is not None:
             b_BxHxT = b_BxHxT * real_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
         q = self.query(take_positions(x_BxLxD, keep_BxW)).unflatten(-1, (heads, -1))
+        q = q.transpose(1, 2)
+        if self.counter is not None:
+            angle_BxLxP = self.counter(x_BxLxD, real_BxL)
+            k = turn(k, angle_BxLxP.repeat_interleave(steps, dim=1).unsqueeze(1))
+            q = turn(q, take_positions(angle_BxLxP, keep_BxW).unsqueeze(1))
         read_BxHxWxV = delta_rule(
-            normalize(q.transpose(1, 2), dim=-1),
+            normalize(q, dim=-1),
             normalize(k, dim=-1),
             v,
             b_BxHxT,

@@ -35,6 +35,7 @@ FLOORS = {
         "configuration_mixer",
         "layer_source",
         "delta_rule",
+        "counter",
         "selective_scan",
         "modeling_vsc",
         "modeling_conv",

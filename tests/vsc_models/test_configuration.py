@@ -27,6 +27,9 @@ from vsc_models import VscConvConfig, VscDeltaConfig, VscLstmConfig, VscMambaCon
         ({"chunk_size": 0}, "chunk_size=0"),
         ({"intermediate_size": 0}, "intermediate_size=0"),
         ({"hidden_size": "32"}, "hidden_size"),
+        ({"num_counters": -1}, "num_counters=-1 is out of range: use 0 or more"),
+        ({"beta_stretch": 1.5}, "beta_stretch=1.5 is out of range: use from 0 to 1"),
+        ({"key_dim": 5, "num_counters": 4}, "key_dim=5 is odd, .* use an even key_dim, or num"),
     ],
 )
 def test_impossible_values_are_named(fields, message):

@@ -15,6 +15,11 @@ MODELS = {
     "mamba": (vsc.VscMambaForMaskedLM, vsc.VscMambaConfig, {"num_layers": 3}),
     "mixer": (vsc.VscMixerForMaskedLM, vsc.VscMixerConfig, {"direction": "both"}),
     "delta": (vsc.VscDeltaForMaskedLM, vsc.VscDeltaConfig, {}),
+    "counting delta": (
+        vsc.VscDeltaForMaskedLM,
+        vsc.VscDeltaConfig,
+        {"num_counters": 3, "beta_stretch": 0.05},
+    ),
 }
 
 
