@@ -32,7 +32,13 @@ class VscDeltaLayer(nn.Module):
             else None
         )
 
-    def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x_BxLxD: Tensor,
+        embeds_BxLxD: Tensor,
+        real_BxL: Tensor | None,
+        keep_BxW: Tensor | None,
+    ) -> Tensor:
         """Update at every byte, read at the wanted ones: (B, L, D) -> (B, W, D)."""
         batch, length, _ = x_BxLxD.shape
         heads, steps = self.config.num_heads, self.config.steps_per_token
@@ -46,7 +52,7 @@ class VscDeltaLayer(nn.Module):
         q = self.query(take_positions(x_BxLxD, keep_BxW)).unflatten(-1, (heads, -1))
         q = q.transpose(1, 2)
         if self.counter is not None:
-            angle_BxLxP = self.counter(x_BxLxD, real_BxL)
+            angle_BxLxP = self.counter(embeds_BxLxD, real_BxL)
             k = turn(k, angle_BxLxP.repeat_interleave(steps, dim=1).unsqueeze(1))
             q = turn(q, take_positions(angle_BxLxP, keep_BxW).unsqueeze(1))
         read_BxHxWxV = delta_rule(
@@ -69,9 +75,15 @@ class VscDeltaModel(VscScaffold):
         """The memory."""
         return VscDeltaLayer(config)
 
-    def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def mix(
+        self,
+        x_BxLxD: Tensor,
+        embeds_BxLxD: Tensor,
+        real_BxL: Tensor | None,
+        keep_BxW: Tensor | None,
+    ) -> Tensor:
         """As VscScaffold.mix: read at the wanted positions alone."""
-        out_BxWxD: Tensor = self.mixer(x_BxLxD, real_BxL, keep_BxW)
+        out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, real_BxL, keep_BxW)
         return out_BxWxD
 
 

@@ -42,7 +42,13 @@ class VscMixerModel(VscScaffold):
                     _strip(module)
         return layers
 
-    def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def mix(
+        self,
+        x_BxLxD: Tensor,
+        embeds_BxLxD: Tensor,
+        real_BxL: Tensor | None,
+        keep_BxW: Tensor | None,
+    ) -> Tensor:
         """As VscScaffold.mix: every layer runs over all real bytes."""
         place_BxL = None
         if real_BxL is not None:

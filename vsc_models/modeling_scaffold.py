@@ -54,15 +54,24 @@ class VscScaffold(VscBackbone):
         """The layer, or several."""
 
     @abstractmethod
-    def mix(self, x_BxLxD: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
-        """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D)."""
+    def mix(
+        self,
+        x_BxLxD: Tensor,
+        embeds_BxLxD: Tensor,
+        real_BxL: Tensor | None,
+        keep_BxW: Tensor | None,
+    ) -> Tensor:
+        """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D).
+
+        `embeds_BxLxD` are the bytes as the convolutions got them, each without its neighbours.
+        """
 
     def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """As VscBackbone.forward."""
-        x_BxLxD = self.embed_tokens(ids_BxL)
+        x_BxLxD = embeds_BxLxD = self.embed_tokens(ids_BxL)
         for convolution in self.convolutions:
             x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
-        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), real_BxL, keep_BxW)
+        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), embeds_BxLxD, real_BxL, keep_BxW)
         x_BxWxD = take_positions(x_BxLxD, keep_BxW) + mixed_BxWxD
         x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
         out_BxWxD: Tensor = self.norm(x_BxWxD)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vsc_models import VscDeltaConfig, modeling_delta
+from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, modeling_delta
 from vsc_models.counter import VscCounter, turn
 
 
@@ -53,6 +53,19 @@ def test_counts_stay_whole_in_bfloat16():
     assert angle.item() == pytest.approx(600 * torch.pi / 8)
 
 
+def test_a_step_knows_its_byte_alone():
+    torch.manual_seed(0)
+    model = VscDeltaForMaskedLM(VscDeltaConfig(num_counters=4)).eval()
+    seen = []
+    model.model.mixer.counter.register_forward_hook(lambda _, __, angle: seen.append(angle))
+    for text in (b"UXMP: -2", b"UYQP> +2"):
+        model(input_ids=torch.tensor([list(text)]))
+    steps, others = (angle[0, :, 0].diff(prepend=torch.zeros(1)) for angle in seen)
+    same = torch.tensor([True, False, False, True, False, True, False, True])
+    assert torch.allclose(steps[same], others[same], atol=1e-6)
+    assert not torch.isclose(steps[~same], others[~same]).all()
+
+
 @pytest.mark.parametrize(("stretch", "betas"), [(0.0, (0.01339, 1.98661)), (0.05, (0.0, 2.0))])
 def test_a_stretched_beta_is_exact(stretch, betas, monkeypatch):
     layer = modeling_delta.VscDeltaLayer(VscDeltaConfig(beta_stretch=stretch, num_heads=2))
@@ -67,6 +80,6 @@ def test_a_stretched_beta_is_exact(stretch, betas, monkeypatch):
 
     modeling_delta_rule = modeling_delta.delta_rule
     monkeypatch.setattr(modeling_delta, "delta_rule", watched)
-    layer(torch.zeros(1, 4, 32), None, None)
+    layer(torch.zeros(1, 4, 32), torch.zeros(1, 4, 32), None, None)
     found = seen[0][0, :, 0].tolist()
     assert found == (pytest.approx(betas, abs=1e-4) if stretch == 0 else list(betas))

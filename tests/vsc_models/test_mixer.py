@@ -69,7 +69,7 @@ def test_the_second_layer_reads_each_row_from_its_end():
     model = model_with("Causal", direction="both").model
     x = torch.randn(2, 6, 32)
     real = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
-    mixed = model.mix(x, real, None)
+    mixed = model.mix(x, x, real, None)
     for row, length in enumerate((6, 4)):
         part = x[row : row + 1, :length]
         wanted = model.mixer[0](part) + model.mixer[1](part.flip(1)).flip(1)
@@ -152,7 +152,7 @@ def test_the_scaffold_adds_no_parameters_to_the_delta_rule(monkeypatch):
             self.layer = VscDeltaLayer(VscDeltaConfig(hidden_size=hidden_size))
 
         def forward(self, x):
-            return self.layer(x, None, None)
+            return self.layer(x, x, None, None)
 
     monkeypatch.setattr(own_layers, "Delta", Delta, raising=False)
     mixer = model_with(f"{own_layers.__name__}:Delta")
