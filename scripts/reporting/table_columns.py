@@ -60,10 +60,10 @@ def _to_1pct(line: Line, *_: Any) -> list[str]:
 
 def _off_chance(line: Line, *_: Any) -> list[str]:
     """When the mask error was for good below the best answers that read no operation."""
-    known = [trial.details for trial in line.trials if "curve" in trial.details]
+    known = [trial for trial in line.trials if "curve" in trial.details]
     if not known:
         return ["-"]
-    found = [_off_chance_at(details) for details in known]
+    found = [_off_chance_at(trial) for trial in known]
     left = [samples for samples in found if samples is not None]
     if not left:
         return ["never"]
@@ -71,9 +71,12 @@ def _off_chance(line: Line, *_: Any) -> list[str]:
     return [counts if len(left) == len(found) else f"{counts}; {len(left)} of {len(found)}"]
 
 
-def _off_chance_at(details: Mapping[str, Any]) -> int | None:
-    most = chance(details["floors"])
-    return samples_to(details["curve"], lambda point: bool(point["mask_error_pct"] < most))
+def _off_chance_at(trial: Trial) -> int | None:
+    most = chance(trial.details["floors"])
+    # The validations on the way ask few questions: the last word is that of all of them.
+    end = {"samples": trial.record.samples, "mask_error_pct": trial.record.mask_error_pct}
+    curve = [*trial.details["curve"], end]
+    return samples_to(curve, lambda point: bool(point["mask_error_pct"] < most))
 
 
 def _range(found: Mapping[str, Any], form: str) -> str:

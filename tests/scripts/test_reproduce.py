@@ -379,14 +379,17 @@ def test_chance_is_left_where_the_mask_error_stays_below_copying():
         return [{"samples": 10 * i, "mask_error_pct": error} for i, error in enumerate(errors)]
 
     trials = [
-        kept(seed, 100.0, curve=curve(*errors))
+        kept(seed, 100.0, errors[-1], curve=curve(*errors))
         for seed, errors in enumerate([(80, 77.5, 77.4), (80, 70, 79, 70), (80, 60, 78)])
     ]
+    on_all_questions = kept(0, 100.0, 78.5, curve=curve(80, 77))
     found = [
         *split_budgets("some", "data", 128, {}, trials),
         *split_budgets("none", "data", 128, {}, trials[2:]),
+        *split_budgets("luck", "data", 128, {}, [on_all_questions]),
         *split_budgets("older", "data", 128, {}, [kept(0, 100.0)]),
     ]
     text = article_table("title", found, ["off_chance"])
-    shown = [cells(text, row)["questions to leave chance"] for row in ("some", "none", "older")]
-    assert shown == ["25 (20 to 30); 2 of 3", "never", "-"]
+    rows = ("some", "none", "luck", "older")
+    shown = [cells(text, row)["questions to leave chance"] for row in rows]
+    assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "-"]
