@@ -115,7 +115,7 @@ class VscDeltaConfig(VscConfig):
       num_counters: gated steps a byte whose running sum turns keys and queries; 0 for none.
     Raises:
       As for VscConfig.
-    Source: DeltaNet with betas in (0, 2), arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; the
+    Source: DeltaNet with betas up to 2, arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; the
       stretched sigmoid, arXiv 1712.01312.
 
     >>> VscDeltaConfig(num_head=2)
@@ -132,7 +132,7 @@ class VscDeltaConfig(VscConfig):
     steps_per_token: int = 1
     chunk_size: int = 64
     intermediate_size: int = 64
-    beta_stretch: float = 0.0
+    beta_stretch: float | int = 0.0
     num_counters: int = 0
 
     def validate_delta(self) -> None:
@@ -284,6 +284,7 @@ def check_kernel(name: str, size: int) -> None:
 
 def check_range(name: str, value: float, low: int, high: int | None = None) -> None:
     """Raise a ValueError that names the field, its value and its limits."""
-    if value < low or (high is not None and value > high):
+    # Not a number is no number in a range either.
+    if not (value >= low and (high is None or value <= high)):
         limits = f"{low} or more" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name}={value} is out of range: use {limits}")

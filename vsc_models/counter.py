@@ -2,9 +2,10 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-# Below a quarter a step is nothing, from three quarters on it is one: only whole steps add up
-# without drift over more operations than were trained.
+# Below a quarter a step is nothing, above three quarters it is one: where up and down are whole,
+# they cancel, and the count lasts. Between them it is a fraction, so that it can be learned.
 _DEAD_ZONE = 0.25
 
 
@@ -12,13 +13,13 @@ class VscCounter(nn.Module):
     """Gated steps, up or down, summed from the first byte on.
 
     What `-3` and `+2` touch depends on the letters that are left. A count of them that turns keys
-    and queries moves every operation by as many places, those never trained included. The places
-    are `key_dim` unit vectors, orthogonal to each other, that the turn takes into one another. A
-    step depends on its byte alone: one that knows the neighbours learns each operation apart, and
-    rightly only as far as the training programs go.
+    and queries moves every operation by as many places, those never trained included. A count of
+    one turns a place, a unit vector of `key_dim` channels, into one orthogonal to it; after
+    `key_dim` it is back with the other sign. A step depends on its byte alone: one that knows the
+    neighbours learns each operation apart, and rightly only as far as the training programs go.
 
-    Source: sums of gated steps in place of positions, rotary: arXiv 2104.09864 with angles that
-      depend on the data; gradients pass the dead zone straight: arXiv 1308.3432.
+    Source: rotary positions, arXiv 2104.09864, with positions that depend on the data; gradients
+      pass the dead zone straight, arXiv 1308.3432.
     """
 
     def __init__(self, hidden_size: int, num_counters: int, key_dim: int) -> None:
@@ -27,17 +28,32 @@ class VscCounter(nn.Module):
         self.steps = nn.Linear(hidden_size, 2 * num_counters)
 
     def forward(self, embeds_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
-        """The angles in radians, (B, L, key_dim / 2), in float32: half a bit would turn too far."""
+        """Count: embeddings -> angles in radians.
+
+        Args:
+          embeds_BxLxD: the bytes, each without its neighbours.
+          real_BxL: False where a byte is padding and does not count.
+        Returns:
+          (B, L, key_dim / 2), at least float32: bfloat16 holds no count above 256.
+        """
+        with torch.autocast(embeds_BxLxD.device.type, enabled=False):
+            step_BxL = self._steps(embeds_BxLxD)
+            if real_BxL is not None:
+                step_BxL = step_BxL * real_BxL
+            # A count and its remainder turn alike; large ones would lose digits as angles.
+            count_BxLx1 = step_BxL.cumsum(1).fmod(2 * self.key_dim).unsqueeze(-1)
+            odd = 2 * torch.arange(self.key_dim // 2, device=step_BxL.device) + 1
+            return count_BxLx1 * (torch.pi / self.key_dim * odd.to(step_BxL.dtype))
+
+    def _steps(self, embeds_BxLxD: Tensor) -> Tensor:
+        dtype = torch.promote_types(embeds_BxLxD.dtype, torch.float32)
         # Embeddings have about unit length, and a linear layer is drawn for channels of unit size.
-        scaled_BxLxD = embeds_BxLxD * self.steps.in_features**0.5
-        gate, way = self.steps(scaled_BxLxD).float().chunk(2, dim=-1)
+        scaled_BxLxD = embeds_BxLxD.to(dtype) * self.steps.in_features**0.5
+        weight, bias = self.steps.weight.to(dtype), self.steps.bias.to(dtype)
+        gate, way = linear(scaled_BxLxD, weight, bias).chunk(2, dim=-1)
         soft = (4 * gate).sigmoid() * way.tanh()
         hard = soft.sign() * ((soft.abs() - _DEAD_ZONE) / (1 - 2 * _DEAD_ZONE)).clamp(0, 1)
-        step_BxL = (soft + (hard - soft).detach()).sum(-1)
-        if real_BxL is not None:
-            step_BxL = step_BxL * real_BxL
-        odd = 2 * torch.arange(self.key_dim // 2, device=embeds_BxLxD.device) + 1
-        return step_BxL.cumsum(1).unsqueeze(-1) * (torch.pi / self.key_dim * odd)
+        return (soft + (hard - soft).detach()).sum(-1)
 
 
 def turn(x: Tensor, angle: Tensor) -> Tensor:

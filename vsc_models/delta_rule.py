@@ -38,7 +38,7 @@ def delta_rule(
       keys: (B, H, L * steps_per_token, K), a token's steps one behind the other. Not normalised
         here; the memory stays bounded for unit keys and betas in [0, 2].
       values: (B, H, L * steps_per_token, V).
-      betas: (B, H, L * steps_per_token), usually in (0, 2).
+      betas: (B, H, L * steps_per_token), usually from 0 to 2.
       positions: int64 (B, W), the token behind which each query reads, counted from 0. None reads
         behind every token.
       steps_per_token: updates that each token makes.

@@ -63,7 +63,7 @@ class VscScaffold(VscBackbone):
     ) -> Tensor:
         """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D).
 
-        `embeds_BxLxD` are the bytes as the convolutions got them, each without its neighbours.
+        `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbours.
         """
 
     def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:

@@ -194,6 +194,8 @@ def test_weights_that_one_asks_to_draw_anew_are_initialised(saved, tmp_path):
     ):
         if name in weights:
             assert torch.equal(weight, model.get_parameter(name)), name
+        elif weight.numel() < 8:  # too few for statistics
+            assert 0 < weight.abs().max() < 1, name
         else:
             assert weight.std().item() == pytest.approx(new[1].std().item(), rel=0.6), name
             assert weight.abs().max() <= 1.5 * new[1].abs().max(), name

@@ -29,6 +29,7 @@ from vsc_models import VscConvConfig, VscDeltaConfig, VscLstmConfig, VscMambaCon
         ({"hidden_size": "32"}, "hidden_size"),
         ({"num_counters": -1}, "num_counters=-1 is out of range: use 0 or more"),
         ({"beta_stretch": 1.5}, "beta_stretch=1.5 is out of range: use from 0 to 1"),
+        ({"beta_stretch": float("nan")}, "beta_stretch=nan is out of range"),
         ({"key_dim": 5, "num_counters": 4}, "key_dim=5 is odd, .* use an even key_dim, or num"),
     ],
 )
