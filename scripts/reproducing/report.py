@@ -10,18 +10,13 @@ from scripts.reproducing.rows import Table, read_rows
 
 
 def table_lines(table: Table, results: Path) -> list[Line]:
-    """A line for each row and budget."""
-    return [
-        line
-        for row in read_rows(table)
-        for line in split_budgets(
-            row.recipe.name,
-            row.recipe.data,
-            row.full,
-            row.article,
-            read_trials(results, row.recipe.name),
-        )
-    ]
+    """A line for each row and each budget up to the row's own: longer trials are another table's."""
+    lines = []
+    for row in read_rows(table):
+        trials = read_trials(results, row.recipe.name)
+        within = [trial for trial in trials if trial.budget <= row.recipe.num_samples]
+        lines += split_budgets(row.recipe.name, row.recipe.data, row.full, row.article, within)
+    return lines
 
 
 def render(table: Table, results: Path) -> str:

@@ -18,8 +18,8 @@ from scripts.reporting.kept_trials import keep_trial, read_trials
 from scripts.reporting.records import read_records
 from scripts.reporting.table_lines import ranked, split_budgets
 from scripts.reproducing import trials
-from scripts.reproducing.report import render
-from scripts.reproducing.rows import choose, read_article, read_rows, read_tables
+from scripts.reproducing.report import render, table_lines
+from scripts.reproducing.rows import Table, choose, read_article, read_rows, read_tables
 from scripts.training.recipes import find_recipe
 from tests.scripts.reporting.cases import record as made
 from vsc_dataset import sample
@@ -335,6 +335,14 @@ def lines():
     ]
 
 
+def test_longer_trials_are_another_tables(tmp_path):
+    for planned in (64, 128, 640):
+        trial = kept(0, 1.0, planned=planned)
+        keep_trial(tmp_path, replace(trial.record, recipe="zoo-gru"), trial.details)
+    table = Table("some", "title", trials=1, num_samples=128, recipes=["zoo-gru"])
+    assert [line.budget for line in table_lines(table, tmp_path)] == [128, 64]
+
+
 def test_ranks_are_within_a_budget_and_chance_has_none():
     assert [(rank, line.row, line.budget) for rank, line in ranked(lines())] == [
         ("1", "three", 640), ("1", "three", 128), ("2", "slow", 128), ("3", "worse", 128),
@@ -383,13 +391,15 @@ def test_chance_is_left_where_the_mask_error_stays_below_copying():
         for seed, errors in enumerate([(80, 77.5, 77.4), (80, 70, 79, 70), (80, 60, 78)])
     ]
     on_all_questions = kept(0, 100.0, 78.5, curve=curve(80, 77))
+    at_last = kept(0, 100.0, 70.0, curve=curve(80, 78))
     found = [
         *split_budgets("some", "data", 128, {}, trials),
         *split_budgets("none", "data", 128, {}, trials[2:]),
         *split_budgets("luck", "data", 128, {}, [on_all_questions]),
+        *split_budgets("last", "data", 128, {}, [at_last]),
         *split_budgets("older", "data", 128, {}, [kept(0, 100.0)]),
     ]
     text = article_table("title", found, ["off_chance"])
-    rows = ("some", "none", "luck", "older")
+    rows = ("some", "none", "luck", "last", "older")
     shown = [cells(text, row)["questions to leave chance"] for row in rows]
-    assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "-"]
+    assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "128", "-"]
