@@ -10,7 +10,7 @@ from scripts.reproducing.rows import Table, read_rows
 
 
 def table_lines(table: Table, results: Path) -> list[Line]:
-    """A line for each row and each budget up to the row's own: longer trials are another table's."""
+    """A line for each row and budget up to its own: longer trials are another table's."""
     lines = []
     for row in read_rows(table):
         trials = read_trials(results, row.recipe.name)
