@@ -116,7 +116,7 @@ class VscDeltaConfig(VscConfig):
     Raises:
       As for VscConfig.
     Source: DeltaNet with betas up to 2, arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; the
-      stretched sigmoid, arXiv 1712.01312.
+      stretched sigmoid, without its noise, arXiv 1712.01312.
 
     >>> VscDeltaConfig(num_head=2)
     Traceback (most recent call last):
