@@ -118,3 +118,10 @@ def test_configuration_survives_saving(tmp_path):
     for name in ("hidden_size", "answer_width", "layout", "num_heads"):
         assert getattr(loaded, name) == getattr(config, name)
     assert list(loaded.conv_kernel_sizes) == list(config.conv_kernel_sizes)
+
+
+def test_a_configuration_from_before_counts_and_stretched_betas_has_neither():
+    newer = ("num_counters", "beta_stretch")
+    given = {k: v for k, v in VscDeltaConfig().to_dict().items() if k not in newer}
+    loaded = VscDeltaConfig.from_dict(given)
+    assert (loaded.num_counters, loaded.beta_stretch) == (0, 0.0)
