@@ -78,7 +78,7 @@ def train(table: "Table", rows: "list[Row]", flags: Namespace, deadline: float |
     disable_progress_bar()  # of loading a model that is loaded in a blink
     results, failed = flags.hub_cards / "results", []
     for row in rows:
-        name = row.recipe.name
+        name = row.name
         if not missing_seeds(row, results):
             print(f"{name}: nothing is missing", flush=True)
             continue

@@ -1,6 +1,7 @@
 """Kept trials of a row -> a line for each budget; lines of a table -> their order and ranks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from scripts.reporting.kept_trials import Trial
@@ -64,6 +65,38 @@ def floors_of(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
         for line in lines
         for trial in line.trials if "floors" in trial.details
     }  # fmt: skip
+
+
+def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
+    """Trials of several trainings each, of which the lowest validation loss is kept.
+
+    Args:
+      trainings: of one row.
+      count: of a trial: those of seeds 0 to count - 1 are the first. One of fewer is left out.
+    Returns:
+      The kept ones, with the questions and the seconds of all; which one is kept is known when
+      all are through, so none is solved earlier.
+    """
+    if count == 1:
+        return [*trainings]
+    groups: dict[tuple[int, int], list[Trial]] = {}
+    for training in trainings:
+        groups.setdefault((training.budget, training.record.seed // count), []).append(training)
+    return [_lowest_loss(group) for group in groups.values() if len(group) == count]
+
+
+def _lowest_loss(trainings: Sequence[Trial]) -> Trial:
+    best = min(trainings, key=lambda training: training.record.val_loss)
+    records = [training.record for training in trainings]
+    samples, solved = sum(record.samples for record in records), best.record.samples_to_1pct
+    record = replace(
+        best.record,
+        samples=samples,
+        planned_samples=sum(training.budget for training in trainings),
+        samples_to_1pct=None if solved is None else samples,
+        seconds=sum(record.seconds for record in records),
+    )
+    return Trial(record, best.details)
 
 
 def split_budgets(

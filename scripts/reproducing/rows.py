@@ -23,7 +23,7 @@ ARTICLE_COLUMNS = (
     "train_speed",
     "article",
 )
-ROW_KEYS = ("recipe", "num_samples", "trials")
+ROW_KEYS = ("recipe", "num_samples", "trials", "best_of")
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,13 @@ class Row:
     """A row of a table.
 
     Attributes:
-      recipe: trained; its name is the row's, its num_samples the budget.
+      recipe: trained; its name is that of the results, its num_samples the budget.
       trials: how many, with seeds from 0 on.
       full: training questions of the recipe that the row comes from.
       grid: the grid that it is asked, None for none.
       test_questions: that it is asked at the end; 0 for no more than the split has.
       article: its line in the article's tables, empty if it has none.
+      best_of: trainings of a trial, seed after seed; the lowest validation loss is kept.
     """
 
     recipe: Recipe
@@ -45,6 +46,18 @@ class Row:
     grid: str | None
     test_questions: int
     article: Mapping[str, str]
+    best_of: int = 1
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        found = self.recipe.name
+        return found if self.best_of == 1 else f"{found}-best-of-{self.best_of}"
+
+    @property
+    def seeds(self) -> range:
+        """Of all trainings."""
+        return range(self.trials * self.best_of)
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,8 @@ def _row(
     """A row by its recipe's name, with what [rows] says of it."""
     own = dict(spec["rows"].get(name, {}))
     base = recipes[own.pop("recipe", name)]
+    best_of = own.pop("best_of", 1)
+    name = base.name if best_of > 1 else name  # its trainings are those of the recipe
     if data not in (None, base.data):
         name = f"{name}-{data}"
         own |= spec["rows"].get(name, {})
@@ -166,7 +181,8 @@ def _row(
     if grid is not None:
         make_config(grid)
     asked = table.test_questions
-    return Row(recipe, trials, base.num_samples, grid, asked, lines.get(name, {}))
+    article = lines.get(name, {})
+    return Row(recipe, trials, base.num_samples, grid, asked, article, best_of)
 
 
 def choose(
@@ -177,7 +193,7 @@ def choose(
     Raises:
       ValueError: no row has such a name, or a number that cannot work.
     """
-    known = [row.recipe.name for row in rows]
+    known = [row.name for row in rows]
     for name in names:
         if not any(fnmatchcase(row, name) for row in known):
             raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, known)}")

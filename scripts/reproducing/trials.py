@@ -44,7 +44,7 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
         and trial.details.get("test", {}).get("questions", 0) >= row.test_questions
         and _settings(row.recipe, trial.details["settings"]) == settings
     }
-    return [seed for seed in range(row.trials) if seed not in done]
+    return [seed for seed in row.seeds if seed not in done]
 
 
 def _settings(recipe: Recipe, older: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from scripts.reporting import kept_trials
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.kept_trials import keep_trial, read_trials
 from scripts.reporting.records import read_records
-from scripts.reporting.table_lines import ranked, split_budgets
+from scripts.reporting.table_lines import best_of, ranked, split_budgets
 from scripts.reproducing import trials
 from scripts.reproducing.report import render, table_lines
 from scripts.reproducing.rows import Table, choose, read_article, read_rows, read_tables
@@ -333,6 +333,48 @@ def lines():
         *split_budgets("slow", "data", 128, {}, slow),
         *split_budgets("three", "data", 4_000_000, article, [*three, kept(0, 0.0, planned=640)]),
     ]
+
+
+def training(seed, val_loss, planned=128, to_1pct=64):
+    record = replace(
+        kept(seed, 0.5, planned=planned).record, val_loss=val_loss, seconds=10.0 + seed,
+        samples=planned - 28, samples_to_1pct=to_1pct,
+    )  # fmt: skip
+    return kept_trials.Trial(record, {"from": seed})
+
+
+def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_all():
+    losses = {0: 0.3, 1: 0.1, 2: 0.2, 3: 0.1, 4: 0.3, 5: 0.2, 6: 0.0, 7: 0.0}
+    longer = [training(0, 0.5, planned=640), training(1, 0.4, planned=640)]
+    trainings = [training(seed, loss) for seed, loss in losses.items()]
+    found = best_of([*longer, *trainings], 3)
+    assert [(trial.record.seed, trial.details["from"]) for trial in found] == [(1, 1), (3, 3)]
+    assert [trial.record.samples for trial in found] == [300, 300]
+    assert [trial.budget for trial in found] == [384, 384]
+    assert [trial.record.samples_to_1pct for trial in found] == [300, 300]
+    assert [trial.record.seconds for trial in found] == [33.0, 42.0]
+    assert (
+        best_of([training(0, 0.1, to_1pct=None), training(1, 0.2)], 2)[0].record.samples_to_1pct
+        is None
+    )
+    assert best_of(trainings, 1) == trainings
+
+
+def test_a_row_of_several_trainings_takes_those_of_its_recipe(tmp_path):
+    name = "default-delta-far-best-of-3"
+    (row,) = choose(read_rows(TABLES["ours"]), [name], None, 2)
+    (alone,) = choose(read_rows(TABLES["ours"]), ["default-delta-far"], None, 2)
+    assert row.recipe == alone.recipe == find_recipe("default-delta-far")
+    assert (row.name, alone.name) == (name, "default-delta-far")
+    assert trials.missing_seeds(row, tmp_path) == [0, 1, 2, 3, 4, 5]
+    assert trials.missing_seeds(alone, tmp_path) == [0, 1]
+    for seed in range(6):
+        trial = training(seed, float(seed), planned=600_000)
+        keep_trial(tmp_path, replace(trial.record, recipe="default-delta-far"), trial.details)
+    lines = {line.row: line for line in table_lines(TABLES["ours"], tmp_path)}
+    assert [trial.record.seed for trial in lines[name].trials] == [0, 3]
+    assert lines[name].budget == lines[name].full == 1_800_000
+    assert len(lines["default-delta-far"].trials) == 6
 
 
 def test_longer_trials_are_another_tables(tmp_path):
