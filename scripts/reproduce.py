@@ -7,7 +7,8 @@ python scripts/reproduce.py ladder --report-only
 
 Tables, their rows, budgets and trials stand in scripts/reproduce.toml. A trial that has a line in
 hub_cards/results is not done again, and one that was interrupted goes on. Rows are independent:
-any number of these commands, on any machines, may do some of them.
+any number of these commands, on any machines, may do some of them; but a row and its best of N, or
+the same row of two tables, have their trainings in common: one command for them at a time.
 """
 
 import sys
@@ -25,7 +26,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--rows": {"nargs": "+", "default": [], "metavar": "ID", "help": "names or patterns; all"},
     "--jobs": {"type": int, "default": 1, "metavar": "N", "help": "trials of a row side by side"},
     "--max-samples": {"type": int, "metavar": "N", "help": "in place of the rows' numbers"},
-    "--trials": {"type": int, "metavar": "N", "help": "of each row, with seeds from 0 on"},
+    "--trials": {"type": int, "metavar": "N", "help": "of each row, seeds from 0 on"},
     "--max-minutes": {"type": float, "metavar": "N", "help": "stop by then; again goes on"},
     "--output-dir": {"type": Path, "default": "runs/reproduce", "help": "of runs: ROW/SAMPLES"},
     "--hub-cards": {"type": Path, "default": "hub_cards", "help": "of results, tables, figures"},

@@ -42,7 +42,13 @@ def _notes(lines: Sequence[Line]) -> str:
     if any("grid" in trial.details for _, trial in trials):
         notes.append(
             "Horizon: the largest number of operations up to which every number has at most 1 % "
-            "sample error. Lost: not asked, for of two smaller numbers it had 99 % wrong."
+            "sample error; of two in the middle the lower one. Lost: not asked, for of two smaller "
+            "numbers it had 99 % wrong."
+        )
+    if any(line.best_of > 1 for line in lines):
+        notes.append(
+            "Best of N: a trial is N trainings of the row so called, the next N seeds, of which "
+            "that of the lowest validation loss is kept. Questions and seconds are those of all N."
         )
     for data, levels in floors.items():
         shown = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())

@@ -141,15 +141,20 @@ def _parse(line: str) -> TrialRecord:
 
 
 def median_trial(records: Sequence[TrialRecord]) -> TrialRecord:
-    """The trial in the middle by sample error, then mask error; of two the better one.
+    """The trial in the middle by sample error, mask error, val_loss; of two the better one.
 
     Raises:
       ValueError: no records.
     """
     if not records:
         raise ValueError("0 trials: at least 1 is needed")
-    ranked = sorted(records, key=lambda r: (r.sample_error_pct, r.mask_error_pct, r.seed))
+    ranked = sorted(records, key=_badness)
     return ranked[(len(ranked) - 1) // 2]
+
+
+def _badness(record: TrialRecord) -> tuple[float, ...]:
+    """Many trials have no error on validation questions; their losses differ."""
+    return record.sample_error_pct, record.mask_error_pct, record.val_loss, record.seed
 
 
 def summarise(records: Sequence[TrialRecord]) -> dict[str, Any]:

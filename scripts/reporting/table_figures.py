@@ -33,7 +33,7 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     if not shown:
         return []
     curves, answers = f"{name}-curves.png", f"{name}-answers.png"
-    table_curves([line for _, line in shown], folder / curves, title)
+    table_curves([line for _, line in shown if line.best_of == 1], folder / curves, title)
     learned = [line for rank, line in shown if rank.isdigit()] or [shown[0][1]]
     blocks: dict[str, list[AnswerRow]] = {}
     for line in dict.fromkeys((learned[0].row, learned[-1].row)):

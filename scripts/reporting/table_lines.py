@@ -17,9 +17,10 @@ class Line(NamedTuple):
     Attributes:
       row: its name.
       data: what it is trained and asked on.
-      full: training questions of its recipe.
+      full: training questions of its recipe, in all trainings of a trial.
       article: its line in the article's tables, or empty.
       trials: of one budget; none where the row was not run.
+      best_of: trainings of each.
     """
 
     row: str
@@ -27,6 +28,7 @@ class Line(NamedTuple):
     full: int
     article: Mapping[str, str]
     trials: Sequence[Trial]
+    best_of: int = 1
 
     @property
     def results(self) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
       count: of a trial: those of seeds 0 to count - 1 are the first. One of fewer is left out.
     Returns:
       The kept ones, with the questions and the seconds of all; which one is kept is known when
-      all are through, so none is solved earlier.
+      all are through, so none is solved earlier. Their curves are still those of one training.
     """
     if count == 1:
         return [*trainings]
@@ -88,24 +90,37 @@ def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
 def _lowest_loss(trainings: Sequence[Trial]) -> Trial:
     best = min(trainings, key=lambda training: training.record.val_loss)
     records = [training.record for training in trainings]
-    samples, solved = sum(record.samples for record in records), best.record.samples_to_1pct
+    samples, seconds = sum(r.samples for r in records), sum(r.seconds for r in records)
     record = replace(
         best.record,
         samples=samples,
         planned_samples=sum(training.budget for training in trainings),
-        samples_to_1pct=None if solved is None else samples,
-        seconds=sum(record.seconds for record in records),
+        samples_to_1pct=None if best.record.samples_to_1pct is None else samples,
+        seconds=seconds,
+        samples_per_second=samples / seconds,
+        validation_seconds=sum(r.validation_seconds or 0.0 for r in records),
     )
     return Trial(record, best.details)
 
 
 def split_budgets(
-    row: str, data: str, full: int, article: Mapping[str, str], trials: Sequence[Trial]
+    row: str,
+    data: str,
+    full: int,
+    article: Mapping[str, str],
+    trainings: Sequence[Trial],
+    count: int = 1,
 ) -> list[Line]:
-    """A line for each budget of a row, the largest first; one without trials if it has none."""
+    """A line for each budget of a row, the largest first; one without trials if it has none.
+
+    Args:
+      row, data, full, article: see `Line`; full is of one training.
+      trainings, count: see `best_of`.
+    """
+    trials = best_of(trainings, count)
     budgets = sorted({trial.budget for trial in trials}, reverse=True)
     own = [[trial for trial in trials if trial.budget == budget] for budget in budgets]
-    return [Line(row, data, full, article, found) for found in own or [[]]]
+    return [Line(row, data, full * count, article, found, count) for found in own or [[]]]
 
 
 def ranked(lines: Sequence[Line]) -> list[tuple[str, Line]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.files import replacing
 from scripts.reporting.kept_trials import locked, read_trials
-from scripts.reporting.table_lines import Line, best_of, split_budgets
+from scripts.reporting.table_lines import Line, split_budgets
 from scripts.reproducing.rows import Table, read_rows
 
 
@@ -15,8 +15,8 @@ def table_lines(table: Table, results: Path) -> list[Line]:
     for row in read_rows(table):
         trials = read_trials(results, row.recipe.name)
         within = [trial for trial in trials if trial.budget <= row.recipe.num_samples]
-        kept, full = best_of(within, row.best_of), row.full * row.best_of
-        lines += split_budgets(row.name, row.recipe.data, full, row.article, kept)
+        given = (row.name, row.recipe.data, row.full, row.article, within, row.best_of)
+        lines += split_budgets(*given)
     return lines
 
 

@@ -23,7 +23,8 @@ ARTICLE_COLUMNS = (
     "train_speed",
     "article",
 )
-ROW_KEYS = ("recipe", "num_samples", "trials", "best_of")
+ROW_KEYS = ("recipe", "num_samples", "trials")
+BEST_OF_KEYS = ("recipe", "best_of", "trials")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Row:
 
     Attributes:
       recipe: trained; its name is that of the results, its num_samples the budget.
-      trials: how many, with seeds from 0 on.
+      trials: how many, each of `best_of` trainings, with seeds from 0 on.
       full: training questions of the recipe that the row comes from.
       grid: the grid that it is asked, None for none.
       test_questions: that it is asked at the end; 0 for no more than the split has.
@@ -164,9 +165,9 @@ def _row(
 ) -> Row:
     """A row by its recipe's name, with what [rows] says of it."""
     own = dict(spec["rows"].get(name, {}))
+    if "best_of" in own:
+        return _best_of(_row(table, spec, recipes, own["recipe"], data, lines), name, own)
     base = recipes[own.pop("recipe", name)]
-    best_of = own.pop("best_of", 1)
-    name = base.name if best_of > 1 else name  # its trainings are those of the recipe
     if data not in (None, base.data):
         name = f"{name}-{data}"
         own |= spec["rows"].get(name, {})
@@ -181,8 +182,18 @@ def _row(
     if grid is not None:
         make_config(grid)
     asked = table.test_questions
-    article = lines.get(name, {})
-    return Row(recipe, trials, base.num_samples, grid, asked, article, best_of)
+    return Row(recipe, trials, base.num_samples, grid, asked, lines.get(name, {}))
+
+
+def _best_of(row: Row, name: str, own: Mapping[str, Any]) -> Row:
+    """The row with several of its trainings in a trial; it trains nothing that the row does not."""
+    check_keys(f"row {name!r}", own, BEST_OF_KEYS)
+    found = replace(row, best_of=own["best_of"], trials=own.get("trials", row.trials))
+    if found.best_of < 2 or found.name != name:
+        raise ValueError(
+            f"row {name!r}: call it {row.name}-best-of-N, where N is best_of, 2 or more"
+        )
+    return found
 
 
 def choose(

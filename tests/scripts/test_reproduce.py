@@ -353,10 +353,9 @@ def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_
     assert [trial.budget for trial in found] == [384, 384]
     assert [trial.record.samples_to_1pct for trial in found] == [300, 300]
     assert [trial.record.seconds for trial in found] == [33.0, 42.0]
-    assert (
-        best_of([training(0, 0.1, to_1pct=None), training(1, 0.2)], 2)[0].record.samples_to_1pct
-        is None
-    )
+    assert [trial.record.samples_per_second for trial in found] == [300 / 33, 300 / 42]
+    (never,) = best_of([training(0, 0.1, to_1pct=None), training(1, 0.2)], 2)
+    assert never.record.samples_to_1pct is None
     assert best_of(trainings, 1) == trainings
 
 
@@ -375,6 +374,23 @@ def test_a_row_of_several_trainings_takes_those_of_its_recipe(tmp_path):
     assert [trial.record.seed for trial in lines[name].trials] == [0, 3]
     assert lines[name].budget == lines[name].full == 1_800_000
     assert len(lines["default-delta-far"].trials) == 6
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("learning_rate = 1.0", "key 'learning_rate' is unknown"),
+        ("trials = 2", "row 'mine': call it swap-delta-best-of-N, where N is best_of, 2 or more"),
+    ],
+)
+def test_a_row_of_several_trainings_changes_none_and_is_called_so(text, words, tmp_path):
+    path = tmp_path / "tables.toml"
+    path.write_text(
+        '[tables.a]\ntitle = ""\nnum_samples = 64\ntrials = 1\nrecipes = ["mine"]\n[grids]\n'
+        f'[rows.mine]\nrecipe = "swap-delta"\nbest_of = 2\n{text}\n'
+    )
+    with pytest.raises(ValueError, match=words):
+        read_rows(read_tables(path)["a"], path)
 
 
 def test_longer_trials_are_another_tables(tmp_path):

@@ -140,3 +140,5 @@ def test_the_median_trial_is_the_one_in_the_middle():
     assert median_trial(records).seed == 2
     assert median_trial(records[:3]).seed == 2
     assert median_trial(records[:1]).seed == 0
+    equal = [record(i, val_loss=loss) for i, loss in enumerate((0.1, 0.3, 0.2))]
+    assert median_trial(equal).seed == 2
