@@ -1,5 +1,8 @@
-"""Shared cases: records of made-up trials and answers to real questions."""
+"""Shared cases: made-up trials, answers to real questions, and cells of a written table."""
 
+from dataclasses import replace
+
+from scripts.reporting.kept_trials import Trial
 from scripts.reporting.records import TrialRecord
 from scripts.reporting.report import Answered
 from vsc_dataset import sample
@@ -50,3 +53,31 @@ def answered(config, count, floor="first 4"):
     examples = sample(config, "validation", range(count))
     questions = examples.questions()
     return Answered(questions, examples.answers(), floor_predictions(questions)[floor])
+
+
+COPY = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}
+
+
+def kept(seed, sample_error, mask_error=50.0, planned=128, speed=10.0, **details):
+    """A trial as it is kept, with what is known beside it."""
+    made = replace(
+        record(), recipe="row", seed=seed, sample_error_pct=sample_error, mask_error_pct=mask_error,
+        planned_samples=planned, samples=planned, samples_per_second=speed,
+    )  # fmt: skip
+    return Trial(made, {"floors": COPY, **details})
+
+
+def training(seed, val_loss, planned=128, to_1pct=64):
+    """A trial that did not use all of its questions."""
+    made = replace(
+        kept(seed, 0.5, planned=planned).record, val_loss=val_loss, seconds=10.0 + seed,
+        samples=planned - 28, samples_to_1pct=to_1pct,
+    )  # fmt: skip
+    return Trial(made, {"from": seed})
+
+
+def cells(text, row):
+    """The cells of a row of a Markdown table, by header."""
+    lines = [[c.strip() for c in ln.strip("|").split("|")] for ln in text.splitlines() if "|" in ln]
+    (found,) = [line for line in lines if line[0] == row]
+    return dict(zip(lines[0], found, strict=True))

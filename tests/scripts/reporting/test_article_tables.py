@@ -1,0 +1,133 @@
+"""A table of kept trials: its lines, their order and their cells."""
+
+from dataclasses import replace
+
+from scripts.reporting import table_figures
+from scripts.reporting.article_tables import article_table
+from scripts.reporting.kept_trials import Trial, keep_trial
+from scripts.reporting.table_lines import best_of, ranked, split_budgets
+from scripts.reproducing.report import table_lines
+from scripts.reproducing.rows import Table
+from tests.scripts.reporting.cases import cells, kept, training
+
+
+def lines():
+    """Lines of all kinds, in an order that is not the table's."""
+    article = {"sample_error_pct": "99.5123", "params": "237952"}
+    grids = [
+        {
+            "name": "grid-all-len5",
+            "horizon": h,
+            "lost": True,
+            "rows": [{"nops": 10, "sample_error_pct": e}],
+        }
+        for h, e in ((5, 4.0), (">1024", 0.0), (12, 2.0))
+    ]
+    three = [kept(i, e, grid=grids[i]) for i, e in enumerate((0.5, 3.0, 0.4))]
+    slow = [kept(0, 20.0, speed=4.0, questions_per_second=3.0, device="cpu")]
+    return [
+        *split_budgets("lost", "data", 4_000_000, article, [kept(0, 100.0, 77.5)]),
+        *split_budgets("never", "data", 4_000_000, article, []),
+        *split_budgets("worse", "data", 128, {}, [kept(0, 30.0)]),
+        *split_budgets("slow", "data", 128, {}, slow),
+        *split_budgets("three", "data", 4_000_000, article, [*three, kept(0, 0.0, planned=640)]),
+    ]
+
+
+def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_all():
+    losses = {0: 0.3, 1: 0.1, 2: 0.2, 3: 0.1, 4: 0.3, 5: 0.2, 6: 0.0, 7: 0.0}
+    longer = [training(0, 0.5, planned=640), training(1, 0.4, planned=640)]
+    trainings = [training(seed, loss) for seed, loss in losses.items()]
+    found = best_of([*longer, *trainings], 3)
+    assert [(trial.record.seed, trial.details["from"]) for trial in found] == [(1, 1), (3, 3)]
+    assert [trial.record.samples for trial in found] == [300, 300]
+    assert [trial.budget for trial in found] == [384, 384]
+    assert [trial.record.samples_to_1pct for trial in found] == [300, 300]
+    assert [trial.record.seconds for trial in found] == [33.0, 42.0]
+    assert [trial.record.samples_per_second for trial in found] == [300 / 33, 300 / 42]
+    (never,) = best_of([training(0, 0.1, to_1pct=None), training(1, 0.2)], 2)
+    assert never.record.samples_to_1pct is None
+    assert best_of(trainings, 1) == trainings
+
+
+def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(table_figures, "table_curves", lambda lines, *_: drawn.extend(lines))
+    monkeypatch.setattr(table_figures, "answers_picture", lambda *_: None)
+    trainings = [Trial(training(i, 0.1).record, {"curve": [], "answers": {}}) for i in range(2)]
+    found = [
+        *split_budgets("one", "data", 128, {}, trainings),
+        *split_budgets("one-best-of-2", "data", 128, {}, trainings, 2),
+    ]
+    table_figures.draw_figures("some", "title", found, tmp_path)
+    assert [line.row for line in drawn] == ["one"]
+
+
+def test_longer_trials_are_another_tables(tmp_path):
+    for planned in (64, 128, 640):
+        trial = kept(0, 1.0, planned=planned)
+        keep_trial(tmp_path, replace(trial.record, recipe="zoo-gru"), trial.details)
+    table = Table("some", "title", trials=1, num_samples=128, recipes=["zoo-gru"])
+    assert [line.budget for line in table_lines(table, tmp_path)] == [128, 64]
+
+
+def test_ranks_are_within_a_budget_and_chance_has_none():
+    assert [(rank, line.row, line.budget) for rank, line in ranked(lines())] == [
+        ("1", "three", 640), ("1", "three", 128), ("2", "slow", 128), ("3", "worse", 128),
+        ("at chance", "lost", 128), ("not run", "never", 0),
+    ]  # fmt: skip
+
+
+def test_cells_are_the_statistics_of_the_trials():
+    names = ["samples", "solved", "horizon", "sample", "by_nops", "train_speed", "article"]
+    found = [line for line in lines() if line.budget != 640]
+    text = article_table("title", found, names, against="slow")
+    three, never = cells(text, "three"), cells(text, "never")
+    assert three["training questions"] == "128 of 4,000,000"
+    assert cells(text, "slow")["training questions"] == "128"
+    assert three["solved"] == "2 of 3"
+    assert three["horizon"] == "12 (5 to >1024)"
+    spread = [three[name] for name in ("sample error %: mean", "median", "std", "min", "max")]
+    assert spread == ["1.30", "0.50", "1.47", "0.40", "3.00"]
+    by_nops = [three[f"% wrong at {nops}"] for nops in ("10", "20", "1,024")]
+    assert by_nops == ["2.00", "lost", "-"]  # the grid has no 1,024
+    assert three["trained/s"] == "10 (x 2.50)"
+    assert three["article: sample error %"] == never["article: sample error %"] == "99.5123"
+    assert never["article: parameters"] == "237,952"
+    assert never["solved"] == never["rank"] == "not run"
+    assert cells(text, "lost")["rank"] == "at chance"
+    assert "Mask error % without a model on data: copy 77.50, guess 80.00." in text
+
+
+def test_speeds_of_different_devices_are_not_compared():
+    mine = [kept(0, 0.0, questions_per_second=9.0, device="NVIDIA")]
+    base = [kept(0, 0.0, questions_per_second=3.0, device="cpu")]
+    found = [
+        *split_budgets("mine", "data", 128, {}, mine), *split_budgets("base", "data", 128, {}, base)
+    ]  # fmt: skip
+    text = article_table("title", found, ["ask_speed", "train_speed"], against="base")
+    assert cells(text, "mine")["asked/s"] == "9"
+    assert cells(text, "mine")["trained/s"] == "10 (x 1.00)"
+
+
+def test_chance_is_left_where_the_mask_error_stays_below_copying():
+    def curve(*errors):
+        return [{"samples": 10 * i, "mask_error_pct": error} for i, error in enumerate(errors)]
+
+    trials = [
+        kept(seed, 100.0, errors[-1], curve=curve(*errors))
+        for seed, errors in enumerate([(80, 77.5, 77.4), (80, 70, 79, 70), (80, 60, 78)])
+    ]
+    on_all_questions = kept(0, 100.0, 78.5, curve=curve(80, 77))
+    at_last = kept(0, 100.0, 70.0, curve=curve(80, 78))
+    found = [
+        *split_budgets("some", "data", 128, {}, trials),
+        *split_budgets("none", "data", 128, {}, trials[2:]),
+        *split_budgets("luck", "data", 128, {}, [on_all_questions]),
+        *split_budgets("last", "data", 128, {}, [at_last]),
+        *split_budgets("older", "data", 128, {}, [kept(0, 100.0)]),
+    ]
+    text = article_table("title", found, ["off_chance"])
+    rows = ("some", "none", "luck", "last", "older")
+    shown = [cells(text, row)["questions to leave chance"] for row in rows]
+    assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "128", "-"]
