@@ -32,7 +32,7 @@ def write_report(
     by_nops: Answered,
     answer_width: int,
 ) -> str:
-    """Write results.json, curves.png and answers.png into the run's folder.
+    """Write curves.png, answers.png, report.txt and, last, results.json into the run's folder.
 
     Args:
       folder: exists; each file is replaced whole.
@@ -55,12 +55,16 @@ def write_report(
         "by_nops": _beside("by_nops", nops_rates, nops_levels),
         "by_length": _beside("by_length", nops_rates, nops_levels),
     }
-    with replacing(folder / "results.json") as beside:
-        beside.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", "utf-8")
     lines = {name: levels[name]["mask_error_pct"] for name in ("copy", "first 3", "first 4")}
     error_curves(curves, folder / "curves.png", lines, _headline(results))
     answers_picture(worst_and_best(validation, answer_width), folder / "answers.png")
-    return _text(results, verdict(rates, levels), nops_table(nops_rates["by_nops"], nops_levels))
+    text = _text(results, verdict(rates, levels), nops_table(nops_rates["by_nops"], nops_levels))
+    with replacing(folder / "report.txt") as beside:
+        beside.write_text(text + "\n", "utf-8")
+    # Behind all others: who finds it takes the run for whole.
+    with replacing(folder / "results.json") as beside:
+        beside.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", "utf-8")
+    return text
 
 
 def _text(results: Mapping[str, Any], found: str, by_nops: str) -> str:

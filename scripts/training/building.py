@@ -36,6 +36,9 @@ TOKEN_IDS = {
 }
 """Bytes that no question holds. A space as padding would freeze its embedding at zero."""
 
+HEADS = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
+USUAL_TYPES = "use a type that transformers knows, such as 'llama' or 'vsc_delta'"
+
 SCAFFOLDS = ("vsc_delta", "vsc_mixer")
 """Models that a mixer goes into; it takes their sizes, and those of the delta layer go."""
 
@@ -56,6 +59,7 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
         model = load_plainly(
             recipe.model, trust_remote_code, lambda size: _check_size(recipe, size)
         ).train()
+        model.float()  # stored in 16 bits, small steps of the optimiser would be lost
         config: Any = getattr(model, "config", None)
         if str(getattr(config, "model_type", "")).startswith("vsc_"):  # ours say how they are asked
             config.answer_width = recipe.config.answer_width
@@ -138,13 +142,8 @@ def _is_checkpoint(recipe: Recipe) -> bool:
 def _nearest_type(model: str) -> str:
     """The end of the message: types with a head that we can train; all of them are hundreds."""
     ours = [known for known in CONFIG_MAPPING if known.startswith("vsc_")]
-    words = nearest(
-        model,
-        sorted({*ours, *MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}),
-    )
-    if words.startswith("did"):
-        return words
-    return "use a type that transformers knows, such as 'llama' or 'vsc_delta'"
+    words = nearest(model, sorted({*ours, *HEADS}))
+    return words if words.startswith("did") else USUAL_TYPES
 
 
 def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
@@ -183,9 +182,10 @@ def _from_type(
     known = {field.name for field in fields(config_class)}
     _check_names(recipe, settings, known | set(config_class.attribute_map))
     if "vocab_size" not in known:
+        text = f"{model_type}_text"  # as many call the part that reads
         raise ValueError(
-            f"{_called(recipe)} has no vocab_size, it is made of several models: "
-            f"{_nearest_type(model_type + '_text')}"
+            f"{_called(recipe)} has no vocab_size, so it reads no text or is made of several "
+            + (f"models: did you mean {text!r}?" if text in HEADS else f"models: {USUAL_TYPES}")
         )
     usual: dict[str, Any] = {"vocab_size": VOCABULARY}
     if model_type.startswith("vsc_"):

@@ -103,7 +103,9 @@ def _newest(folder: Path, identity: Mapping[str, Any]) -> tuple[str, dict[str, A
             return path.name, _read(path, identity)
         except (ValueError, OSError) as error:
             print(f"train: {path} is left out: {error}", file=sys.stderr)
-            path.rename(path.with_name(path.name + REFUSED))  # or it would count as one to keep
+            aside = path.with_name(path.name + REFUSED)  # or it would count as one to keep
+            shutil.rmtree(aside, ignore_errors=True)  # an earlier one of this step
+            path.rename(aside)
     return None
 
 

@@ -126,10 +126,13 @@ def _refuse(message: str) -> NoReturn:
 def _check(arguments: Arguments) -> None:
     """Raise a ValueError where flags cannot work, alone or together."""
     trials, seed = arguments.trials, arguments.seed
-    if (trials is not None and trials < 1) or (seed or 0) < 0:
-        raise ValueError(f"--trials {trials} must be 1 or more, --seed {seed} 0 or more")
-    if arguments.jobs < 1:
-        raise ValueError(f"--jobs {arguments.jobs} must be 1 or more")
+    for name, value, least in (
+        ("trials", trials, 1),
+        ("seed", seed, 0),
+        ("jobs", arguments.jobs, 1),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f"--{name} {value} must be {least} or more")
     if arguments.jobs > 1 and num_launched() > 1:
         raise ValueError(
             f"--jobs {arguments.jobs} in {num_launched()} launched processes: jobs are processes "

@@ -74,7 +74,7 @@ def fit(
             progress.train_loss = mean.item()
             progress.seconds = time.perf_counter() - started
             losses.clear()
-            _check_loss(progress, recipe)
+            check_loss(progress.train_loss, progress, recipe)
             yield progress
             started = time.perf_counter() - progress.seconds
 
@@ -123,11 +123,11 @@ def _weights(labels: Tensor, pieces: int, accelerator: Accelerator) -> Tensor | 
     return counts * accelerator.num_processes / total
 
 
-def _check_loss(progress: Progress, recipe: Recipe) -> None:
-    """Raise a ValueError where the loss is no number."""
-    if not math.isfinite(progress.train_loss):
+def check_loss(loss: float, progress: Progress, recipe: Recipe) -> None:
+    """Raise a ValueError where a loss, of training or validation, is no number."""
+    if not math.isfinite(loss):
         samples = progress.step * recipe.batch_size
         raise ValueError(
-            f"the loss is {progress.train_loss} after {samples} samples: lower "
+            f"the loss is {loss} after {samples} samples: lower "
             f"learning_rate (now {recipe.learning_rate:g}) or set max_grad_norm"
         )

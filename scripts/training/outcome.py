@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from scripts.reporting.records import TrialRecord, samples_to_solved
-from scripts.training.loop import Progress
+from scripts.training.loop import Progress, check_loss
 from scripts.training.processes import Accelerator
 from scripts.training.recipes import Recipe
 from scripts.training.validation import measure_shared
@@ -28,7 +28,11 @@ def make_record(
     progress: Progress,
     points: Sequence[Mapping[str, Any]],
 ) -> TrialRecord:
-    """The figures of a finished trial: all validation questions, and the test, once."""
+    """The figures of a finished trial: all validation questions, and the test, once.
+
+    Raises:
+      ValueError: the validation loss is no number.
+    """
     config = recipe.config
     validation, test = (
         measure_shared(
@@ -36,6 +40,7 @@ def make_record(
         )
         for split in ("validation", "test")
     )
+    check_loss(validation.loss, progress, recipe)
     samples = progress.step * recipe.batch_size
     return TrialRecord(
         recipe=recipe.name,

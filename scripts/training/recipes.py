@@ -1,5 +1,6 @@
 """recipes.toml and flags -> a Recipe: everything that decides what a trial learns."""
 
+import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -137,6 +138,8 @@ class Recipe:
             kind = KINDS.get(hint)
             if kind and (isinstance(value, bool) or not isinstance(value, kind.accepted)):
                 raise ValueError(f"{name} is {value!r}: it must be {kind.words}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}: it must be finite")
 
     @property
     def config(self) -> TaskConfig:

@@ -19,7 +19,7 @@ NOT_MODEL = ("curve.json",)
 
 
 def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> str:
-    """Write results.json, report.txt, curves.png and answers.png, and the median trial's model.
+    """Write the median trial's model, report.txt, curves.png and answers.png, and results.json.
 
     Returns:
       The report, to be printed.
@@ -35,6 +35,10 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         measure(model, sample(c, "validation", range(c.num_validation)), recipe.loss)
         for c in (config, widened)
     )
+    for path in filter(Path.is_file, shown.iterdir()):  # no __pycache__ of a layer's code
+        if path.name not in NOT_MODEL:
+            with replacing(folder / path.name) as beside:
+                shutil.copyfile(path, beside)
     report = write_report(
         folder,
         records,
@@ -43,10 +47,4 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         Answered(by_nops.questions, by_nops.references, by_nops.predictions),
         config.answer_width,
     )
-    with replacing(folder / "report.txt") as beside:
-        beside.write_text(report + "\n", "utf-8")
-    for path in filter(Path.is_file, shown.iterdir()):  # no __pycache__ of a layer's code
-        if path.name not in NOT_MODEL:
-            with replacing(folder / path.name) as beside:
-                shutil.copyfile(path, beside)
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"

@@ -12,7 +12,7 @@ from transformers import get_cosine_schedule_with_warmup
 from scripts.reporting.records import TrialRecord
 from scripts.training import checkpoints, logs, outcome
 from scripts.training.building import build_model, check_model, code_of
-from scripts.training.loop import Progress, Trainee, fit
+from scripts.training.loop import Progress, Trainee, check_loss, fit
 from scripts.training.processes import Accelerator, agree, make_accelerator
 from scripts.training.recipes import Recipe
 from scripts.training.validation import measure_shared
@@ -140,6 +140,7 @@ def _train(
             started = time.perf_counter()
             model = accelerator.unwrap_model(trainee.model)
             found = measure_shared(model, questions, recipe.loss, accelerator)
+            check_loss(found.loss, progress, recipe)
             entry["val_loss"] = found.loss
             for name in ("sample_error_pct", "mask_error_pct"):
                 entry[name] = found.rates[name]
@@ -196,6 +197,8 @@ def check(recipe: Recipe, trust_remote_code: bool = False) -> None:
     for split in ("train", "validation", "test"):
         recipe.config.draw(split)
     accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
+    if recipe.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("mixed_precision fp16 does nothing on a CPU: use bf16, or no")
     recipe.rows_of_process(accelerator.num_processes)
     check_model(recipe, accelerator.device, accelerator.num_processes, trust_remote_code)
 

@@ -152,6 +152,12 @@ def test_a_checkpoint_is_trained_on(tmp_path):
         assert torch.equal(weight, again.state_dict()[name])
 
 
+def test_a_checkpoint_in_16_bits_is_trained_in_32(tmp_path):
+    build_model(LLAMA).bfloat16().save_pretrained(tmp_path)
+    model = build_model(recipe_of(str(tmp_path)))
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+
+
 def test_a_model_of_another_vocabulary_is_refused(tmp_path):
     sizes = dict(LLAMA.model_args)
     AutoModelForCausalLM.from_config(
@@ -171,8 +177,9 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
         ("vsc_delta", {"model_args": {"num_heads": 0}}, "num_heads=0 is out of range"),
         ("llama", {"model_args": {"hidden_size": "wide"}}, "hidden_size"),
         ("llama", {"model_args": {"hidden_size": 6, "num_attention_heads": 4}}, "model 'llama'"),
-        ("vit", {}, "has no vocab_size"),
+        ("vit", {}, "has no vocab_size, so it reads no text or is made of several models: use a"),
         ("clip", {}, "has no vocab_size"),
+        ("gemma3", {}, "did you mean 'gemma3_text'?"),
         ("t5gemma", {}, "'t5gemma'"),
         ("not/there", {"model_args": {"a": 1}}, "its sizes are fixed, leave them out"),
         (f"{FILE}:make_nothing", {}, "gives a int, no torch.nn.Module"),

@@ -101,6 +101,17 @@ def test_another_description_is_no_other_recipe(trial):
     assert load(trial, {**IDENTITY, "recipe": {**RECIPE.to_json(), "description": "new"}}) == 2
 
 
+def test_the_same_step_may_be_torn_twice(trial):
+    folder, *_ = trial
+    newest, copy = folder / "checkpoint-00000002", folder / "copy"
+    (newest / "optimizer.bin").write_bytes(b"")
+    shutil.copytree(newest, copy)
+    assert load(trial) == 1
+    copy.rename(newest)
+    assert load(trial) == 1
+    assert names(folder) == ["checkpoint-00000001", "checkpoint-00000002.refused"]
+
+
 def test_a_refused_checkpoint_pushes_no_good_one_out(trial):
     folder, accelerator, _ = trial
     path = folder / "checkpoint-00000002" / "optimizer.bin"

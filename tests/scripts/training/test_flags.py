@@ -77,6 +77,7 @@ def test_seeds_follow_from_the_first():
         ("--betas 0.9", "betas is [0.9]: give two numbers"),
         ("--max-samples 10", "one step needs batch_size 64"),
         ("--trials 0", "--trials 0 must be 1 or more"),
+        ("--seed -1", "--seed -1 must be 0 or more"),
         ("--jobs 0", "--jobs 0 must be 1 or more"),
         ("--max-minutes 0", "--max-minutes 0 must be above 0"),
         ("--private", "--private without --push-to-hub"),
@@ -97,6 +98,7 @@ def test_a_mistake_is_one_line(line, words):
         read_flags([*SAY, *line.split()])
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+    assert "None" not in str(error.value)
 
 
 def test_an_unknown_recipe_is_named_with_the_nearest():

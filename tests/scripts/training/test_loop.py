@@ -9,6 +9,7 @@ from accelerate.state import AcceleratorState
 from scripts.evaluation.inputs import keeps_logits, logits_of, model_inputs
 from scripts.evaluation.loading import load_model
 from scripts.evaluation.measurements import measure
+from scripts.reporting import report
 from scripts.training import outcome, results, trials
 from scripts.training.building import build_model
 from scripts.training.loop import Progress, fit
@@ -204,6 +205,39 @@ def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
         ("results", "validation", 10_000),
         ("results", "validation", 10_000),
     ]
+
+
+@pytest.mark.parametrize("cut", ["results.shutil.copyfile", "report.answers_picture"])
+def test_a_run_that_is_cut_off_at_its_end_is_not_taken_for_whole(tmp_path, monkeypatch, cut):
+    recipe = Recipe(**BASE, **SHORT)
+    record = trials.run_trial(recipe, 0, tmp_path / "seed-0", "x")
+    place = {"results": results, "report": report}[cut.partition(".")[0]]
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{place.__name__}.{cut.partition('.')[2]}", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            results.finish_run(recipe, tmp_path, [record])
+    assert not (tmp_path / "results.json").exists()
+    results.finish_run(recipe, tmp_path, [record])
+    assert (tmp_path / "results.json").exists()
+    assert load_model(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["on the way", "at the end"])
+def test_a_validation_loss_that_is_no_number_is_one_clear_line(tmp_path, monkeypatch, kind):
+    room = trials if kind == "on the way" else outcome
+    original = room.measure_shared
+
+    def spy(*arguments):
+        return original(*arguments)._replace(loss=float("inf"))
+
+    monkeypatch.setattr(room, "measure_shared", spy)
+    with pytest.raises(ValueError, match=r"the loss is inf after .* samples: lower learning_rate"):
+        trials.run_trial(Recipe(**BASE, **SHORT), 0, tmp_path, "x")
+
+
+def test_half_precision_that_a_cpu_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="mixed_precision fp16 does nothing on a CPU: use bf16"):
+        trials.check(Recipe(**BASE, **SHORT, mixed_precision="fp16"))
 
 
 @pytest.mark.soak

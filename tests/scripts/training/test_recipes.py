@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,8 @@ def test_the_last_step_is_always_validated(num_steps):
         ({"num_samples": 10}, "num_samples is 10: one step needs batch_size 64"),
         ({"batch_size": 0}, "batch_size is 0: it must be above 0"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0: it must be above 0"),
+        ({"learning_rate": math.inf}, "learning_rate is inf: it must be finite"),
+        ({"weight_decay": math.nan}, "weight_decay is nan: it must be finite"),
         ({"max_grad_norm": -1.0}, "max_grad_norm is -1.0: it must be 0 or more"),
         ({"early_stop_pct": -1.0}, "early_stop_pct is -1.0: it must be 0 or more"),
         ({"validation_questions": 0}, "validation_questions is 0: it must be above 0"),
