@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
+from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config, whole
 from vsc_dataset.draws import Range
 from vsc_dataset.parquet import SCHEMA, TRACE, make_table
 from vsc_dataset.sampling import sample
@@ -129,8 +129,8 @@ PASSED = {
 def _normal(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that differ from the named configuration, in one form: they name the cache."""
     own = {key: settings.pop(key) for key in ("seed", "trace") if settings.get(key) is not None}
-    if not isinstance(own.get("seed", 0), int) or own.get("seed", 0) < 0:
-        raise ValueError(f"seed is {own['seed']!r}: it must be a whole number from 0")
+    if "seed" in own:
+        own["seed"] = whole("seed", own["seed"], 0)
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})
     changed = {
         k: getattr(task, k) for k in TASK_FIELDS if getattr(task, k) != getattr(CONFIGS[name], k)

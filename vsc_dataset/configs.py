@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import cached_property, partial
+from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -86,10 +87,10 @@ class TaskConfig:
 
     def _check(self) -> None:
         """Raise ValueError where a field, or fields that are fine alone, cannot work."""
-        longest = self.length[1]
+        put, longest = partial(object.__setattr__, self), self.length[1]
         if self.layout not in list(LAYOUTS):
             raise ValueError(f"layout is {self.layout!r}: use one of {list(LAYOUTS)}")
-        _whole("num_items", self.num_items, 1, MAX_ITEMS)
+        put("num_items", whole("num_items", self.num_items, 1, MAX_ITEMS))
         if longest > self.num_items:
             raise ValueError(
                 f"length is up to {longest} but num_items is {self.num_items}: letters are "
@@ -97,9 +98,9 @@ class TaskConfig:
             )
         if self.operators == ">" and self.length[0] < 2:
             raise ValueError("length starts at 1 but operators is '>': an exchange needs 2 letters")
-        _whole("answer_width", self.answer_width, longest, MAX_ANSWER_WIDTH)
-        for split in SPLITS:
-            _whole(f"num_{split}", getattr(self, f"num_{split}"), 0, MAX_ROWS)
+        put("answer_width", whole("answer_width", self.answer_width, longest, MAX_ANSWER_WIDTH))
+        for name in (f"num_{split}" for split in SPLITS):
+            put(name, whole(name, getattr(self, name), 0, MAX_ROWS))
 
     def num_rows(self, split: str) -> int:
         """The number of rows of a split."""
@@ -167,7 +168,7 @@ class TaskConfig:
 
     def padded_width(self, pad_to: int | None) -> int:
         """The width of written rows: `pad_to` where given, else `row_width`, its least value."""
-        return _whole("pad_to", _given(pad_to, self.row_width), self.row_width, MAX_ANSWER_WIDTH)
+        return whole("pad_to", _given(pad_to, self.row_width), self.row_width, MAX_ANSWER_WIDTH)
 
 
 def _longest_token(kind: str, num_letters: int, length: int) -> tuple[int, int]:
@@ -183,21 +184,30 @@ def _given(value: Any, otherwise: Any) -> Any:
     return otherwise if value is None else value
 
 
-def _whole(name: str, value: Any, lowest: int, highest: int) -> int:
-    """A whole number within its limits; ValueError names all three."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name} is {value!r}: it must be a whole number")
-    if not lowest <= value <= highest:
-        raise ValueError(f"{name} is {value}: it must be from {lowest} to {highest}")
-    return value
+def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    """A whole number within its limits, numpy's too; ValueError names value and limits.
+
+    >>> whole("seed", -1, 0)
+    Traceback (most recent call last):
+    ValueError: seed is -1: it must be a whole number from 0
+    """
+    limits = "" if highest is not None else f" from {lowest}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} is {value!r}: it must be a whole number{limits}")
+    number = int(value)
+    if highest is None and number < lowest:
+        raise ValueError(f"{name} is {number}: it must be a whole number{limits}")
+    if highest is not None and not lowest <= number <= highest:
+        raise ValueError(f"{name} is {number}: it must be from {lowest} to {highest}")
+    return number
 
 
 def _range(name: str, value: Any, lowest: int, highest: int) -> Range:
     """An inclusive range from a number or a pair."""
-    pair = (value, value) if isinstance(value, int) else value
+    pair = (value, value) if isinstance(value, Integral) else value
     if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
         raise ValueError(f"{name} is {value!r}: it must be a whole number or a (lowest, highest)")
-    low, high = (_whole(name, end, lowest, highest) for end in pair)
+    low, high = (whole(name, end, lowest, highest) for end in pair)
     if low > high:
         raise ValueError(f"{name} is ({low}, {high}): the lowest comes first")
     return low, high
@@ -207,7 +217,7 @@ def _numbers(value: Any) -> tuple[int, ...]:
     """A grid's numbers of operations, rising."""
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise ValueError(f"grid_nops is {value!r}: it must be a list of whole numbers")
-    numbers = tuple(_whole("grid_nops", number, 0, MAX_NOPS) for number in value)
+    numbers = tuple(whole("grid_nops", number, 0, MAX_NOPS) for number in value)
     if list(numbers) != sorted(set(numbers)):
         raise ValueError(f"grid_nops is {list(numbers)}: give each number once, the lowest first")
     return numbers
@@ -228,7 +238,7 @@ def _operators(operators: Any, weights: Any) -> tuple[str, tuple[int, ...]]:
         raise ValueError(f"weights is {weights!r}: give one whole number for each of {operators!r}")
     by_kind = dict(zip(operators, weights, strict=True))
     for kind, weight in by_kind.items():
-        _whole(f"the weight of {kind!r}", weight, 1, MAX_WEIGHT)
+        whole(f"the weight of {kind!r}", weight, 1, MAX_WEIGHT)
     divisor = math.gcd(*by_kind.values())
     order = sorted(operators, key=OPERATORS.index)
     return "".join(order), tuple(by_kind[kind] // divisor for kind in order)

@@ -6,6 +6,7 @@ A row is the question, a separator and the answer field, filled up with spaces: 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,13 @@ class Examples:
         return len(self.labels)
 
     def __getitem__(self, rows: slice) -> "Examples":
-        """A view of some rows."""
+        """A view of some rows.
+
+        Raises:
+          TypeError: one number: the arrays of one row would have no N.
+        """
+        if isinstance(rows, Integral):
+            raise TypeError(f"examples[{rows}] has no rows: write examples[{rows}:{rows + 1}]")
         return Examples(
             self.input_ids[rows],
             self.labels[rows],

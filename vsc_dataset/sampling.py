@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.configs import TaskConfig, make_config
+from vsc_dataset.configs import TaskConfig, make_config, whole
 from vsc_dataset.drawing import CACHED_ROWS, draw_questions
 from vsc_dataset.encoding import Examples
 from vsc_dataset.hashing import GOLDEN, UInt64Array, mix64_array
@@ -47,10 +47,8 @@ def sample(
     """
     config = make_config(config) if isinstance(config, str) else config
     draw, rows = config.draw(split), _as_indices(indices)
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed is {seed!r}: it must be a whole number from 0")
     width = config.padded_width(pad_to)
-    key, tables = np.uint64(draw.key(seed)), make_tables(draw, config.layout)
+    key, tables = np.uint64(draw.key(whole("seed", seed, 0))), make_tables(draw, config.layout)
     out_3xNxW = np.empty((3, len(rows), -(-width // 8)), np.uint64)
     length, nops = np.empty(len(rows), np.uint8), np.empty(len(rows), np.uint16)
     memory = own_memory()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vsc_dataset.configs import TaskConfig, make_config
+from vsc_dataset.configs import TaskConfig, make_config, whole
 from vsc_dataset.encoding import Examples
 from vsc_dataset.sampling import sample
 
@@ -48,13 +48,10 @@ class TrainingStream(Iterator[Examples]):
         every: int = 1,
         pad_to: int | None = None,
     ) -> None:
-        if min(batch_size, world_size, every) < 1 or start < 0 or seed < 0:
-            raise ValueError(
-                f"batch_size {batch_size}, world_size {world_size} and every {every} must be 1 or "
-                f"more, start {start} and seed {seed} 0 or more"
-            )
-        if not 0 <= rank < world_size:
-            raise ValueError(f"rank {rank} must be from 0 to {world_size - 1}")
+        self.batch_size = whole("batch_size", batch_size, 1)
+        self.seed, self.position = whole("seed", seed, 0), whole("start", start, 0)
+        self.world_size, self.every = whole("world_size", world_size, 1), whole("every", every, 1)
+        self.rank = whole("rank", rank, 0, world_size - 1)
         if batch_size % world_size:
             raise ValueError(
                 f"batch_size {batch_size} cannot be shared evenly by {world_size} processes: "
@@ -62,8 +59,8 @@ class TrainingStream(Iterator[Examples]):
             )
         self.config = make_config(config) if isinstance(config, str) else config
         self.config.draw("train")
-        self.batch_size, self.seed, self.position = batch_size, seed, start
-        self.rank, self.world_size, self.every, self.pad_to = rank, world_size, every, pad_to
+        self.config.padded_width(pad_to)
+        self.pad_to = pad_to
         self._block: Examples | None = None
         self._at = 0
 

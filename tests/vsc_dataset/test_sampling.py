@@ -168,6 +168,21 @@ def test_bad_seed_is_refused(seed):
         sample("default", "train", [0], seed=seed)
 
 
+def test_numbers_may_be_those_of_numpy():
+    config = TaskConfig(length=np.int64(4), num_items=np.int32(9), num_test=np.uint8(3))
+    assert config == TaskConfig(length=4, num_items=9, num_test=3)
+    assert {type(n) for n in (*config.length, config.num_items, config.num_test)} == {int}
+    ours, theirs = (sample(config, "train", range(9), seed=s) for s in (3, np.int64(3)))
+    np.testing.assert_array_equal(ours.labels, theirs.labels)
+
+
+def test_one_row_of_examples_is_a_slice():
+    examples = sample("default", "train", range(3))
+    with pytest.raises(TypeError, match=r"examples\[1\] has no rows: write examples\[1:2\]"):
+        examples[1]
+    assert examples[1:2].questions() == examples.questions()[1:2]
+
+
 def test_a_slice_of_examples_is_written_as_they_are():
     examples = sample("default-spaced", "train", range(20))
     assert examples[5:9].questions() == examples.questions()[5:9]
