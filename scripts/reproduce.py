@@ -1,6 +1,6 @@
-"""A table's name -> its missing trials trained, and the table: ours beside the article's.
+"""Tables' names -> their missing trials trained, and the tables: ours beside the article's.
 
-python scripts/reproduce.py mixed_nops
+python scripts/reproduce.py mixed_nops attention
 python scripts/reproduce.py attention --rows attn-00440 --jobs 2
 python scripts/reproduce.py zoo --rows 'zoo-g*' --max-samples 100000 --trials 1
 python scripts/reproduce.py ladder --report-only
@@ -43,7 +43,9 @@ def main() -> None:
     parser = ArgumentParser(
         description=__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("table", choices=[*tables], metavar="TABLE", help=", ".join(tables))
+    parser.add_argument(
+        "tables", nargs="+", choices=[*tables], metavar="TABLE", help=", ".join(tables)
+    )
     for flag, settings in FLAGS.items():
         parser.add_argument(flag, **settings)
     flags = parser.parse_args()
@@ -51,18 +53,21 @@ def main() -> None:
         raise ValueError(f"--jobs {flags.jobs} must be 1 or more")
     if flags.max_minutes is not None and not flags.max_minutes > 0:
         raise ValueError(f"--max-minutes {flags.max_minutes:g} must be above 0")
-    table = tables[flags.table]
-    rows = choose(read_rows(table), flags.rows, flags.max_samples, flags.trials)
+    chosen = [
+        (tables[name], row)
+        for name in flags.tables
+        for row in choose(read_rows(tables[name]), flags.rows, flags.max_samples, flags.trials)
+    ]
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
     from scripts.reproducing.report import write_table
 
-    failed = [] if flags.report_only else train(table, rows, flags, deadline)
-    print(write_table(table, flags.hub_cards))
+    failed = [] if flags.report_only else train(chosen, flags, deadline)
+    print("\n\n".join(write_table(tables[name], flags.hub_cards) for name in flags.tables))
     if failed:
         raise ValueError("; ".join(failed))
 
 
-def train(table: "Table", rows: "list[Row]", flags: Namespace, deadline: float | None) -> list[str]:
+def train(chosen: "list[tuple[Table, Row]]", flags: Namespace, deadline: float | None) -> list[str]:
     """Train the rows; every trial's line is written when it ends, the table behind each row.
 
     Returns:
@@ -78,7 +83,7 @@ def train(table: "Table", rows: "list[Row]", flags: Namespace, deadline: float |
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     results, failed = flags.hub_cards / "results", []
-    for row in rows:
+    for table, row in chosen:
         name = row.name
         if not missing_seeds(row, results):
             print(f"{name}: nothing is missing", flush=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import signal
 import subprocess
@@ -166,6 +167,20 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch
     said = capsys.readouterr().out
     assert cells(said, "lstm-l6")["rank"] == "not run"
     assert cells(said, "mamba-l6")["rank"] == "1"
+
+
+def test_several_tables_are_written_by_one_command(tmp_path, capsys):
+    here("ladder", "zoo", "--report-only", *places(tmp_path))
+    said = capsys.readouterr().out
+    for name in ("ladder", "zoo"):
+        assert (tmp_path / "hub" / "tables" / f"{name}.md").read_text().strip() in said
+
+
+def test_the_commands_above_the_readmes_tables_name_tables():
+    headings = re.findall(r"^###.*`reproduce.py (.*)`$", (ROOT / "README.md").read_text(), re.M)
+    named = [name for heading in headings for name in heading.split()]
+    assert len(named) > 5
+    assert set(named) <= set(TABLES)
 
 
 @pytest.mark.parametrize(
