@@ -42,6 +42,8 @@ def main() -> None:
     (arguments,) = parser.parse_args_into_dataclasses()
     if (arguments.output_dir is None) == (arguments.verify is None):
         raise ValueError("give one of --output-dir DIR and --verify DIR")
+    if arguments.num_proc < 1:
+        raise ValueError(f"--num-proc {arguments.num_proc} must be 1 or more")
     names = arguments.config or list(CONFIGS)
     if arguments.verify and not arguments.config:
         names = list(read_manifest(arguments.verify)["configs"])

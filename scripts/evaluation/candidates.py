@@ -55,7 +55,8 @@ def load_plainly(
 ) -> nn.Module:
     """`load_model`, whatever is wrong as a ValueError of one line that names the checkpoint."""
     path = Path(name)
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+    inside_a_folder = "/" in name and Path(path.parts[0]).is_dir()  # runs/…: not on the hub
+    if path.exists() or inside_a_folder or name.startswith((".", "/", "~")) or name.count("/") > 1:
         _check_folder(path)
     try:
         return load_model(name, trust_remote_code, check_size)

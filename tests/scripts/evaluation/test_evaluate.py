@@ -177,7 +177,7 @@ def test_the_batch_changes_no_figure(run):
     assert whole.seconds > 0
 
 
-def test_no_checkpoint_is_one_clear_line(tmp_path, run):
+def test_no_checkpoint_is_one_clear_line(tmp_path, monkeypatch, run):
     with pytest.raises(ValueError, match=r"runs/x does not exist: give the folder"):
         open_candidate(f"{tmp_path}/runs/x")
     with pytest.raises(ValueError, match=r"holds no config.json.*: give one that"):
@@ -187,6 +187,10 @@ def test_no_checkpoint_is_one_clear_line(tmp_path, run):
         open_candidate(str(tmp_path))
     with pytest.raises(ValueError, match=r"config.json is a file"):
         open_candidate(str(run / "config.json"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(ValueError, match=r"runs/001-swap-dleta does not exist: give the folder"):
+        open_candidate("runs/001-swap-dleta")
     with pytest.raises(ValueError, match="nobody/nothing") as caught:
         open_candidate("nobody/nothing")
     assert "\n" not in str(caught.value)

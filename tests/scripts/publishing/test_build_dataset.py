@@ -140,6 +140,7 @@ def test_a_stranger_loads_the_folder_without_our_package(built, tmp_path):
         ((), "give one of --output-dir DIR and --verify DIR"),
         (("--output-dir", "d", "--config", "swap-nop2"), "did you mean 'swap-nops2'?"),
         (("--output-dir", "d", "--shard", "2/2"), "give i/n with i from 0 to n - 1"),
+        (("--output-dir", "d", "--num-proc", "0"), "--num-proc 0 must be 1 or more"),
         (("--verify", "nowhere"), "manifest.json is missing"),
     ],
 )
