@@ -3,7 +3,8 @@
 python scripts/benchmark.py data      # the generator, on one core
 python scripts/benchmark.py models    # training steps, on two threads
 python scripts/benchmark.py training  # the loop over bare steps, the start of a process
-python scripts/benchmark.py training --solve --solve-minutes 10   # to 1 %; goes on when repeated
+python scripts/benchmark.py question  # the networks of the article's open question
+python scripts/benchmark.py question --solve --solve-minutes 10   # to 1 %; goes on when repeated
 """
 
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-PARTS = ("data", "models", "training")
+PARTS = ("data", "models", "training", "question")
 
 
 def main() -> None:
@@ -34,8 +35,12 @@ def main() -> None:
     if "training" in parts:
         from scripts.benchmarks import training
 
+        print(training.report())
+    if "question" in parts:
+        from scripts.benchmarks import question
+
         minutes = arguments.solve_minutes
-        print(training.solve_table(minutes) if arguments.solve else training.report())
+        print(question.solve_table(minutes) if arguments.solve else question.report())
 
 
 if __name__ == "__main__":

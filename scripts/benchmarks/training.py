@@ -1,11 +1,9 @@
-"""Recipes -> what the training loop costs over bare steps, the start of a process, time to 1 %."""
+"""Recipes -> what the training loop costs over bare steps, and the start of a process."""
 
-import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -16,14 +14,13 @@ import torch
 
 from scripts.benchmarks.timing import best_seconds
 from scripts.evaluation.inputs import logits_of, loss_of, model_inputs
-from scripts.reporting.records import samples_to_solved
 from scripts.reporting.tables import table
 from scripts.training.building import build_model
 from scripts.training.logs import LOG_FILE
 from scripts.training.loop import LOG_EVERY, Progress, fit
 from scripts.training.processes import make_accelerator
 from scripts.training.recipes import Recipe, find_recipe
-from scripts.training.trials import Paused, Settings, make_trainee, run_trial
+from scripts.training.trials import make_trainee
 from vsc_dataset import TrainingStream
 
 THREADS = 2
@@ -34,8 +31,6 @@ CASES = [
     ("swap-delta", 64, "told"),
 ]
 LIBRARIES = "import torch, transformers, accelerate"
-SOLVED = {"swap-delta": 40, "attn-00440": 400}
-"""Who is timed to 1 % sample error at five swaps, and how often each is validated."""
 
 
 def report() -> str:
@@ -129,39 +124,3 @@ def first_step() -> None:
             time.sleep(0.001)
         process.kill()
         process.wait()
-
-
-def solve_table(minutes: float, folder: Path = Path("runs/solve")) -> str:
-    """Seconds of training until the sample error at five swaps is and stays at 1 %.
-
-    Args:
-      minutes: for each of them; a later call goes on where this one stopped.
-      folder: keeps both on their way.
-    """
-    rows = []
-    for name, validations in SOLVED.items():
-        recipe = replace(
-            find_recipe(name),
-            num_validations=validations,
-            validation_questions=1_000,
-            early_stop_pct=1.0,
-        )
-        deadline = time.time() + 60 * minutes
-        with suppress(Paused):
-            run_trial(recipe, 0, folder / name, name, Settings(deadline=deadline))
-        lines = (folder / name / LOG_FILE).read_text("utf-8").splitlines()
-        points = [point for point in map(json.loads, lines) if "sample_error_pct" in point]
-        rows.append([name, *_standing(json.loads(lines[-1]), points)])
-    heads = ["recipe", "trained s", "questions", "sample error %", "s to 1 %", "questions to 1 %"]
-    return table(heads, rows, markdown=True)
-
-
-def _standing(last: dict[str, Any], points: list[dict[str, Any]]) -> list[str]:
-    """A trial so far, and when it was at 1 %."""
-    error = f"{points[-1]['sample_error_pct']:.2f}" if points else "-"
-    so_far = [f"{last['seconds']:.0f}", f"{last['samples']:,}", error]
-    samples = samples_to_solved(points)
-    if samples is None:
-        return [*so_far, "not yet", "not yet"]
-    (seconds,) = (point["seconds"] for point in points if point["samples"] == samples)
-    return [*so_far, f"{seconds:.1f}", f"{samples:,}"]
