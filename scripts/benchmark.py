@@ -24,6 +24,8 @@ def main() -> None:
     parser.add_argument("--solve-minutes", type=float, default=10.0, help="for each of them")
     arguments = parser.parse_args()
     parts = arguments.part
+    if arguments.solve and "question" not in parts:
+        parser.error("--solve belongs to the part question")
     if "data" in parts:
         from scripts.benchmarks import data
 

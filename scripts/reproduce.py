@@ -37,7 +37,7 @@ FLAGS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Train what is missing, row by row, and write the table behind each."""
     started = time.time()
-    from scripts.reproducing.rows import choose, read_rows, read_tables
+    from scripts.reproducing.rows import check_names, choose, read_rows, read_tables
 
     tables = read_tables()
     parser = ArgumentParser(
@@ -53,10 +53,12 @@ def main() -> None:
         raise ValueError(f"--jobs {flags.jobs} must be 1 or more")
     if flags.max_minutes is not None and not flags.max_minutes > 0:
         raise ValueError(f"--max-minutes {flags.max_minutes:g} must be above 0")
+    rows = {name: read_rows(tables[name]) for name in flags.tables}
+    check_names(flags.rows, [row for name in rows for row in rows[name]])
     chosen = [
         (tables[name], row)
-        for name in flags.tables
-        for row in choose(read_rows(tables[name]), flags.rows, flags.max_samples, flags.trials)
+        for name in rows
+        for row in choose(rows[name], flags.rows, flags.max_samples, flags.trials)
     ]
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
     from scripts.reproducing.report import write_table

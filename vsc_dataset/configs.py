@@ -236,9 +236,10 @@ def _operators(operators: Any, weights: Any) -> tuple[str, tuple[int, ...]]:
         weights = [DEFAULT_WEIGHTS[kind] for kind in operators]
     if not isinstance(weights, Sequence) or len(weights) != len(operators):
         raise ValueError(f"weights is {weights!r}: give one whole number for each of {operators!r}")
-    by_kind = dict(zip(operators, weights, strict=True))
-    for kind, weight in by_kind.items():
-        whole(f"the weight of {kind!r}", weight, 1, MAX_WEIGHT)
+    by_kind = {
+        kind: whole(f"the weight of {kind!r}", weight, 1, MAX_WEIGHT)
+        for kind, weight in zip(operators, weights, strict=True)
+    }
     divisor = math.gcd(*by_kind.values())
     order = sorted(operators, key=OPERATORS.index)
     return "".join(order), tuple(by_kind[kind] // divisor for kind in order)

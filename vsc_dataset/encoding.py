@@ -49,7 +49,8 @@ class Examples:
           TypeError: one number: the arrays of one row would have no N.
         """
         if isinstance(rows, Integral):
-            raise TypeError(f"examples[{rows}] has no rows: write examples[{rows}:{rows + 1}]")
+            end = rows + 1 or ""
+            raise TypeError(f"examples[{rows}] has no rows: write examples[{rows}:{end}]")
         return Examples(
             self.input_ids[rows],
             self.labels[rows],

@@ -81,7 +81,7 @@ def bare_steps(recipe: Recipe) -> Callable[[], None]:
     def steps() -> None:
         for _ in range(LOG_EVERY):
             inputs, labels = next(batches)
-            loss_of(logits_of(model, inputs), labels).backward()
+            loss_of(logits_of(model, inputs), labels, recipe.label_smoothing).backward()
             if recipe.max_grad_norm:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
             optimizer.step()

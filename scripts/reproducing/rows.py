@@ -196,24 +196,27 @@ def _best_of(row: Row, name: str, own: Mapping[str, Any]) -> Row:
     return found
 
 
+def check_names(names: Sequence[str], rows: Sequence[Row]) -> None:
+    """Raise a ValueError for a name or pattern that is none of the rows'."""
+    known = [row.name for row in rows]
+    for name in names:
+        if not any(fnmatchcase(row, name) for row in known):
+            raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, known)}")
+
+
 def choose(
     rows: Sequence[Row], names: Sequence[str], max_samples: int | None, trials: int | None
 ) -> list[Row]:
     """The rows of these names or patterns, all if there are none, with flags' values in them.
 
     Raises:
-      ValueError: no row has such a name, or a number that cannot work.
+      ValueError: a number cannot work.
     """
-    known = [row.name for row in rows]
-    for name in names:
-        if not any(fnmatchcase(row, name) for row in known):
-            raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, known)}")
     if trials is not None and trials < 1:
         raise ValueError(f"--trials {trials} must be 1 or more")
     chosen = [
-        row for row, own in zip(rows, known, strict=True)
-        if not names or any(fnmatchcase(own, name) for name in names)
-    ]  # fmt: skip
+        row for row in rows if not names or any(fnmatchcase(row.name, name) for name in names)
+    ]
     if max_samples is not None:
         chosen = [
             replace(row, recipe=replace(row.recipe, num_samples=max_samples)) for row in chosen

@@ -35,6 +35,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         measure(model, sample(c, "validation", range(c.num_validation)), recipe.loss)
         for c in (config, widened)
     )
+    (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: no longer whole
     for path in filter(Path.is_file, shown.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in NOT_MODEL:
             with replacing(folder / path.name) as beside:

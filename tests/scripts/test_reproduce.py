@@ -176,6 +176,16 @@ def test_several_tables_are_written_by_one_command(tmp_path, capsys):
         assert (tmp_path / "hub" / "tables" / f"{name}.md").read_text().strip() in said
 
 
+def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch, capsys):
+    def run_row(row, *_):
+        yield kept_trials.Trial(replace(made(), recipe=row.name), {"floors": COPY})
+
+    monkeypatch.setattr(trials, "run_row", run_row)
+    here("baselines", "attention", "--rows", "lstm-l6", "attn-00004", *places(tmp_path))
+    said = capsys.readouterr().out
+    assert re.findall(r"^(\S+), seed", said, re.M) == ["lstm-l6", "attn-00004"]
+
+
 def test_the_commands_above_the_readmes_tables_name_tables():
     headings = re.findall(r"^###.*`reproduce.py (.*)`$", (ROOT / "README.md").read_text(), re.M)
     named = [name for heading in headings for name in heading.split()]

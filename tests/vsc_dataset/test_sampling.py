@@ -169,9 +169,13 @@ def test_bad_seed_is_refused(seed):
 
 
 def test_numbers_may_be_those_of_numpy():
-    config = TaskConfig(length=np.int64(4), num_items=np.int32(9), num_test=np.uint8(3))
-    assert config == TaskConfig(length=4, num_items=9, num_test=3)
-    assert {type(n) for n in (*config.length, config.num_items, config.num_test)} == {int}
+    config = TaskConfig(
+        length=np.int64(4), num_items=np.int32(9), num_test=np.uint8(3),
+        weights=[np.int64(2), np.int64(1), np.int64(1)],
+    )  # fmt: skip
+    assert config == TaskConfig(length=4, num_items=9, num_test=3, weights=(2, 1, 1))
+    numbers = (*config.length, *config.weights, config.num_items, config.num_test)
+    assert {type(n) for n in numbers} == {int}
     ours, theirs = (sample(config, "train", range(9), seed=s) for s in (3, np.int64(3)))
     np.testing.assert_array_equal(ours.labels, theirs.labels)
 
@@ -180,6 +184,8 @@ def test_one_row_of_examples_is_a_slice():
     examples = sample("default", "train", range(3))
     with pytest.raises(TypeError, match=r"examples\[1\] has no rows: write examples\[1:2\]"):
         examples[1]
+    with pytest.raises(TypeError, match=r"write examples\[-1:\]"):
+        examples[-1]
     assert examples[1:2].questions() == examples.questions()[1:2]
 
 

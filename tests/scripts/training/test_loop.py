@@ -1,6 +1,7 @@
 """The loop: what a step does, and that questions of the right split are asked."""
 
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -220,6 +221,10 @@ def test_a_run_that_is_cut_off_at_its_end_is_not_taken_for_whole(tmp_path, monke
     results.finish_run(recipe, tmp_path, [record])
     assert (tmp_path / "results.json").exists()
     assert load_model(tmp_path)
+    monkeypatch.setattr(f"{place.__name__}.{cut.partition('.')[2]}", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # again, as behind more trials
+        results.finish_run(recipe, tmp_path, [record])
+    assert not (tmp_path / "results.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["on the way", "at the end"])
@@ -235,7 +240,9 @@ def test_a_validation_loss_that_is_no_number_is_one_clear_line(tmp_path, monkeyp
         trials.run_trial(Recipe(**BASE, **SHORT), 0, tmp_path, "x")
 
 
-def test_half_precision_that_a_cpu_does_not_have_is_refused():
+def test_half_precision_that_a_cpu_does_not_have_is_refused(monkeypatch):
+    cpu = SimpleNamespace(device=torch.device("cpu"), num_processes=1)
+    monkeypatch.setattr(trials, "make_accelerator", lambda **_: cpu)
     with pytest.raises(ValueError, match="mixed_precision fp16 does nothing on a CPU: use bf16"):
         trials.check(Recipe(**BASE, **SHORT, mixed_precision="fp16"))
 
