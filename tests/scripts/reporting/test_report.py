@@ -37,8 +37,11 @@ def report(tmp_path_factory):
 
 
 def test_a_report_leaves_whole_files_and_nothing_beside(report):
-    folder, _ = report
-    assert {path.name for path in folder.iterdir()} == {"results.json", "curves.png", "answers.png"}
+    folder, text = report
+    assert {path.name for path in folder.iterdir()} == {
+        "results.json", "report.txt", "curves.png", "answers.png",
+    }  # fmt: skip
+    assert (folder / "report.txt").read_text() == text + "\n"
     for name in ("curves.png", "answers.png"):
         assert matplotlib.image.imread(folder / name).ndim == 3
 
