@@ -90,6 +90,18 @@ def _lines(
         )  # fmt: skip
 
 
+def distinct(blocks: Mapping[str, list[AnswerRow]]) -> dict[str, list[AnswerRow]]:
+    """The blocks without those whose rows stand in a later one: where all is right, worst is best.
+
+    >>> distinct({"worst": [], "best": []})
+    {'best': []}
+    """
+    later = list(blocks.values())
+    return {
+        title: rows for n, (title, rows) in enumerate(blocks.items()) if rows not in later[n + 1 :]
+    }
+
+
 def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> None:
     """Draw `question : model's answer (true answer)`, a cell for each character of the field.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.reporting.figures import AnswerRow, answers_picture, error_curves
+from scripts.reporting.figures import AnswerRow, answers_picture, distinct, error_curves
 from scripts.reporting.files import replacing
 from scripts.reporting.records import SOLVED_PCT, TrialRecord, median_trial, summarise
 from scripts.reporting.tables import nops_table, trials_table
@@ -152,8 +152,8 @@ def worst_and_best(
       answer_width: W, characters of the answer field.
       rows: at most so many in a block.
     Returns:
-      {title: rows}: the answers with most wrong characters, then those with fewest; among equals
-      the longest questions, because they are the hardest.
+      {title: rows}: the answers with most wrong characters, then those with fewest, once where
+      both are the same; among equals the longest questions, because they are the hardest.
     Raises:
       ValueError: as `error_rates`.
     """
@@ -164,12 +164,13 @@ def worst_and_best(
     longest_first = sorted(range(total), key=lambda i: -len(questions[i]))
     titles = (
         f"worst: {wrong:,} of {total:,} answers are wrong",
-        (f"best: {total - wrong:,} of {total:,} answers are right"),
+        f"best: {total - wrong:,} of {total:,} answers are right",
     )
-    return {
+    blocks = {
         title: [
             AnswerRow(questions[i], predictions[i], references[i], wrong_NxW[i].tolist())
             for i in sorted(longest_first, key=lambda i: sign * int(count_N[i]))[:rows]
         ]
         for title, sign in zip(titles, (-1, 1), strict=True)
     }
+    return distinct(blocks)

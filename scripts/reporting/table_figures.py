@@ -8,8 +8,8 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from scripts.reporting.error_figures import ErrorLine, error_by_nops
-from scripts.reporting.figures import DPI, AnswerRow, answers_picture, save_figure
+from scripts.reporting.error_figures import MEASURES, ErrorLine, error_by_nops
+from scripts.reporting.figures import DPI, AnswerRow, answers_picture, distinct, save_figure
 from scripts.reporting.kept_trials import Trial
 from scripts.reporting.records import median_trial
 from scripts.reporting.table_lines import Line, ranked
@@ -52,23 +52,24 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
 
 
 def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
-    """Draw the sample error against training questions: a colour for each line of the table."""
-    figure = Figure(figsize=(11, 5.2), dpi=DPI, layout="constrained")
+    """Draw both errors against training questions: a colour for each line of the table."""
+    figure = Figure(figsize=(14, 5.2), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes, colours = figure.subplots(), colormaps["tab20"]
-    for number, line in enumerate(lines):
-        for first, trial in enumerate(line.trials):
-            points: Sequence[Any] = trial.details.get("curve", ())
-            axes.plot(
-                [point["samples"] for point in points],
-                [point["sample_error_pct"] for point in points],
-                color=colours(number % 20), linestyle="-" if number < 20 else "--",
-                linewidth=1.2, label="_" if first else f"{line.row} ({line.budget:,})",
-            )  # fmt: skip
-    axes.set(ylim=(-2, 102), xscale="log", xlabel="training questions", ylabel="sample error %")
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right upper", fontsize=8)
+    colours = colormaps["tab20"]
+    for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
+        for number, line in enumerate(lines):
+            for first, trial in enumerate(line.trials):
+                points: Sequence[Any] = trial.details.get("curve", ())
+                axes.plot(
+                    [point["samples"] for point in points],
+                    [point[f"{measure}_pct"] for point in points],
+                    color=colours(number % 20), linestyle="-" if number < 20 else "--",
+                    linewidth=1.2, label="_" if first else f"{line.row} ({line.budget:,})",
+                )  # fmt: skip
+        axes.set(ylim=(-2, 102), xscale="log", xlabel="training questions", ylabel=label)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.suptitle(title)
     save_figure(figure, path)
 
@@ -86,10 +87,11 @@ def _median(line: Line) -> Trial:
 
 def _answers(line: Line) -> dict[str, list[AnswerRow]]:
     """Worst and best answers of the median trial."""
-    return {
+    blocks = {
         f"{line.row}, {title}": [
             AnswerRow(question, prediction, answer, [bool(w) for w in wrong])
             for question, prediction, answer, wrong in block[:ANSWERS]
         ]
         for title, block in _median(line).details["answers"].items()
     }
+    return distinct(blocks)

@@ -97,6 +97,11 @@ def test_worst_and_best_are_the_answers_with_most_and_fewest_wrong_characters():
     assert [(row.question, sum(row.wrong)) for row in best] == [("ABC:", 0), ("AX:-2", 1)]
 
 
+def test_where_all_is_right_the_answers_are_shown_once():
+    blocks = worst_and_best(Answered(["ABC:", "CBA:1>3"], ["ABC", "ABC"], ["ABC", "ABC"]), 3)
+    assert [*blocks] == ["best: 2 of 2 answers are right"]
+
+
 def test_the_picture_gives_each_character_of_the_field_its_ground(tmp_path):
     path = tmp_path / "answers.png"
     areas = {}
