@@ -39,3 +39,5 @@ if __name__ == "__main__":
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"assemble_demo: {error}")
+    except KeyboardInterrupt:
+        sys.exit("assemble_demo: interrupted")

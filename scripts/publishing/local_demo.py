@@ -1,11 +1,12 @@
 """Runs and the Space's bundle -> a folder in which the demo runs without a hub."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from scripts.publishing.bundles import assemble
+from scripts.publishing.bundles import MARKER, assemble
 from scripts.publishing.cards import HUB_CARDS
 
 CHECKPOINT = ("config.json", "model.safetensors", "run.json")
@@ -16,12 +17,13 @@ SHOWN = 3
 
 
 def newest_runs(folder: Path) -> list[Path]:
-    """The last finished runs of a folder, by their numbers.
+    """The runs of a folder that finished last.
 
     Raises:
       ValueError: there is none.
     """
-    finished = sorted(path.parent for path in folder.glob("*/model.safetensors"))
+    weights = sorted(folder.glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime_ns)
+    finished = [path.parent for path in weights if (path.parent / "config.json").exists()]
     if not finished:
         raise ValueError(f"{folder} holds no finished run: make one with `make train`")
     return finished[-SHOWN:]
@@ -34,7 +36,8 @@ def write_demo(folder: Path, runs: Sequence[Path]) -> None:
       folder: written anew; one that this did not write must be empty or missing.
       runs: folders with a checkpoint, of different names.
     Raises:
-      ValueError: a run holds no checkpoint, two have one name, or the folder holds other things.
+      ValueError: a run holds no checkpoint that an Auto class loads, two have one name, or the
+        folder holds other things.
     """
     names = [run.resolve().name for run in runs]
     if len(set(names)) < len(names):
@@ -42,7 +45,9 @@ def write_demo(folder: Path, runs: Sequence[Path]) -> None:
     for run in runs:
         if not (run / "model.safetensors").exists():
             raise ValueError(f"{run} holds no checkpoint: give a finished run")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "app.py").exists():
+        if not (run / "config.json").exists():
+            raise ValueError(f"{run}: a model that a function made cannot be asked here")
+    if folder.exists() and any(folder.iterdir()) and not _is_demo(folder):
         raise ValueError(f"{folder} holds something else: choose another --output-dir")
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -56,6 +61,15 @@ def write_demo(folder: Path, runs: Sequence[Path]) -> None:
                 _put(partial / "checkpoints" / name / wanted, run / wanted)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
+
+
+def _is_demo(folder: Path) -> bool:
+    """Whether `write_demo` wrote it: a clone of a Space has no checkpoints in it."""
+    try:
+        kind = json.loads((folder / MARKER).read_text("utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(kind == "space" and (folder / "checkpoints").is_dir())
 
 
 def _put(path: Path, content: Path | bytes) -> None:

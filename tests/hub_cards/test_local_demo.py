@@ -1,6 +1,7 @@
 """The demo's folder: all that the page needs is in it, and nothing of others is overwritten."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,28 +67,38 @@ def test_a_second_time_replaces_the_first(demo, run):
     assert [path.name for path in (demo / "checkpoints").iterdir()] == ["001-mine"]
 
 
-def test_a_folder_of_other_things_is_left_alone(run, tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
+@pytest.mark.parametrize("mine", [["mine.txt"], ["app.py"], ["app.py", "vsc.json"]])
+def test_a_folder_of_other_things_is_left_alone(run, tmp_path, mine):
+    for name in mine:
+        (tmp_path / name).write_text('{"kind": "space"}')
     with pytest.raises(ValueError, match="holds something else"):
         write_demo(tmp_path, [run])
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == mine
 
 
 def test_runs_that_cannot_be_shown_are_one_line(run, tmp_path):
     with pytest.raises(ValueError, match="holds no checkpoint: give a finished run"):
         write_demo(tmp_path / "demo", [tmp_path])
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "model.safetensors").touch()
+    with pytest.raises(ValueError, match="a model that a function made cannot be asked here"):
+        write_demo(tmp_path / "demo", [tmp_path / "made"])
     with pytest.raises(ValueError, match="two have the same name"):
         write_demo(tmp_path / "demo", [run, run])
     with pytest.raises(ValueError, match="holds no finished run: make one with `make train`"):
         newest_runs(tmp_path)
 
 
-def test_the_newest_runs_are_the_last_numbers(tmp_path):
-    for name in ("001-a", "002-b", "003-c", "004-d", "005-torn"):
+def test_the_newest_runs_are_those_that_finished_last(tmp_path):
+    names = ("mine", "998-a", "999-b", "1000-c", "1001-torn", "1002-made")
+    for second, name in enumerate(names):
         (tmp_path / name).mkdir()
-        if name != "005-torn":
+        if name != "1001-torn":
             (tmp_path / name / "model.safetensors").touch()
-    assert [run.name for run in newest_runs(tmp_path)] == ["002-b", "003-c", "004-d"]
+            os.utime(tmp_path / name / "model.safetensors", (second, second))
+        if name != "1002-made":
+            (tmp_path / name / "config.json").touch()
+    assert [run.name for run in newest_runs(tmp_path)] == ["998-a", "999-b", "1000-c"]
 
 
 def test_the_command_says_what_is_wrong_in_one_line(tmp_path):
