@@ -16,11 +16,12 @@ OWN_LAYER = "mixer_layer.py"
 
 
 class Exported(NamedTuple):
-    """What the card tells of a checkpoint."""
+    """What the card tells of a checkpoint; `pad_to` of one that sees its padding."""
 
     parameters: int
     answer_width: int | None
     auto_class: str
+    pad_to: int | None
 
 
 def export(checkpoint: Path, folder: Path, task: TaskConfig) -> Exported:
@@ -41,4 +42,5 @@ def export(checkpoint: Path, folder: Path, task: TaskConfig) -> Exported:
         model.save_pretrained(folder)
         make_tokenizer().save_pretrained(folder)
     width = getattr(model.config, "answer_width", None)
-    return Exported(model.num_parameters(), width, auto_class.__name__)
+    pad_to = None if getattr(model.config, "mask_padding", True) else task.row_width
+    return Exported(model.num_parameters(), width, auto_class.__name__, pad_to)

@@ -43,6 +43,7 @@ def model_card(
     parameters: int,
     answer_width: int | None,
     auto_class: str = "AutoModelForMaskedLM",
+    pad_to: int | None = None,
     finished: bool = True,
 ) -> str:
     """README.md of a trained model.
@@ -53,6 +54,7 @@ def model_card(
       parameters: of the checkpoint.
       answer_width: bytes of its answer field, where its config tells them.
       auto_class: of transformers, that loads it.
+      pad_to: bytes of its rows, where it sees their padding.
       finished: the checkpoint is the run's, and not one on its way.
     """
     recipe = read_recipe(folder)
@@ -91,6 +93,7 @@ def model_card(
         repo=repo,
         tag=f"v{version()}",
         auto_class=auto_class,
+        pad_to=pad_to,
         recipe=recipe,
         description=named.description if named else "",
         example=example(recipe["data"]),

@@ -13,7 +13,7 @@ from scripts.publishing.bundles import assemble
 from scripts.publishing.cards import example
 from scripts.publishing.dataset import write_manifest
 from tests.scripts.publishing.made import make_dataset, make_run
-from vsc_dataset import METRIC_PATH
+from vsc_dataset import CONFIGS, METRIC_PATH
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,20 @@ def test_a_model_of_transformers_is_asked_as_its_card_says(tmp_path, model_type,
     # A model that knows nothing may answer with any bytes: the field's width is what counts.
     wide = found["ask"](example("swap-nops1-5")["question"], answer_width=5)["answer"]
     assert found["answer"] == wide
+
+
+def test_a_model_that_sees_its_padding_is_asked_as_its_card_says(tmp_path):
+    run = make_run(tmp_path / "run", hidden_size=8, mask_padding=False)
+    bundle = assemble("model", run, "acme/vsc-other", tmp_path / "scratch")
+    card = bundle.files["README.md"].decode()
+    width = CONFIGS["swap-nops1-5"].row_width
+    assert f"all of {width} bytes: fill up to that width" in card
+    assert "counts as padding" not in card
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    local = code.replace("acme/vsc-other", str(tmp_path / "scratch/model"))
+    exec(re.sub(r"print\((.*)\)", r"answer = \1", local), found := {})
+    question = example("swap-nops1-5")["question"]
+    assert found["answer"] == found["ask"](question, pad_to=width)["answer"]
 
 
 def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path):
