@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 
@@ -65,6 +65,8 @@ def load_plainly(
             f"{name}: the weights cannot be read ({error}): the file is damaged, copy or train it "
             "again"
         ) from None
+    except StrictDataclassError as error:  # is no ValueError, and its first line names no value
+        raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
     except (OSError, ValueError, RuntimeError, ImportError) as error:
         words = str(error).strip().split("\n")[0]
         raise ValueError(words if name in words else f"{name}: {words}") from None

@@ -103,8 +103,14 @@ def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
             f"{folder} brings the code of its model, {CODE}: read it, then load with "
             "trust_remote_code=True"
         )
-    made_by = json.loads((folder / MADE_BY).read_text("utf-8"))
-    model = make_file_model(f"{folder}/{made_by['made_by']}", made_by["arguments"])
+    try:
+        made_by = json.loads((folder / MADE_BY).read_text("utf-8"))
+        place, arguments = f"{folder}/{made_by['made_by']}", dict(made_by["arguments"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{folder / MADE_BY} does not say how the model is made ({error!r}): copy it again"
+        ) from None
+    model = make_file_model(place, arguments)
     try:
         load_weights(model, str(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:

@@ -85,6 +85,22 @@ def test_a_checkpoint_that_does_not_load_is_told_and_the_others_are_asked(bundle
     assert not any("\n" in fault for fault in faults)
 
 
+@pytest.mark.parametrize("field, value", [("num_heads", 0), ("num_heads", "x"), ("layout", "foo")])
+def test_a_config_of_impossible_values_takes_no_other_down(bundle, field, value):
+    path = bundle / "checkpoints" / "a" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    checkpoints, faults = load_all(sources(bundle))
+    assert [checkpoint.name for checkpoint in checkpoints] == ["b"]
+    assert faults[0].startswith("a is not asked, it does not load: ")
+
+
+def test_a_model_that_sees_its_padding_is_asked_in_rows_as_it_was_trained(tmp_path):
+    pipeline = untrained(tmp_path, mask_padding=False)
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops5"}}))
+    width = CONFIGS["swap-nops5"].row_width
+    assert load(str(tmp_path)).ask("NPF:1>2") == pipeline("NPF:1>2", pad_to=width)["answer"]
+
+
 def test_no_code_of_a_checkpoint_is_run(tmp_path):
     untrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

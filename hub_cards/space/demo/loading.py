@@ -52,9 +52,11 @@ def load(source: str) -> Checkpoint:
     if hasattr(config, "use_cache"):
         model.config.use_cache = False  # there is one forward call: some types fail with a cache
     pipeline = VscPipeline(model, device="cpu")
+    sees_padding = not getattr(config, "mask_padding", True)
+    pad_to = data.row_width if data and sees_padding else None
     return Checkpoint(
         name=Path(source).name,
-        ask=lambda question: pipeline(question)["answer"],
+        ask=lambda question: pipeline(question, pad_to=pad_to)["answer"],
         trained=(data.nops[0], data.nops[1]) if data else None,
     )
 
@@ -67,7 +69,7 @@ def load_all(
     for source in found:
         try:
             checkpoints.append(load_one(source))
-        except (OSError, ValueError) as error:
+        except Exception as error:  # of whatever library: the page asks the others
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             faults.append(f"{Path(source).name} is not asked, it does not load: {reason}")
     return checkpoints, faults

@@ -71,6 +71,15 @@ def test_weights_that_do_not_fit_are_one_clear_line(fault, tmp_path):
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["{", "{}", "[]", '{"made_by": "a", "arguments": 3}'])
+def test_a_file_that_does_not_say_how_the_model_is_made_is_one_clear_line(text, tmp_path):
+    make_file_model(f"{FILE}:make_model", {"width": 8}).save_pretrained(tmp_path)
+    (tmp_path / "made_by.json").write_text(text)
+    with pytest.raises(ValueError, match=r"made_by\.json does not say how") as error:
+        load_model(tmp_path, trust_remote_code=True)
+    assert "\n" not in str(error.value)
+
+
 def test_a_model_without_a_head_for_bytes_is_refused(tmp_path):
     AutoConfig.for_model("vit").save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="'vit' has no masked or causal language-modelling head"):
