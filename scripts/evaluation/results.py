@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 from tqdm import tqdm
@@ -137,7 +138,7 @@ def _answered(candidate: Candidate, request: Request) -> dict[str, Any]:
         "answer_width": config.answer_width,
         "layout": config.layout,
         **found.rates,
-        "loss": found.loss,
+        "loss": found.loss if isfinite(found.loss) else None,  # JSON has no other word for it
         "seconds": found.seconds,
         "questions_per_second": count / found.seconds,
         "floors": _floors(config, split, count),

@@ -207,6 +207,29 @@ def test_torn_weights_are_one_clear_line(tmp_path, run, make):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("field, value", [("num_heads", 0), ("num_heads", "x"), ("layout", "foo")])
+def test_a_config_of_impossible_values_is_one_clear_line(tmp_path, run, field, value):
+    open_candidate(str(run)).model.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))
+    with pytest.raises(ValueError, match=field) as caught:
+        open_candidate(str(tmp_path))
+    assert "\n" not in str(caught.value)
+    assert str(value) in str(caught.value)
+
+
+def test_a_model_that_has_diverged_has_its_figures(tmp_path, run):
+    model = open_candidate(str(run)).model
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.fill_(torch.nan)
+    request = Request(data="swap-nops5", num_questions=20)
+    results = [*evaluate([Candidate("nan", model)], request)]
+    save_results(tmp_path, results)
+    (kept,) = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (kept["data"]["loss"], kept["data"]["sample_error_pct"]) == (None, 100.0)
+
+
 def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
     open_candidate(str(run)).model.save_pretrained(tmp_path)
     for text in ("{", "{}", '{"recipe": {"data": "swap-nop5"}}'):
