@@ -60,7 +60,7 @@ def test_the_prompt_ends_where_the_answer_begins():
     [
         (" NFTPK", "NFTPK", "NFTPK"),
         ("NFTPK  ", "NFTPK", "NFTPK"),
-        ("", "", "[invalid]"),
+        ("", "", ""),
         (" The letters are NFTPK.", "[invalid]", "NFTPK"),
         (" NFTPK TPK", "[invalid]", "TPK"),
         (" nftpk", "[invalid]", "[invalid]"),
