@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from scripts.training.loop import Progress
 from scripts.training.processes import Accelerator, agree
+from scripts.training.recipes import Recipe
 
 PARTIAL = ".partial"
 REFUSED = ".refused"
@@ -124,8 +125,12 @@ def _read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shaping(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an identity decides the bits: a recipe's description does not."""
-    return {**identity, "recipe": {**identity["recipe"], "description": None}}
+    """What of an identity decides the bits: a recipe's description does not.
+
+    A checkpoint that is older than a field of the recipe was made as its default says.
+    """
+    recipe = {**Recipe("", "default", "").to_json(), **identity["recipe"], "description": None}
+    return {**identity, "recipe": json.loads(json.dumps(recipe))}
 
 
 def _sha256(path: Path) -> str:

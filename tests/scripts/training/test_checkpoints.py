@@ -101,6 +101,11 @@ def test_another_description_is_no_other_recipe(trial):
     assert load(trial, {**IDENTITY, "recipe": {**RECIPE.to_json(), "description": "new"}}) == 2
 
 
+def test_a_checkpoint_older_than_a_field_was_made_as_its_default_says(trial):
+    older = {key: value for key, value in RECIPE.to_json().items() if key != "early_stop_pct"}
+    assert load(trial, {**IDENTITY, "recipe": older}) == 2
+
+
 def test_the_same_step_may_be_torn_twice(trial):
     folder, *_ = trial
     newest, copy = folder / "checkpoint-00000002", folder / "copy"
