@@ -111,9 +111,9 @@ def tables(config: TaskConfig, shard: Shard) -> Iterator[pa.Table]:
 
 def write_shard(folder: Path, config: TaskConfig, shard: Shard) -> None:
     """Write one file, whole or not at all; one that this version has written is left alone."""
-    path = folder / shard.path
-    if _origin(path) == _wanted(shard):
+    if stands(folder, shard):
         return
+    path = folder / shard.path
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".partial")
     schema = SCHEMA.with_metadata({"vsc": _wanted(shard)})
@@ -121,6 +121,11 @@ def write_shard(folder: Path, config: TaskConfig, shard: Shard) -> None:
         for table in tables(config, shard):
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)
     os.replace(beside, path)
+
+
+def stands(folder: Path, shard: Shard) -> bool:
+    """Whether a file is there, whole, and of this version."""
+    return _origin(folder / shard.path) == _wanted(shard)
 
 
 def write_table(path: Path, table: pa.Table) -> None:

@@ -11,7 +11,7 @@ from scripts.publishing.dataset_card import MANIFEST, dataset_card, read_manifes
 from scripts.reporting.files import replacing
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
 from vsc_dataset.metrics.vsc_error.floors import floors
-from vsc_dataset.parquet import Shard, describe_split, faults, shards_of, write_shard
+from vsc_dataset.parquet import Shard, describe_split, faults, shards_of, stands, write_shard
 from vsc_dataset.sampling import sample
 
 FLOOR_QUESTIONS = 1_000
@@ -75,13 +75,15 @@ def _faults(folder: Path, manifest: dict[str, Any], shard: Shard) -> list[str]:
 def write_manifest(folder: Path) -> list[str]:
     """Describe all configurations that stand whole in the folder, in manifest.json and README.md.
 
+    Files of another version of the data do not count.
+
     Returns:
       Their names.
     """
     configs: dict[str, Any] = {}
     for name, config in CONFIGS.items():
         shards = shards_of(name, config)
-        if not all((folder / shard.path).exists() for shard in shards):
+        if not all(stands(folder, shard) for shard in shards):
             continue
         configs[name] = {
             split: describe_split(folder, [shard for shard in shards if shard.split == split])

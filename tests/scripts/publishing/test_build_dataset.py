@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from itertools import chain
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.publishing.dataset import all_shards, part_of
-from vsc_dataset import DATA_VERSION, sample
+from scripts.publishing.dataset import all_shards, part_of, write_manifest
+from vsc_dataset import CONFIGS, DATA_VERSION, parquet, sample
 from vsc_dataset.parquet import file_sha256
 
 ROOT = Path(__file__).parents[3]
@@ -74,6 +75,17 @@ def test_manifest_tells_what_is_there(built):
     questions = sample("swap-nops2", "validation", range(10_000)).questions()
     assert (split["rows"], split["distinct"]) == (10_000, len(set(questions)))
     assert (split["length"], split["nops"]) == ({"5": 1.0}, {"2": 1.0})
+
+
+def test_files_of_another_version_are_not_called_this_one(built, tmp_path, monkeypatch):
+    folder = tmp_path / "vsc"
+    shutil.copytree(built, folder)
+    monkeypatch.setattr(parquet, "DATA_VERSION", "0.9.0")
+    (shard,) = [one for one in all_shards(["grid-len3"]) if one.split == "nops1"]
+    (folder / shard.path).unlink()
+    parquet.write_shard(folder, CONFIGS["grid-len3"], shard)
+    monkeypatch.undo()
+    assert write_manifest(folder) == ["swap-nops2"]
 
 
 def test_verify_finds_nothing_wrong_with_what_was_built(built):
