@@ -56,21 +56,23 @@ def main() -> None:
     rows = {name: read_rows(tables[name]) for name in flags.tables}
     check_names(flags.rows, [row for name in rows for row in rows[name]])
     chosen = [
-        (tables[name], row)
+        row
         for name in rows
         for row in choose(rows[name], flags.rows, flags.max_samples, flags.trials)
     ]
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
     from scripts.reproducing.report import write_table
 
-    failed = [] if flags.report_only else train(chosen, flags, deadline)
+    failed = [] if flags.report_only else train(chosen, [*tables.values()], flags, deadline)
     print("\n\n".join(write_table(tables[name], flags.hub_cards) for name in flags.tables))
     if failed:
         raise ValueError("; ".join(failed))
 
 
-def train(chosen: "list[tuple[Table, Row]]", flags: Namespace, deadline: float | None) -> list[str]:
-    """Train the rows; every trial's line is written when it ends, the table behind each row.
+def train(
+    chosen: "list[Row]", tables: "list[Table]", flags: Namespace, deadline: float | None
+) -> list[str]:
+    """Train the rows; a trial's line is written when it ends, behind a row all tables with it.
 
     Returns:
       What failed: other rows go on.
@@ -78,14 +80,14 @@ def train(chosen: "list[tuple[Table, Row]]", flags: Namespace, deadline: float |
     from transformers.utils.logging import disable_progress_bar
 
     from scripts.reporting.kept_trials import keep_trial
-    from scripts.reproducing.report import write_table
+    from scripts.reproducing.report import showing, write_table
     from scripts.reproducing.trials import missing_seeds, run_row
     from scripts.training.trials import Paused, Settings
     from scripts.training.zoo import installed
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     results, failed = flags.hub_cards / "results", []
-    for table, row in chosen:
+    for row in chosen:
         name = row.name
         if not missing_seeds(row, results):
             print(f"{name}: nothing is missing", flush=True)
@@ -108,7 +110,8 @@ def train(chosen: "list[tuple[Table, Row]]", flags: Namespace, deadline: float |
             break
         except ValueError as error:
             failed.append(f"{name}: {error}")
-        write_table(table, flags.hub_cards)
+        for table in showing(row, tables):
+            write_table(table, flags.hub_cards)
     return failed
 
 

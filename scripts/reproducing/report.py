@@ -1,12 +1,26 @@
 """A table and the folder of results -> its Markdown and its pictures, from those lines alone."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.files import replacing
 from scripts.reporting.kept_trials import locked, read_trials
 from scripts.reporting.table_lines import Line, split_budgets
-from scripts.reproducing.rows import Table, read_rows
+from scripts.reproducing.rows import Row, Table, read_rows
+
+
+def showing(row: Row, tables: Iterable[Table]) -> list[Table]:
+    """The tables that show what a row trains: their lines change with it.
+
+    >>> from scripts.reproducing.rows import read_tables
+    >>> tables = read_tables()
+    >>> row = next(row for row in read_rows(tables["zoo"]) if row.name == "zoo-lstm")
+    >>> [table.name for table in showing(row, tables.values())]
+    ['zoo', 'zoo_longer', 'fair_search']
+    """
+    name = row.recipe.name
+    return [table for table in tables if name in {one.recipe.name for one in read_rows(table)}]
 
 
 def table_lines(table: Table, results: Path) -> list[Line]:

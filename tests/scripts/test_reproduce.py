@@ -186,6 +186,16 @@ def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch, capsys)
     assert re.findall(r"^(\S+), seed", said, re.M) == ["lstm-l6", "attn-00004"]
 
 
+def test_every_table_that_shows_a_row_is_written_behind_it(tmp_path, monkeypatch):
+    def run_row(row, *_):
+        yield kept_trials.Trial(replace(made(), recipe=row.name), {"floors": COPY})
+
+    monkeypatch.setattr(trials, "run_row", run_row)
+    here("zoo", "--rows", "zoo-lstm", *places(tmp_path))
+    written = {path.stem for path in (tmp_path / "hub" / "tables").iterdir()}
+    assert written == {"zoo", "zoo_longer", "fair_search"}
+
+
 def test_the_commands_above_the_readmes_tables_name_tables():
     headings = re.findall(r"^###.*`reproduce.py (.*)`$", (ROOT / "README.md").read_text(), re.M)
     named = [name for heading in headings for name in heading.split()]
