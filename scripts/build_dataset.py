@@ -73,3 +73,5 @@ if __name__ == "__main__":
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"build_dataset: {error}")
+    except KeyboardInterrupt:
+        sys.exit("build_dataset: interrupted: the same command goes on")

@@ -18,7 +18,7 @@ def main() -> None:
     started = time.time()
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.training.flags import read_flags
+    from scripts.training.flags import check_one_trial, read_flags
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     arguments, recipe = read_flags()
@@ -30,6 +30,8 @@ def main() -> None:
     folder, seeds = open_run(recipe, arguments.output_dir, arguments.seeds, arguments.resume)
     repo, private = arguments.push_to_hub, arguments.private
     often = arguments.push_every_checkpoint
+    if often:  # a run that is resumed may have more trials than flags tell
+        check_one_trial(len(seeds))
     settings = Settings(
         report_to=tuple(arguments.report_to or ()),
         deadline=arguments.max_minutes and started + 60 * arguments.max_minutes,

@@ -143,12 +143,18 @@ def _check(arguments: Arguments) -> None:
     for name in ("push_every_checkpoint", "private"):
         if getattr(arguments, name) and arguments.push_to_hub is None:
             raise ValueError(f"--{name.replace('_', '-')} without --push-to-hub: name a repository")
-    if arguments.push_every_checkpoint and (trials or 1) > 1:
+    if arguments.push_every_checkpoint:
+        check_one_trial(trials or 1)
+    check_trackers(arguments.report_to or [])
+
+
+def check_one_trial(trials: int) -> None:
+    """Raise a ValueError for several trials that would push to one repository on their ways."""
+    if trials > 1:
         raise ValueError(
-            f"--push-every-checkpoint with --trials {trials}: a repository holds one model, so "
+            f"--push-every-checkpoint with {trials} trials: a repository holds one model, so "
             "train one trial or push at the end alone"
         )
-    check_trackers(arguments.report_to or [])
 
 
 def _check_push(repo: str, recipe: Recipe) -> None:
