@@ -87,7 +87,8 @@ def load(
 
     Args:
       name: of a configuration.
-      split: one split, or a slice such as "train[:100]"; None for all of them.
+      split: one split, or a slice such as "train[:100]" where rows are not streamed; None for all
+        of them.
       streaming: make the rows while they are read.
       num_proc: processes that prepare the rows.
       settings: fields of TaskConfig, seed, trace; cache_dir.
