@@ -182,11 +182,13 @@ def _scratch(like: Tensor, shape: tuple[int, ...]) -> Tensor:
 
     On a CPU each thread keeps its own: to fetch fresh pages took ten times as long as to fill them.
     """
-    if like.device.type != "cpu":
+    # What is traced or compiled must not be kept: it holds no numbers.
+    if like.device.type != "cpu" or type(like) is not Tensor or torch.compiler.is_compiling():
         return like.new_empty(shape)
     kept, name, count = _memory.__dict__, str(like.dtype), math.prod(shape)
     if name not in kept or kept[name].numel() < count:
-        kept[name] = like.new_empty(count)
+        with torch.inference_mode(False):  # made inside, it could not be used outside
+            kept[name] = torch.empty(count, dtype=like.dtype)
     memory: Tensor = kept[name][:count].view(shape)
     return memory
 

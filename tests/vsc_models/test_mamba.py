@@ -1,5 +1,7 @@
 """Our Mamba equals transformers', the scan equals its recurrence, forward and backward."""
 
+import threading
+
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -8,6 +10,7 @@ from transformers import MambaConfig, MambaForCausalLM
 
 from tests.vsc_models.zoo import model_of
 from vsc_models import VscMambaConfig, VscMambaForMaskedLM
+from vsc_models import selective_scan as scanning
 from vsc_models.selective_scan import selective_scan
 
 IDS = torch.randint(1, 256, (3, 31), generator=torch.Generator().manual_seed(4))
@@ -165,3 +168,33 @@ def test_impossible_values_are_named(fields, message):
 def test_near_misses_are_refused_with_the_right_name(typed, meant):
     with pytest.raises(ValueError, match=f"no field '{typed}': did you mean '{meant}'"):
         VscMambaConfig(**{typed: 1})
+
+
+def fresh_memory(monkeypatch):
+    monkeypatch.setattr(scanning, "_memory", threading.local())
+
+
+def test_asked_under_inference_mode_it_can_be_trained_behind_it(monkeypatch):
+    fresh_memory(monkeypatch)
+    model = VscMambaForMaskedLM(VscMambaConfig(hidden_size=8, num_layers=1))
+    ids = torch.full((2, 9), 65)
+    with torch.inference_mode():
+        asked = model(input_ids=ids).logits
+    trained = model(input_ids=ids, labels=ids)
+    trained.loss.backward()
+    assert torch.equal(asked, trained.logits)
+
+
+# What torch's own compiler does with any autograd function.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_exported_or_compiled_its_numbers_stay_what_they_are(monkeypatch):
+    model = VscMambaForMaskedLM(VscMambaConfig(hidden_size=8, num_layers=1)).eval()
+    ids = torch.full((2, 9), 65)
+    with torch.no_grad():
+        before = model(input_ids=ids).logits
+    fresh_memory(monkeypatch)
+    exported = torch.export.export(model, (), {"input_ids": ids}).module()
+    compiled = torch.compile(model, backend="eager")
+    with torch.no_grad():
+        for again in (model, exported, compiled):
+            assert torch.allclose(again(input_ids=ids).logits, before, atol=1e-6)
