@@ -213,7 +213,7 @@ def make_trainee(
         lr=recipe.learning_rate,
         betas=recipe.betas,
         weight_decay=recipe.weight_decay,
-        fused=True,
+        fused=not any(weight.is_complex() for weight in model.parameters()),
     )
     scheduler = get_cosine_schedule_with_warmup(optimizer, recipe.warmup_steps, recipe.num_steps)
     # The scheduler is not prepared: accelerate would step it once for each process.

@@ -32,6 +32,7 @@ TINY = {
     "chunk_size=16",
 }
 LAYERS = {
+    f"{FILE}:Complex": "",
     "torch.nn:GRU": "num_layers=1",
     f"{FILE}:GivesTuple": "gain=0.5",
     f"{FILE}:SeesBothWays": "",

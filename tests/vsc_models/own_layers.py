@@ -106,3 +106,15 @@ def make_model(width=16):
 
 def make_nothing():
     return 3
+
+
+class Complex(nn.Module):
+    """A diagonal recurrence with complex weights, as S4D and LRU have."""
+
+    def __init__(self, hidden_size):
+        super().__init__()
+        self.write = nn.Parameter(torch.randn(hidden_size, 4, dtype=torch.complex64))
+        self.read = nn.Parameter(torch.randn(4, hidden_size, dtype=torch.complex64))
+
+    def forward(self, x):
+        return ((x.to(torch.complex64) @ self.write).cumsum(1) @ self.read).real
