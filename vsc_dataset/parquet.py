@@ -36,6 +36,9 @@ SCHEMA = pa.schema(
 TRACE = pa.field("trace", pa.list_(pa.string()))
 """On request: the letters after each operation."""
 
+UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""What a damaged file raises."""
+
 
 class Shard(NamedTuple):
     """One Parquet file of a split: rows `start` to `stop` - 1."""
@@ -142,7 +145,7 @@ def _origin(path: Path) -> bytes | None:
     """What an existing file says of its origin; None where there is no whole one."""
     try:
         metadata: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid):
+    except UNREADABLE:
         return None
     return metadata.get(b"vsc")
 
@@ -161,7 +164,7 @@ def faults(folder: Path, config: TaskConfig, shard: Shard, sha256: str | None) -
     try:
         file = pq.ParquetFile(path, page_checksum_verification=True)
         groups = file.num_row_groups
-    except (OSError, pa.ArrowInvalid) as error:
+    except UNREADABLE as error:
         return [f"{shard.path}: the footer cannot be read: {_line(error)}"]
     found = []
     expected = list(tables(config, shard))
@@ -170,7 +173,7 @@ def faults(folder: Path, config: TaskConfig, shard: Shard, sha256: str | None) -
     for number, table in enumerate(expected[:groups]):
         try:
             same = file.read_row_group(number).replace_schema_metadata().equals(table)
-        except (OSError, pa.ArrowInvalid) as error:
+        except UNREADABLE as error:
             found.append(f"{shard.path}: row group {number} cannot be read: {_line(error)}")
             continue
         if not same:

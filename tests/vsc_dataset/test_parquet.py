@@ -1,8 +1,12 @@
 """Files of rows: whole or not at all."""
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 
 from vsc_dataset import CONFIGS, parquet
+from vsc_dataset.parquet import faults, shards_of, stands, write_shard
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_no_new_one(tmp_path, monkeypatch):
@@ -23,3 +27,17 @@ def test_a_failure_in_the_middle_leaves_the_old_file_and_no_new_one(tmp_path, mo
             parquet.write_shard(tmp_path, config, shard)
     assert (tmp_path / first.path).read_bytes() == old
     assert not (tmp_path / second.path).exists()
+
+
+def test_any_flipped_bit_at_the_end_of_a_file_is_one_fault(tmp_path):
+    config = replace(CONFIGS["swap-nops2"], num_test=3)
+    (shard,) = (one for one in shards_of("swap-nops2", config) if one.split == "test")
+    write_shard(tmp_path, config, shard)
+    path = tmp_path / shard.path
+    good = path.read_bytes()
+    for at in range(len(good) - 1200, len(good), 2):
+        for bit in (0, 4, 6):
+            path.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :])
+            (fault,) = faults(tmp_path, config, shard, hashlib.sha256(good).hexdigest())
+            assert fault.startswith(shard.path)
+            stands(tmp_path, shard)  # says yes or no and raises nothing
