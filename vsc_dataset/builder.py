@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config, whole
+from vsc_dataset.checking import flag, whole
+from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
 from vsc_dataset.draws import Range
 from vsc_dataset.parquet import SCHEMA, TRACE, make_table
 from vsc_dataset.sampling import sample
@@ -19,6 +20,9 @@ from vsc_dataset.sampling import sample
 ROWS_PER_TABLE = 50_000
 ROWS_PER_SHARD = 50_000
 """A process of `num_proc`, or a worker of a stream, takes whole shards."""
+
+MAX_SHARDS = 10_000
+"""They are a list in memory: of more rows, shards are longer."""
 
 
 @dataclass
@@ -74,8 +78,8 @@ class VscBuilder(datasets.ArrowBasedBuilder):
     config: VscBuilderConfig
 
     def __init__(self, *args: Any, config_name: str | None = None, **settings: Any) -> None:
-        settings.pop("data_files", None)  # `load_dataset` brings them; nothing is read here
-        settings.pop("data_dir", None)
+        for key in ("data_files", "data_dir"):  # `load_dataset` brings both, empty
+            refuse_files(key, settings.pop(key, None))
         name = config_name or self.DEFAULT_CONFIG_NAME
         own = {key: settings.pop(key) for key in list(settings) if key not in PASSED}
         settings |= _normal(name, own)
@@ -94,8 +98,8 @@ class VscBuilder(datasets.ArrowBasedBuilder):
         generators = []
         for split in task.splits:
             rows = task.num_rows(split)
-            starts = range(0, rows, ROWS_PER_SHARD)
-            shards = [(split, lo, min(lo + ROWS_PER_SHARD, rows)) for lo in starts]
+            size = max(ROWS_PER_SHARD, -(-rows // MAX_SHARDS))
+            shards = [(split, lo, min(lo + size, rows)) for lo in range(0, rows, size)]
             generators.append(datasets.SplitGenerator(name=split, gen_kwargs={"shards": shards}))
         return generators
 
@@ -126,12 +130,22 @@ PASSED = {
 """What `datasets` itself hands to a builder; every other keyword is a setting of ours."""
 
 
+def refuse_files(key: str, value: Any) -> None:
+    """Raise a ValueError for files that would not be read."""
+    if value:
+        raise ValueError(f"{key} is {value!r}: the rows of vsc are made, nothing is read")
+
+
 def _normal(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that differ from the named configuration, in one form: they name the cache."""
     own = {key: settings.pop(key) for key in ("seed", "trace") if settings.get(key) is not None}
     if "seed" in own:
         own["seed"] = whole("seed", own["seed"], 0)
+    if "trace" in own:
+        own["trace"] = flag("trace", own["trace"])
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})
+    if not task.splits:
+        raise ValueError(f"configuration {name!r} has no rows left in any split: ask for some")
     changed = {
         k: getattr(task, k) for k in TASK_FIELDS if getattr(task, k) != getattr(CONFIGS[name], k)
     }

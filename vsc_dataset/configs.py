@@ -2,15 +2,14 @@
 
 import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from functools import cached_property, partial
-from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from vsc_dataset.checking import flag, nearest, whole, whole_range
 from vsc_dataset.draws import CHANGES, Draw, Range
 from vsc_dataset.language import LAYOUTS, OPERATORS
 from vsc_dataset.splits import SPLITS, UNSEEN_MIN_OPS, UNSEEN_MIN_POSITION
@@ -44,7 +43,8 @@ class TaskConfig:
       answer_width: bytes of the answer field; the longest length where it is not given.
       num_train, num_validation, num_test, num_test_programs: rows of the splits; 0 leaves one out.
       grid_nops: makes a configuration for evaluation alone, with one split "nops<n>" of num_test
-        rows for each of these numbers, by the rule of `test`; nops and eval_nops follow.
+        rows for each of these numbers, by the rule of `test`; nops and eval_nops follow, and
+        there are no other splits.
       complete: keep only programs in which all planned operations were executed.
       description: one sentence for cards; no part of the configuration's identity.
     Raises:
@@ -76,9 +76,9 @@ class TaskConfig:
         if self.grid_nops:
             put("nops", (min(self.grid_nops), max(self.grid_nops)))
             put("eval_nops", self.nops)
-        put("length", _range("length", self.length, 1, MAX_ITEMS))
-        put("nops", _range("nops", self.nops, 0, MAX_NOPS))
-        put("eval_nops", _range("eval_nops", _given(self.eval_nops, self.nops), 0, MAX_NOPS))
+        put("length", whole_range("length", self.length, 1, MAX_ITEMS))
+        put("nops", whole_range("nops", self.nops, 0, MAX_NOPS))
+        put("eval_nops", whole_range("eval_nops", _given(self.eval_nops, self.nops), 0, MAX_NOPS))
         operators, weights = _operators(self.operators, self.weights)
         put("operators", operators)
         put("weights", weights)
@@ -100,7 +100,11 @@ class TaskConfig:
             raise ValueError("length starts at 1 but operators is '>': an exchange needs 2 letters")
         put("answer_width", whole("answer_width", self.answer_width, longest, MAX_ANSWER_WIDTH))
         for name in (f"num_{split}" for split in SPLITS):
-            put(name, whole(name, getattr(self, name), 0, MAX_ROWS))
+            least = 1 if self.grid_nops and name == "num_test" else 0
+            put(name, whole(name, getattr(self, name), least, MAX_ROWS))
+        put("complete", flag("complete", self.complete))
+        if not isinstance(self.description, str):
+            raise ValueError(f"description is {self.description!r}: it must be a text")
 
     def num_rows(self, split: str) -> int:
         """The number of rows of a split."""
@@ -184,35 +188,6 @@ def _given(value: Any, otherwise: Any) -> Any:
     return otherwise if value is None else value
 
 
-def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
-    """A whole number within its limits, numpy's too; ValueError names value and limits.
-
-    >>> whole("seed", -1, 0)
-    Traceback (most recent call last):
-    ValueError: seed is -1: it must be a whole number from 0
-    """
-    limits = "" if highest is not None else f" from {lowest}"
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"{name} is {value!r}: it must be a whole number{limits}")
-    number = int(value)
-    if highest is None and number < lowest:
-        raise ValueError(f"{name} is {number}: it must be a whole number{limits}")
-    if highest is not None and not lowest <= number <= highest:
-        raise ValueError(f"{name} is {number}: it must be from {lowest} to {highest}")
-    return number
-
-
-def _range(name: str, value: Any, lowest: int, highest: int) -> Range:
-    """An inclusive range from a number or a pair."""
-    pair = (value, value) if isinstance(value, Integral) else value
-    if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
-        raise ValueError(f"{name} is {value!r}: it must be a whole number or a (lowest, highest)")
-    low, high = (whole(name, end, lowest, highest) for end in pair)
-    if low > high:
-        raise ValueError(f"{name} is ({low}, {high}): the lowest comes first")
-    return low, high
-
-
 def _numbers(value: Any) -> tuple[int, ...]:
     """A grid's numbers of operations, rising."""
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -245,17 +220,6 @@ def _operators(operators: Any, weights: Any) -> tuple[str, tuple[int, ...]]:
     return "".join(order), tuple(by_kind[kind] // divisor for kind in order)
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of them.
-
-    >>> nearest("swap-nop5", ["default", "swap-nops5"])
-    "did you mean 'swap-nops5'?"
-    """
-    names = list(names)
-    close = get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"use one of {names}"
-
-
 def make_config(name: str = "default", **settings: Any) -> TaskConfig:
     """A named configuration, or one with some fields changed.
 
@@ -279,7 +243,13 @@ def make_config(name: str = "default", **settings: Any) -> TaskConfig:
             raise ValueError(
                 f"configuration field {setting!r} is unknown: {nearest(setting, known)}"
             )
-    return TaskConfig(**given)
+    config = TaskConfig(**given)
+    for setting in ("nops", "eval_nops"):
+        if config.grid_nops and settings.get(setting) is not None:
+            wanted = whole_range(setting, settings[setting], 0, MAX_NOPS)
+            if wanted != config.nops:
+                raise ValueError(f"{setting} is {wanted}, but this is a grid: use grid_nops")
+    return config
 
 
 _TABLES: dict[str, dict[str, Any]] = tomllib.loads(

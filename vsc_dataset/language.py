@@ -154,6 +154,8 @@ def score(question: str, text: str) -> float:
     >>> score("NPFKT:5>4 3>1", "FPNTK"), score("NPFKT:5>4 3>1", "FPNKT"), score("YNP:-3", "YNP")
     (1.0, 0.6, 0.6666666666666666)
     """
+    if not isinstance(text, str):
+        raise ValueError(f"the answer is {text!r}: it must be a text")
     answer, text = execute(question), text.rstrip(" ")
     if text == answer:
         return 1.0
@@ -162,6 +164,8 @@ def score(question: str, text: str) -> float:
 
 def _check_letters(letters: str) -> None:
     """Raise ValueError unless these are distinct capitals, at least one."""
+    if not isinstance(letters, str):
+        raise ValueError(f"letters are {letters!r}: they must be a text")
     if not letters:
         raise ValueError("no letters before the first colon")
     for i, letter in enumerate(letters):
@@ -214,7 +218,7 @@ def _trace(letters: str, operations: tuple[Operation, ...]) -> tuple[str, ...]:
 
 def _impossible(operation: Operation, num_letters: int, stack_depth: int) -> str:
     """Why this operation cannot be executed now; the empty text where it can."""
-    if operation.kind not in OPERATORS:
+    if operation.kind not in tuple(OPERATORS):
         return f"kind {operation.kind!r} is unknown: use one of > - +"
     if not num_letters:
         return "no letter is left"

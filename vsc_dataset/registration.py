@@ -64,6 +64,11 @@ def register() -> None:
             self.name = name
             if name != NAME:
                 super().__init__(name, *args, **settings)
+                return
+            from vsc_dataset.builder import refuse_files
+
+            for key in ("data_files", "data_dir"):
+                refuse_files(key, settings.get(key))
 
         def get_module(self) -> Any:
             if self.name != NAME:

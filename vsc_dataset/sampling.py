@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.configs import TaskConfig, make_config, whole
+from vsc_dataset.checking import whole
+from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.drawing import CACHED_ROWS, draw_questions
 from vsc_dataset.encoding import Examples
 from vsc_dataset.hashing import GOLDEN, UInt64Array, mix64_array
@@ -71,7 +72,12 @@ def sample(
 
 def _as_indices(indices: Iterable[int] | NDArray[np.integer]) -> UInt64Array:
     """Row numbers as an array; ValueError where one is negative or no whole number."""
-    array = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices))
+    if isinstance(indices, np.ndarray):
+        array = indices
+    else:
+        array = np.asarray(found := list(indices))
+        if array.dtype.kind == "f":  # as numpy takes whole numbers of several types
+            array = np.array([whole("index", i, 0, 2**64 - 1) for i in found], np.uint64)
     if array.size == 0:
         return np.zeros(0, np.uint64)
     if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -4,12 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vsc_dataset.configs import TaskConfig, make_config, whole
+from vsc_dataset.checking import whole
+from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.sampling import sample
 
 BLOCK = 16_384
 """Rows that are drawn at once, and handed out in slices."""
+
+
+MAX_START = 2**63 - 1
+"""Rows have numbers below 2^64: a stream that begins here reaches no end."""
 
 
 class TrainingStream(Iterator[Examples]):
@@ -49,7 +54,7 @@ class TrainingStream(Iterator[Examples]):
         pad_to: int | None = None,
     ) -> None:
         self.batch_size = whole("batch_size", batch_size, 1)
-        self.seed, self.position = whole("seed", seed, 0), whole("start", start, 0)
+        self.seed, self.position = whole("seed", seed, 0), whole("start", start, 0, MAX_START)
         self.world_size, self.every = whole("world_size", world_size, 1), whole("every", every, 1)
         self.rank = whole("rank", rank, 0, world_size - 1)
         if batch_size % world_size:

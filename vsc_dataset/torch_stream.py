@@ -24,6 +24,8 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
     """
 
     def __init__(self, config: TaskConfig | str, batch_size: int, **settings: Any) -> None:
+        if "every" in settings:
+            raise ValueError("every is the number of the loader's workers: leave it out")
         self.settings = {"config": config, "batch_size": batch_size, **settings}
         TrainingStream(**self.settings)  # a mistake is told here, not in a worker
 

@@ -12,7 +12,8 @@ from scripts.evaluation.measurements import measure
 from scripts.evaluation.predictions import BATCH_SIZE
 from scripts.reporting.records import SOLVED_PCT
 from vsc_dataset import Examples, sample
-from vsc_dataset.configs import TaskConfig, make_config, nearest
+from vsc_dataset.checking import nearest
+from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.metrics.vsc_error.floors import KS, floor_predictions
 

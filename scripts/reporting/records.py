@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.reporting.files import replacing
-from vsc_dataset.configs import nearest
+from vsc_dataset.checking import nearest
 
 SOLVED_PCT = 1.0
 """A trial with at most this sample error, in percent, counts as solved."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.training.recipes import Recipe, check_keys, inherit, read_recipes
-from vsc_dataset.configs import make_config, nearest
+from vsc_dataset.checking import nearest
+from vsc_dataset.configs import make_config
 
 SPECS = Path(__file__).parent.parent / "reproduce.toml"
 ARTICLE = Path(__file__).parents[2] / "hub_cards" / "article" / "seed_tables.csv"

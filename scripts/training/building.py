@@ -22,7 +22,7 @@ from scripts.evaluation.inputs import VOCABULARY, logits_of, loss_of, model_inpu
 from scripts.evaluation.loading import head_of, make_file_model
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
-from vsc_dataset.configs import nearest
+from vsc_dataset.checking import nearest
 from vsc_models import VscDeltaConfig, VscMixerConfig
 from vsc_models.layer_source import find_source, is_file, said
 

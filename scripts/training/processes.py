@@ -10,7 +10,7 @@ from accelerate.state import AcceleratorState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import GradientAccumulationPlugin, broadcast_object_list, gather_object
 
-from vsc_dataset.configs import nearest
+from vsc_dataset.checking import nearest
 
 __all__ = ["Accelerator", "agree", "check_trackers", "is_main_process", "make_accelerator", "share"]
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from vsc_dataset.configs import TaskConfig, make_config, nearest
+from vsc_dataset.checking import nearest
+from vsc_dataset.configs import TaskConfig, make_config
 
 LOSSES = ("answer", "all", "trace")
 PRECISIONS = ("no", "bf16", "fp16")

@@ -14,6 +14,7 @@ FLOORS = {
         "hashing",
         "splits",
         "draws",
+        "checking",
         "configs",
         "encoding",
         "oracle",

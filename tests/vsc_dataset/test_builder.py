@@ -11,6 +11,7 @@ import pytest
 
 import vsc_dataset
 from vsc_dataset import CONFIGS, parse, sample
+from vsc_dataset.splits import SPLITS
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -200,3 +201,27 @@ def test_other_names_are_answered_as_always(tmp_path):
     pq.write_table(pa.table({"a": [1], "b": [2]}), tmp_path / "rows.parquet")
     rows = load_dataset("parquet", data_files=str(tmp_path / "rows.parquet"), split="train")
     assert rows[0] == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"complete": "false"}, "complete is 'false'"),
+        ({"trace": "no"}, "trace is 'no'"),
+        ({"name": "grid-len3", "nops": 7}, "this is a grid: use grid_nops"),
+        ({"name": "grid-len3", "num_test": 0}, "num_test is 0"),
+        ({f"num_{split}": 0 for split in SPLITS}, "'default' has no rows left in any split"),
+        ({"data_files": "mine.csv"}, "data_files is 'mine.csv': the rows of vsc are made"),
+        ({"data_dir": "mine"}, "data_dir is 'mine': the rows of vsc are made"),
+    ],
+)
+@pytest.mark.parametrize("load", [load_dataset, vsc_dataset.load], ids=["load_dataset", "load"])
+def test_what_would_be_ignored_is_refused(load, settings, words):
+    with pytest.raises(ValueError, match=words):
+        load(**settings)
+
+
+def test_as_many_rows_as_there_can_be_are_streamed_at_once():
+    rows = vsc_dataset.load(split="train", streaming=True, num_train=2**48)
+    assert rows.num_shards <= 10_000
+    assert next(iter(rows))["question"] == sample("default", "train", [0]).questions()[0]

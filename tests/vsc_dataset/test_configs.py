@@ -1,5 +1,6 @@
 """Configurations: what is derived, and one clear line for each setting that cannot work."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
@@ -117,3 +118,25 @@ def test_no_row_is_wider_than_the_row_width(config):
 )
 def test_row_width_is_that_of_the_longest_possible_row(config, longest):
     assert config.row_width == len(longest)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"complete": "no"}, "complete is 'no': it must be True or False"),
+        ({"complete": 2}, "complete is 2: it must be True or False"),
+        ({"description": 5}, "description is 5: it must be a text"),
+        ({"grid_nops": (1,), "num_test": 0}, "num_test is 0: it must be from 1"),
+    ],
+)
+def test_a_field_of_another_kind_is_one_line(settings, words):
+    with pytest.raises(ValueError, match=words):
+        TaskConfig(**settings)
+
+
+def test_numbers_of_operations_that_a_grid_would_ignore_are_refused():
+    for name in ("nops", "eval_nops"):
+        with pytest.raises(ValueError, match="but this is a grid: use grid_nops"):
+            make_config("grid-len5", **{name: 7})
+    assert make_config("grid-len5", nops=make_config("grid-len5").nops).grid_nops
+    assert TaskConfig(complete=np.True_).complete is True

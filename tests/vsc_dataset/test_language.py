@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from tests.vsc_dataset.cases import ARTICLE, programs
-from vsc_dataset import Program, execute, parse, score
+from vsc_dataset import Operation, Program, execute, parse, score
 
 
 @pytest.mark.parametrize("question, answer", ARTICLE)
@@ -88,3 +88,16 @@ def test_score_is_one_for_the_answer_alone(program):
     assert score(question, answer + "X") < 1.0
     assert score(question, answer[:-1] + "?") < 1.0
     assert 0.0 <= score(question, answer[::-1]) <= 1.0
+
+
+@pytest.mark.parametrize("kind", ["", ">-", "->", "x"])
+def test_an_operation_of_no_kind_is_refused(kind):
+    with pytest.raises(ValueError, match="is unknown: use one of > - "):
+        Program("AB", (Operation("-", 1), Operation(kind, 1)))
+
+
+def test_what_is_no_text_is_refused():
+    with pytest.raises(ValueError, match=r"letters are \['A'\]: they must be a text"):
+        Program(["A"])
+    with pytest.raises(ValueError, match="the answer is None: it must be a text"):
+        score("AB:1>2", None)

@@ -155,7 +155,11 @@ def test_a_wider_answer_field_is_filled_and_masked():
 
 @pytest.mark.parametrize(
     "indices, words",
-    [([-1], "index -1 is negative"), ([0.5], "whole numbers"), ([[1]], "dimension")],
+    [
+        ([-1], "index -1 is negative"),
+        ([0.5], "index is 0.5: it must be a whole number"),
+        ([[1]], "dimension"),
+    ],
 )
 def test_bad_indices_are_refused(indices, words):
     with pytest.raises(ValueError, match=words):
@@ -199,3 +203,12 @@ def test_no_rows_are_no_rows():
     examples = sample("default", "train", [])
     assert len(examples) == 0
     assert examples.questions() == examples.answers() == []
+
+
+@pytest.mark.parametrize(
+    "indices", [[np.uint64(4), 1], [np.int32(3), np.uint64(4)], [2**63, 1], [2**64 - 1, 0]]
+)
+def test_whole_numbers_of_several_types_are_whole_numbers(indices):
+    whole = np.array([int(index) for index in indices], np.uint64)
+    expected = sample("default", "train", whole).questions()
+    assert sample("default", "train", indices).questions() == expected

@@ -96,3 +96,14 @@ def test_a_loader_with_workers_gives_the_batches_of_the_stream_in_order(workers)
 def test_a_mistake_in_a_loader_is_told_before_its_workers_start():
     with pytest.raises(ValueError, match="batch_size 63 cannot be shared evenly by 2"):
         TorchTrainingStream("default", 63, world_size=2)
+
+
+def test_a_start_from_which_the_rows_would_end_is_refused():
+    next(TrainingStream("default", 64, start=2**63 - 1))
+    with pytest.raises(ValueError, match="start is 9223372036854775808: it must be from 0"):
+        TrainingStream("default", 64, start=2**63)
+
+
+def test_a_loader_says_itself_how_many_workers_it_has():
+    with pytest.raises(ValueError, match="every is the number of the loader's workers"):
+        TorchTrainingStream("default", 64, every=3)

@@ -1,0 +1,60 @@
+"""A value that a user gave -> the value, or a ValueError that names it and its limits."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from numbers import Integral
+from typing import Any
+
+from vsc_dataset.draws import Range
+
+
+def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    """A whole number within its limits, numpy's too; ValueError names value and limits.
+
+    >>> whole("seed", -1, 0)
+    Traceback (most recent call last):
+    ValueError: seed is -1: it must be a whole number from 0
+    """
+    limits = "" if highest is not None else f" from {lowest}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} is {value!r}: it must be a whole number{limits}")
+    number = int(value)
+    if highest is None and number < lowest:
+        raise ValueError(f"{name} is {number}: it must be a whole number{limits}")
+    if highest is not None and not lowest <= number <= highest:
+        raise ValueError(f"{name} is {number}: it must be from {lowest} to {highest}")
+    return number
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, numpy's too; ValueError for a text, which would count as true.
+
+    >>> flag("trace", "no")
+    Traceback (most recent call last):
+    ValueError: trace is 'no': it must be True or False
+    """
+    if isinstance(value, str) or value not in (True, False):
+        raise ValueError(f"{name} is {value!r}: it must be True or False")
+    return bool(value)
+
+
+def whole_range(name: str, value: Any, lowest: int, highest: int) -> Range:
+    """An inclusive range from a number or a pair."""
+    pair = (value, value) if isinstance(value, Integral) else value
+    if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+        raise ValueError(f"{name} is {value!r}: it must be a whole number or a (lowest, highest)")
+    low, high = (whole(name, end, lowest, highest) for end in pair)
+    if low > high:
+        raise ValueError(f"{name} is ({low}, {high}): the lowest comes first")
+    return low, high
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all of them.
+
+    >>> nearest("swap-nop5", ["default", "swap-nops5"])
+    "did you mean 'swap-nops5'?"
+    """
+    names = list(names)
+    close = get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"use one of {names}"
