@@ -73,14 +73,7 @@ def run_zoo(
     """
     rows: list[dict[str, Any]] = []
     for recipe in recipes:
-        own = folder / recipe.name
-        own, all_seeds = open_run(recipe, own, seeds, resume=(own / RUN_FILE).exists())
-        try:
-            check(recipe)
-            rows.append(_row(recipe, own, all_seeds, jobs))
-        except Exception as error:  # of one recipe's model, whatever it is
-            words = str(error) if isinstance(error, ValueError) else said(error)
-            rows.append({"recipe": recipe.name, "failed": words})
+        rows.append(_attempt(recipe, folder / recipe.name, seeds, jobs))
         levels: dict[str, Any] = next((row["floors"] for row in rows if "floors" in row), {})
         floors = {name: level for name, level in levels.items() if not name.startswith("last")}
         for name, text in (
@@ -90,6 +83,26 @@ def run_zoo(
             with replacing(folder / name) as beside:
                 beside.write_text(text, "utf-8")
         yield leaderboard(rows, floors)
+
+
+def _attempt(recipe: Recipe, folder: Path, seeds: Sequence[int], jobs: int) -> dict[str, Any]:
+    """A recipe's row, or what failed of it: one recipe's model may raise whatever it is."""
+    try:
+        check(recipe)
+    except Exception as error:
+        return _failed(recipe, error)
+    folder, all_seeds = open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists())
+    try:
+        return _row(recipe, folder, all_seeds, jobs)
+    except OSError:  # the others have no room either
+        raise
+    except Exception as error:
+        return _failed(recipe, error)
+
+
+def _failed(recipe: Recipe, error: Exception) -> dict[str, Any]:
+    words = str(error) if isinstance(error, ValueError) else said(error)
+    return {"recipe": recipe.name, "failed": words}
 
 
 def _row(recipe: Recipe, folder: Path, seeds: list[int], jobs: int) -> dict[str, Any]:
