@@ -40,12 +40,15 @@ def main() -> None:
     )
     if is_main_process():
         print(f"{folder}: {recipe.name}, seeds {', '.join(map(str, seeds))}", flush=True)
+    again = f"the same command with --output-dir {folder} --resume goes on"
     try:
         records = run_trials(recipe, folder, seeds, arguments.jobs, settings)
     except Paused as pause:
         if is_main_process():
-            print(f"{pause}: the same command with --output-dir {folder} --resume goes on")
+            print(f"{pause}: {again}")
         return
+    except KeyboardInterrupt:
+        sys.exit(f"train: interrupted: {again}")
     if is_main_process():
         from scripts.training.results import finish_run
 
@@ -76,4 +79,4 @@ if __name__ == "__main__":
     except (ValueError, OSError) as error:
         sys.exit(f"train: {error}")
     except KeyboardInterrupt:
-        sys.exit("train: interrupted: the same command with --resume goes on")
+        sys.exit("train: interrupted")  # before anything was begun, or when all trials had ended

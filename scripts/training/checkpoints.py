@@ -67,9 +67,7 @@ def save(
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise OSError(
-            f"{target} cannot be written ({reason}): make room and go on with --resume"
-        ) from None
+        raise OSError(f"{target} cannot be written ({reason}): make room and resume") from None
     accelerator.wait_for_everyone()
 
 

@@ -14,7 +14,7 @@ from scripts.evaluation.loading import MADE_BY
 from scripts.reporting.hub_ids import check_repo_id, check_token
 from scripts.training.processes import check_trackers, launched_settings, num_launched
 from scripts.training.recipes import KINDS, Recipe, find_recipe
-from vsc_dataset.configs import nearest
+from vsc_dataset.checking import nearest
 from vsc_models import VscMixerConfig
 
 FLAG_OF = {"num_samples": "max_samples"}
@@ -133,6 +133,8 @@ def _check(arguments: Arguments) -> None:
     ):
         if value is not None and value < least:
             raise ValueError(f"--{name} {value} must be {least} or more")
+    if (seed or 0) + (trials or 1) > 2**64:
+        raise ValueError(f"--seed {seed}: the last trial's seed must be below 2^64")
     if arguments.jobs > 1 and num_launched() > 1:
         raise ValueError(
             f"--jobs {arguments.jobs} in {num_launched()} launched processes: jobs are processes "

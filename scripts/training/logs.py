@@ -39,7 +39,7 @@ def append_line(folder: Path, entry: Mapping[str, Any]) -> None:
             file.write(json.dumps(entry) + "\n")
     except OSError as error:
         raise OSError(
-            f"{path} cannot be written ({error.strerror}): make room and go on with --resume"
+            f"{path} cannot be written ({error.strerror}): make room and resume"
         ) from None
 
 

@@ -91,7 +91,7 @@ def leave_model(folder: Path, model: Any, points: Sequence[Mapping[str, Any]]) -
     except (OSError, SafetensorError) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise OSError(
-            f"{folder / 'model'} cannot be written ({error}): make room and go on with --resume"
+            f"{folder / 'model'} cannot be written ({error}): make room and resume"
         ) from None
     shutil.rmtree(folder / "model", ignore_errors=True)
     partial.rename(folder / "model")

@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(trial, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(accelerator, "save_state", full)
-    with pytest.raises(OSError, match=r"cannot be written \(.*\): make room and go on with --res"):
+    with pytest.raises(OSError, match=r"cannot be written \(.*\): make room and resume"):
         checkpoints.save(folder, accelerator, Progress(step=3), [], IDENTITY)
     assert names(folder) == ["checkpoint-00000001", "checkpoint-00000002"]
     assert load(trial) == 2

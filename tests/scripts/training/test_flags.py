@@ -79,6 +79,8 @@ def test_seeds_follow_from_the_first():
         ("--trials 0", "--trials 0 must be 1 or more"),
         ("--seed -1", "--seed -1 must be 0 or more"),
         ("--jobs 0", "--jobs 0 must be 1 or more"),
+        (f"--seed {2**64}", "the last trial's seed must be below 2^64"),
+        (f"--seed {2**64 - 1} --trials 2", "the last trial's seed must be below 2^64"),
         ("--max-minutes 0", "--max-minutes 0 must be above 0"),
         ("--private", "--private without --push-to-hub"),
         ("--push-every-checkpoint", "--push-every-checkpoint without --push-to-hub"),

@@ -114,7 +114,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(run, tmp_path):
     done = train(*SHORT, "--output-dir", folder, cwd=tmp_path, preexec_fn=small_files)
     assert done.returncode == 1
     assert "cannot be written" in done.stderr
-    assert "make room and go on with --resume" in done.stderr
+    assert "make room and resume" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(folder.rglob("*.partial"))
     done = train(*SHORT, "--output-dir", folder, "--resume", cwd=tmp_path)
