@@ -115,13 +115,11 @@ def _speed(
 
 
 def _horizon(line: Line, *_: Any) -> list[str]:
-    """The middle trial's, the lower one of two, and those of the worst and the best."""
-    found = [trial.details["grid"]["horizon"] for trial in line.trials if "grid" in trial.details]
-    if not found:
+    """The middle trial's, and those of the worst and the best."""
+    if not line.horizons:
         return ["-"]
-    found.sort(key=lambda h: (isinstance(h, str), h))
-    low, median, high = found[0], found[(len(found) - 1) // 2], found[-1]
-    return [f"{median}" if low == high else f"{median} ({low} to {high})"]
+    low, high = line.horizons[0], line.horizons[-1]
+    return [f"{line.horizon}" if low == high else f"{line.horizon} ({low} to {high})"]
 
 
 def _by_nops(line: Line, *_: Any) -> list[str]:

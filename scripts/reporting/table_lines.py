@@ -1,5 +1,6 @@
 """Kept trials of a row -> a line for each budget; lines of a table -> their order and ranks."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -39,6 +40,17 @@ class Line(NamedTuple):
     def budget(self) -> int:
         """Training questions of each trial."""
         return self.trials[0].budget if self.trials else 0
+
+    @property
+    def horizons(self) -> list[int | str]:
+        """Those of the trials that were asked a grid, rising; a text is beyond the grid's end."""
+        found = [one.details["grid"]["horizon"] for one in self.trials if "grid" in one.details]
+        return sorted(found, key=lambda horizon: (isinstance(horizon, str), horizon))
+
+    @property
+    def horizon(self) -> int | str | None:
+        """The middle trial's, the lower one of two; None where no trial was asked a grid."""
+        return self.horizons[(len(self.horizons) - 1) // 2] if self.horizons else None
 
     def at_chance(self, floors: Mapping[str, Mapping[str, Any]]) -> bool:
         """Whether the median trial is no better than the best answers that read no operation.
@@ -127,7 +139,7 @@ def ranked(lines: Sequence[Line]) -> list[tuple[str, Line]]:
     """Lines in the table's order, each with its rank, "at chance" or "not run".
 
     Ranks count among lines of the same data and budget: most trials solved, then the smallest
-    median error, then fewest parameters.
+    median error as the table shows it, then the longest horizon, then fewest parameters.
     """
     run, floors = [line for line in lines if line.trials], floors_of(lines)
     groups = list(dict.fromkeys(line.data for line in lines))
@@ -145,7 +157,8 @@ def ranked(lines: Sequence[Line]) -> list[tuple[str, Line]]:
 
 def _order(line: Line) -> tuple[float, ...]:
     errors, mask = line.results["sample_error_pct"], line.results["mask_error_pct"]
+    horizon = math.inf if isinstance(line.horizon, str) else line.horizon or 0
     return (
-        -errors["solved"] / errors["n"], errors["median"], mask["median"],
+        -errors["solved"] / errors["n"], round(errors["median"], 2), -horizon, mask["median"],
         line.results["parameters"],
     )  # fmt: skip

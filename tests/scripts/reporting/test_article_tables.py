@@ -78,6 +78,18 @@ def test_ranks_are_within_a_budget_and_chance_has_none():
     ]  # fmt: skip
 
 
+def test_of_equal_errors_the_longer_horizon_comes_first():
+    horizons = {"near": 5, "far": 256, "farther": ">1024"}
+    found = [
+        line
+        for number, (row, horizon) in enumerate(horizons.items())
+        for line in split_budgets(
+            row, "data", 128, {}, [kept(0, 0.001 * number, grid={"horizon": horizon})]
+        )
+    ]
+    assert [line.row for _, line in ranked(found)] == ["farther", "far", "near"]
+
+
 def test_cells_are_the_statistics_of_the_trials():
     names = ["samples", "solved", "horizon", "sample", "by_nops", "train_speed", "article"]
     found = [line for line in lines() if line.budget != 640]
