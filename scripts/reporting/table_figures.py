@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from scripts.reporting.error_figures import MEASURES, ErrorLine, error_by_nops
 from scripts.reporting.figures import DPI, AnswerRow, answers_picture, distinct, save_figure
@@ -67,6 +68,9 @@ def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
                     linewidth=1.2, label="_" if first else f"{line.row} ({line.budget:,})",
                 )  # fmt: skip
         axes.set(ylim=(-2, 102), xscale="log", xlabel="training questions", ylabel=label)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
