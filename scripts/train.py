@@ -38,10 +38,10 @@ def main() -> None:
         push=partial(push, folder, repo, private) if repo and often else None,
         trust_remote_code=arguments.trust_remote_code,
     )
-    if is_main_process():
-        print(f"{folder}: {recipe.name}, seeds {', '.join(map(str, seeds))}", flush=True)
     again = f"the same command with --output-dir {folder} --resume goes on"
     try:
+        if is_main_process():
+            print(f"{folder}: {recipe.name}, seeds {', '.join(map(str, seeds))}", flush=True)
         records = run_trials(recipe, folder, seeds, arguments.jobs, settings)
     except Paused as pause:
         if is_main_process():

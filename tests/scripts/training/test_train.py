@@ -209,3 +209,32 @@ def test_a_push_is_what_the_hub_is_given(tmp_path, monkeypatch, capsys):
     push(tmp_path, "a/b", True, on_the_way=tmp_path / "m")
     assert given == [((tmp_path, "a/b", True), {"on_the_way": tmp_path / "m"})]
     assert capsys.readouterr().out == "pushed\n"
+
+
+def test_ctrl_c_is_one_line_that_names_the_run(tmp_path):
+    # A shell lets its background jobs ignore the signal, and what they start inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    started = subprocess.Popen(
+        command(*SHORT, "--max-samples", "64000000"), cwd=tmp_path, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert started.stdout.readline() == "runs/001-swap-delta: swap-delta, seeds 0\n"
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    signal.signal(signal.SIGINT, before)
+    again = "the same command with --output-dir runs/001-swap-delta --resume goes on"
+    assert said.splitlines()[-1] == f"train: interrupted: {again}"
+    assert "Traceback" not in said
+
+
+def test_several_trials_that_are_resumed_push_no_checkpoints_on_their_ways(run, tmp_path):
+    told = json.loads((run / "runs" / "001-swap-delta" / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**told, "seeds": [0, 1]}))
+    flags = ["--resume", "--output-dir", tmp_path, "--push-to-hub", "a/b"]
+    done = subprocess.run(
+        command(*SHORT, *flags, "--push-every-checkpoint"), cwd=tmp_path, capture_output=True,
+        env={**ENVIRONMENT, "HF_TOKEN": "hf_none"}, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "--push-every-checkpoint with 2 trials: a repository holds one model" in done.stderr
+    assert not (tmp_path / "seed-0").exists()
