@@ -23,7 +23,7 @@ MAX_WEIGHT = 10
 MAX_ANSWER_WIDTH = 2**16
 MAX_ROWS = 2**48
 MIN_REACH = 1e-3
-"""A grid of complete programs leaves a number of operations out that fewer draws reach."""
+"""Complete programs that fewer draws reach are not made; a grid leaves their number out."""
 DEFAULT_WEIGHTS = {">": 3, "-": 1, "+": 1}
 
 
@@ -105,6 +105,19 @@ class TaskConfig:
         put("complete", flag("complete", self.complete))
         if not isinstance(self.description, str):
             raise ValueError(f"description is {self.description!r}: it must be a text")
+        if self.complete and not self.grid_nops:
+            self._check_reach()
+
+    def _check_reach(self) -> None:
+        """Raise ValueError where a split's complete programs are too rare to be found."""
+        for split in self.splits:
+            draw = self.draw(split)
+            if draw.reach(draw.nops[1]) < MIN_REACH:
+                raise ValueError(
+                    f"complete is True but of {draw.length[0]} to {draw.length[1]} letters too few "
+                    f"programs execute {draw.nops[1]} operations of {self.operators!r}: ask for "
+                    "more letters or fewer operations"
+                )
 
     def num_rows(self, split: str) -> int:
         """The number of rows of a split."""

@@ -75,9 +75,15 @@ class Draw:
         return MAX_ATTEMPTS_COMPLETE if self.complete else MAX_ATTEMPTS
 
     def reach(self, nops: int) -> float:
-        """The share of draws of `nops` planned operations that execute all of them."""
-        low, high = self.length
-        shares = {(n, 0): 1 / (high - low + 1) for n in range(low, high + 1)}
+        """The share of draws of `nops` planned operations that execute all of them.
+
+        Of the length of which the fewest do: a row keeps the length that it was drawn with.
+        """
+        return min(self._reach(n, nops) for n in range(self.length[0], self.length[1] + 1))
+
+    def _reach(self, length: int, nops: int) -> float:
+        """The share of one length."""
+        shares = {(length, 0): 1.0}
         for _ in range(nops):
             following: dict[tuple[int, int], float] = {}
             for (n, depth), share in shares.items():
@@ -93,5 +99,6 @@ class Draw:
         """The error of a row for which no attempt fell into the split."""
         return ValueError(
             f"no question of length {length} and nops {nops} fell into split {self.split!r} in "
-            f"{self.max_attempts} attempts: allow more letters or operations, or leave it out"
+            f"{self.max_attempts} attempts: allow more letters or operations, or leave the split "
+            f"out (num_{self.split}=0)"
         )

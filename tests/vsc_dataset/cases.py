@@ -1,5 +1,7 @@
 """Shared cases: the article's examples and strategies that draw programs and configurations."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from vsc_dataset import Operation, Program, TaskConfig
@@ -50,7 +52,7 @@ def configs(draw: st.DrawFn) -> TaskConfig:
     length = sorted(draw(st.tuples(st.integers(3, 26), st.integers(3, 26))))
     nops = sorted(draw(st.tuples(st.integers(3, 24), st.integers(3, 24))))
     operators = draw(st.sampled_from([">", ">-", ">-+"]))
-    return TaskConfig(
+    config = TaskConfig(
         length=tuple(length),
         nops=tuple(nops),
         operators=operators,
@@ -59,3 +61,6 @@ def configs(draw: st.DrawFn) -> TaskConfig:
         layout=draw(st.sampled_from(["compact", "spaced"])),
         answer_width=draw(st.sampled_from([None, length[1] + 3])),
     )
+    # The oracle takes long for complete programs that few draws reach.
+    common = all(config.draw(split).reach(nops[1]) > 0.1 for split in config.splits)
+    return replace(config, complete=common and draw(st.booleans()))

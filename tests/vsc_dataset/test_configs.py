@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from tests.vsc_dataset.cases import configs
 from vsc_dataset import CONFIGS, TaskConfig, oracle, sample
 from vsc_dataset.configs import make_config
+from vsc_dataset.splits import SPLITS
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,19 @@ def test_a_grid_of_complete_programs_leaves_out_what_is_rarely_reached():
     assert TaskConfig(length=3, grid_nops=tuple(range(100, 200)), complete=True).splits == tuple(
         f"nops{n}" for n in near
     )
+
+
+@pytest.mark.parametrize("operators, length", [(">-+", (1, 5)), ("-", (2, 5)), (">-", (1, 26))])
+def test_complete_programs_that_a_length_cannot_have_are_refused(operators, length):
+    words = rf"of {length[0]} to {length[1]} letters too few programs execute 5 operations"
+    with pytest.raises(ValueError, match=words):
+        TaskConfig(length=length, operators=operators, complete=True)
+    assert TaskConfig(length=5, operators=operators, complete=True).splits == SPLITS
+
+
+def test_a_grid_has_the_numbers_that_each_of_its_lengths_can_execute():
+    config = TaskConfig(length=(1, 5), operators="-", grid_nops=(1, 2, 5), complete=True)
+    assert config.splits == ("nops1",)
 
 
 def test_a_configuration_is_frozen():
