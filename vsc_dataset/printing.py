@@ -75,22 +75,25 @@ def print_rows(
         bit = at + np.uint64(8 * start) if start else at
         page.place(piece, bit, (low + start, high + min(start + 8, width)))
     np.stack(tuple(page.words), axis=1, out=labels_NxW)
-    masks, keeps = _answer_fields(words, len(separator), config.answer_width)
+    masks, keeps = _answer_fields(words, len(separator), config.answer_width, low, high)
     end = memory.array("end", count, dtype=np.intp)
     np.right_shift(at, np.uint64(3), out=end, casting="unsafe")
+    np.subtract(end, low, out=end)
     masks.take(end, axis=0, out=mask_NxW, mode="clip")
     keeps.take(end, axis=0, out=input_NxW, mode="clip")
     np.bitwise_and(input_NxW, labels_NxW, out=input_NxW)
     return executed
 
 
-@lru_cache(maxsize=32)
-def _answer_fields(words: int, before: int, width: int) -> tuple[UInt64Array, UInt64Array]:
+@lru_cache(maxsize=16)
+def _answer_fields(
+    words: int, before: int, width: int, low: int, high: int
+) -> tuple[UInt64Array, UInt64Array]:
     """Rows by the byte where operations end: 1 in the answer field; 0 in it and 255 elsewhere."""
-    ends = np.arange(words * 8)[:, None]
-    place = np.arange(words * 8) - ends - before
-    field = (place >= 0) & (place < width)
-    keep = np.where(field, 0, 255).astype(np.uint8)
+    field = np.zeros((high - low + 1, words * 8), np.uint8)
+    for end, row in enumerate(field, low + before):
+        row[end : end + width] = 1
+    keep = field - np.uint8(1)
     return field.view(np.uint64), keep.view(np.uint64)
 
 

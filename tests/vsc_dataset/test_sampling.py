@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -212,3 +213,26 @@ def test_whole_numbers_of_several_types_are_whole_numbers(indices):
     whole = np.array([int(index) for index in indices], np.uint64)
     expected = sample("default", "train", whole).questions()
     assert sample("default", "train", indices).questions() == expected
+
+
+def test_complete_programs_are_complete_in_every_split():
+    config = TaskConfig(length=(3, 5), nops=8, operators="-+", complete=True)
+    assert len(config.splits) == 4
+    for split in config.splits:
+        examples = sample(config, split, range(200))
+        assert set(examples.nops) == {8}
+        assert_same(examples[:20], oracle.sample(config, split, range(20)))
+
+
+def test_wide_rows_take_no_more_memory_than_their_bytes():
+    wide = sample("default", "train", [0], pad_to=2**16)
+    narrow = sample("default", "train", [0])
+    assert wide.labels.shape == (1, 2**16)
+    assert wide.questions() == narrow.questions()
+    assert wide.answer_mask.sum() == narrow.answer_mask.sum() == 5
+    tracemalloc.start()
+    try:
+        sample("default", "train", [1], pad_to=2**15)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
