@@ -20,6 +20,8 @@ MAX_START = 2**63 - 1
 class TrainingStream(Iterator[Examples]):
     """Endless batches of the split `train`; the whole state is the integer `position`.
 
+    It can be read, and set: the next batch begins there.
+
     Batch b is rows b * batch_size to (b + 1) * batch_size - 1 of the split; rank r takes every
     `world_size`-th of them from r on. So any number of processes sees the same batches, and a
     stream that starts at another one's `position` goes on exactly where that one stopped.
@@ -54,7 +56,7 @@ class TrainingStream(Iterator[Examples]):
         pad_to: int | None = None,
     ) -> None:
         self.batch_size = whole("batch_size", batch_size, 1)
-        self.seed, self.position = whole("seed", seed, 0), whole("start", start, 0, MAX_START)
+        self.seed, self._position = whole("seed", seed, 0), whole("start", start, 0, MAX_START)
         self.world_size, self.every = whole("world_size", world_size, 1), whole("every", every, 1)
         self.rank = whole("rank", rank, 0, world_size - 1)
         if batch_size % world_size:
@@ -69,16 +71,25 @@ class TrainingStream(Iterator[Examples]):
         self._block: Examples | None = None
         self._at = 0
 
+    @property
+    def position(self) -> int:
+        """The row with which the next batch begins."""
+        return self._position
+
+    @position.setter
+    def position(self, row: int) -> None:
+        self._position, self._block = whole("position", row, 0, MAX_START), None
+
     def __next__(self) -> Examples:
         rows = self.batch_size // self.world_size
         if self._block is None or self._at == len(self._block):
             batches = np.arange(max(BLOCK // rows, 1), dtype=np.uint64)
             indices = batches[:, None] * np.uint64(self.every * self.batch_size)
             own = np.arange(self.rank, self.batch_size, self.world_size, dtype=np.uint64)
-            indices = indices + own + np.uint64(self.position)
+            indices = indices + own + np.uint64(self._position)
             self._block = sample(self.config, "train", indices.ravel(), self.seed, self.pad_to)
             self._at = 0
         batch = self._block[self._at : self._at + rows]
         self._at += rows
-        self.position += self.every * self.batch_size
+        self._position += self.every * self.batch_size
         return batch

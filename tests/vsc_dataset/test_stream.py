@@ -107,3 +107,13 @@ def test_a_start_from_which_the_rows_would_end_is_refused():
 def test_a_loader_says_itself_how_many_workers_it_has():
     with pytest.raises(ValueError, match="every is the number of the loader's workers"):
         TorchTrainingStream("default", 64, every=3)
+
+
+def test_a_position_that_is_set_is_where_the_next_batch_begins():
+    stream = TrainingStream("default", 64)
+    next(stream)
+    stream.position = 6400
+    assert next(stream).questions() == sample("default", "train", range(6400, 6464)).questions()
+    assert stream.position == 6464
+    with pytest.raises(ValueError, match="position is -1"):
+        stream.position = -1
