@@ -18,6 +18,13 @@ from vsc_dataset.parquet import SCHEMA, TRACE, make_table
 from vsc_dataset.sampling import sample
 
 ROWS_PER_TABLE = 50_000
+BYTES_PER_TABLE = 2**22
+"""A stream's first row comes when its table is made: long rows come in shorter ones."""
+
+TRIED_ROWS = 256
+BYTES_TRIED = 2**16
+"""So many of each split before any is prepared: an error there says why, a worker's does not."""
+
 ROWS_PER_SHARD = 50_000
 """A process of `num_proc`, or a worker of a stream, takes whole shards."""
 
@@ -96,8 +103,10 @@ class VscBuilder(datasets.ArrowBasedBuilder):
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         task = self.config.task
         generators = []
+        tried = max(1, min(TRIED_ROWS, BYTES_TRIED // task.row_width))
         for split in task.splits:
             rows = task.num_rows(split)
+            sample(task, split, range(min(rows, tried)), self.config.seed)
             size = max(ROWS_PER_SHARD, -(-rows // MAX_SHARDS))
             shards = [(split, lo, min(lo + size, rows)) for lo in range(0, rows, size)]
             generators.append(datasets.SplitGenerator(name=split, gen_kwargs={"shards": shards}))
@@ -107,9 +116,10 @@ class VscBuilder(datasets.ArrowBasedBuilder):
         self, shards: list[tuple[str, int, int]]
     ) -> Iterator[tuple[Key, pa.Table]]:
         task = self.config.task
+        size = max(1, min(ROWS_PER_TABLE, BYTES_PER_TABLE // task.row_width))
         for number, (split, low, high) in enumerate(shards):
-            for start in range(low, high, ROWS_PER_TABLE):
-                rows = np.arange(start, min(start + ROWS_PER_TABLE, high), dtype=np.uint64)
+            for start in range(low, high, size):
+                rows = np.arange(start, min(start + size, high), dtype=np.uint64)
                 examples = sample(task, split, rows, self.config.seed)
                 yield Key(number, start - low), make_table(examples, self.config.trace)
 
@@ -143,6 +153,8 @@ def _normal(name: str, settings: dict[str, Any]) -> dict[str, Any]:
         own["seed"] = whole("seed", own["seed"], 0)
     if "trace" in own:
         own["trace"] = flag("trace", own["trace"])
+    if settings.get("description"):
+        raise ValueError(f"description is {settings['description']!r}: the configuration's stands")
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})
     if not task.splits:
         raise ValueError(f"configuration {name!r} has no rows left in any split: ask for some")

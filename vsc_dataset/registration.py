@@ -106,6 +106,8 @@ def load(
 
     builder = VscBuilder(config_name=name, dataset_name=NAME, hash=source_hash(), **settings)
     if streaming:
+        if num_proc is not None:
+            raise ValueError(f"num_proc is {num_proc}: rows that are streamed are not prepared")
         return builder.as_streaming_dataset(split=split)
     builder.download_and_prepare(num_proc=num_proc)
     return builder.as_dataset(split=split)

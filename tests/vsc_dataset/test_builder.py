@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import vsc_dataset
-from vsc_dataset import CONFIGS, parse, sample
+from vsc_dataset import CONFIGS, builder, parse, sample
 from vsc_dataset.splits import SPLITS
 
 ROOT = Path(__file__).parents[2]
@@ -211,6 +211,7 @@ def test_other_names_are_answered_as_always(tmp_path):
         ({"name": "grid-len3", "nops": 7}, "this is a grid: use grid_nops"),
         ({"name": "grid-len3", "num_test": 0}, "num_test is 0"),
         ({f"num_{split}": 0 for split in SPLITS}, "'default' has no rows left in any split"),
+        ({"description": "mine"}, "description is 'mine': the configuration's stands"),
         ({"data_files": "mine.csv"}, "data_files is 'mine.csv': the rows of vsc are made"),
         ({"data_dir": "mine"}, "data_dir is 'mine': the rows of vsc are made"),
     ],
@@ -225,3 +226,33 @@ def test_as_many_rows_as_there_can_be_are_streamed_at_once():
     rows = vsc_dataset.load(split="train", streaming=True, num_train=2**48)
     assert rows.num_shards <= 10_000
     assert next(iter(rows))["question"] == sample("default", "train", [0]).questions()[0]
+
+
+def test_num_proc_of_a_stream_is_refused():
+    with pytest.raises(ValueError, match="num_proc is 2"):
+        vsc_dataset.load(streaming=True, num_proc=2)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_split_that_cannot_be_says_why_and_how_to_leave_it_out(streaming, tmp_path):
+    settings = {"operators": "-", "num_train": 100, "num_validation": 10, "num_test": 10}
+    settings |= {"streaming": streaming, "cache_dir": str(tmp_path)}
+    with pytest.raises(ValueError, match=r"'test_programs' .* leave the split out \(num_test_pro"):
+        load_dataset(split="train", **settings)
+    rows = load_dataset(split="train", num_test_programs=0, **settings)
+    assert len(list(rows)) == 100
+
+
+def test_long_rows_are_streamed_a_few_at_a_time(monkeypatch):
+    made = []
+
+    def counted(task, split, rows, seed):
+        made.append(len(rows))
+        return sample(task, split, rows, seed)
+
+    monkeypatch.setattr(builder, "sample", counted)
+    next(iter(vsc_dataset.load("level-8", split="train", streaming=True)))
+    assert max(made) < 10_000
+    made.clear()
+    assert next(iter(vsc_dataset.load(split="train", streaming=True)))
+    assert max(made) == 50_000
