@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vsc_dataset import METRIC_PATH, sample
@@ -65,3 +66,25 @@ def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
         text=True,
     )
     assert done.stdout.strip() == "50.0", done.stderr
+
+
+@pytest.mark.parametrize(
+    "answers, words",
+    [
+        (
+            {"predictions": "NFTPK", "references": "NFPTK"},
+            "predictions is the text 'NFTPK': give a",
+        ),
+        ({"predictions": ["A"], "references": "A"}, "references is the text 'A': give a list"),
+        ({"predictions": ["\ud83d"], "references": ["A"]}, "is no text that UTF-8 can write"),
+    ],
+)
+def test_what_is_no_list_of_texts_is_refused_and_the_metric_goes_on(metric, answers, words):
+    with pytest.raises(ValueError, match=words):
+        metric.compute(**answers)
+    assert metric.compute(predictions=["A"], references=["A"])["questions"] == 1
+
+
+def test_the_width_may_be_numpys(metric):
+    rates = metric.compute(predictions=["A"], references=["B"], answer_width=np.int64(4))
+    assert rates["mask_error_pct"] == 25

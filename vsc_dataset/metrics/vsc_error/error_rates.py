@@ -4,6 +4,7 @@ numpy alone, and nothing else of this project: the file also works copied next t
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -96,14 +97,14 @@ def field_width(references: Sequence[str], answer_width: int | None = None) -> i
     longest = max(references, key=len)
     if answer_width is None:
         return max(1, len(longest))
-    if isinstance(answer_width, bool) or not isinstance(answer_width, int) or answer_width < 1:
+    if isinstance(answer_width, bool) or not isinstance(answer_width, Integral) or answer_width < 1:
         raise ValueError(f"answer_width is {answer_width!r}: it must be a whole number from 1")
     if len(longest) > answer_width:
         raise ValueError(
             f"answer_width is {answer_width}: reference {longest!r} has {len(longest)} characters, "
             "so give at least that or leave it out"
         )
-    return answer_width
+    return int(answer_width)
 
 
 def count_operations(questions: Sequence[str]) -> list[int]:

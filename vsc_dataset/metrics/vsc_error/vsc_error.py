@@ -41,6 +41,18 @@ class VscError(evaluate.Metric):
             features=datasets.Features({"predictions": text, "references": text}),
         )
 
+    def add_batch(
+        self, *, predictions: Any = None, references: Any = None, **settings: Any
+    ) -> None:
+        """As ever, but one text is no list of letters; `compute` adds its lists here, too."""
+        for name, texts in (("predictions", predictions), ("references", references)):
+            if isinstance(texts, str):
+                raise ValueError(f"{name} is the text {texts!r}: give a list of texts")
+        try:
+            super().add_batch(predictions=predictions, references=references, **settings)
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{error.object!r} is no text that UTF-8 can write") from None
+
     def _compute(
         self,
         predictions: Sequence[str],
