@@ -49,7 +49,7 @@ def main() -> None:
         names = list(read_manifest(arguments.verify)["configs"])
     shards = dataset.part_of(dataset.all_shards(names), arguments.shard)
     rows = sum(shard.stop - shard.start for shard in shards)
-    found: list[str] = []
+    found = dataset.strays(arguments.verify or arguments.output_dir, names)
     with tqdm(total=rows, unit="row", unit_scale=True) as bar:
         if arguments.verify:
             for shard, faults in dataset.verify(arguments.verify, shards, arguments.num_proc):
@@ -62,9 +62,9 @@ def main() -> None:
     if arguments.output_dir:
         whole = dataset.write_manifest(arguments.output_dir)
         print(f"{arguments.output_dir}: {len(whole)} configurations are whole: {', '.join(whole)}")
-    elif found:
+    if found:
         raise ValueError("\n".join(found))
-    else:
+    if arguments.verify:
         print(f"{arguments.verify}: {len(shards)} files, {rows:,} rows: all as they should be")
 
 

@@ -218,6 +218,11 @@ def _without_places(path: Path) -> bytes:
 def _metric_files(path: Path, repo: str) -> dict[str, Path | bytes]:
     """The metric's module, the siblings that it imports, its card and a page."""
     module = path / "vsc_error.py"
+    if repo.rpartition("/")[2] != module.stem:
+        raise ValueError(
+            f"the metric cannot be called {repo!r}: `evaluate` looks for a module of the "
+            f"repository's name, so the name must be {module.stem}"
+        )
     siblings = re.findall(r"^from \.(\w+) import", module.read_text("utf-8"), re.MULTILINE)
     files: dict[str, Path | bytes] = {module.name: module}
     files |= {f"{name}.py": path / f"{name}.py" for name in siblings}

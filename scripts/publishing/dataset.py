@@ -54,6 +54,17 @@ def verify(
     yield from _run(partial(_faults, folder, manifest), shards, num_proc)
 
 
+def strays(folder: Path, names: Sequence[str]) -> list[str]:
+    """Files that the card's patterns would find beside those of this version, as faults."""
+    known = {shard.path for shard in all_shards(names)}
+    found = [path for name in names for path in sorted((folder / name).glob("*.parquet"))]
+    return [
+        f"{path} is no file of version {DATA_VERSION}, and would be loaded too: delete it"
+        for path in found
+        if path.relative_to(folder).as_posix() not in known
+    ]
+
+
 def _run(work: Any, shards: Sequence[Shard], num_proc: int) -> Iterator[tuple[Shard, Any]]:
     if num_proc == 1:
         yield from ((shard, work(shard)) for shard in shards)

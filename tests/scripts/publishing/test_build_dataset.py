@@ -161,3 +161,15 @@ def test_a_mistake_is_one_clear_line(tmp_path, flags, words):
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert done.returncode != 0
+
+
+def test_a_file_that_would_be_loaded_too_is_no_secret(built, tmp_path):
+    folder = tmp_path / "vsc"
+    shutil.copytree(built, folder)
+    one = folder / "swap-nops2" / "train-00000-of-00004.parquet"
+    shutil.copy(one, one.with_name("train-00000-of-00003.parquet"))
+    for flag in ("--verify", "--output-dir"):
+        done = build(flag, folder, "--config", "swap-nops2", cwd=tmp_path)
+        assert done.returncode
+        (line,) = [line for line in done.stderr.splitlines() if "delete it" in line]
+        assert "train-00000-of-00003.parquet is no file of version" in line

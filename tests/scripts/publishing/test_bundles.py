@@ -267,3 +267,8 @@ def test_a_torn_dataset_is_not_pushed(tmp_path):
     torn.write_bytes(torn.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"is not what manifest\.json says"):
         assemble("dataset", folder, "acme/vsc", tmp_path)
+
+
+def test_a_metric_of_a_name_that_evaluate_does_not_find_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"cannot be called 'acme/vsc-metric'.*must be vsc_error"):
+        assemble("metric", Path(METRIC_PATH), "acme/vsc-metric", tmp_path)
