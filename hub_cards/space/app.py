@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 if find_spec("vsc_dataset") is None:  # a Space installs packages before its own files are there
     packages = mkdtemp(prefix="vsc-")
-    zipfile.ZipFile(next(HERE.glob("wheel/vsc-*.whl"))).extractall(packages)
+    zipfile.ZipFile(next(HERE.glob("wheel/vsc_dataset-*.whl"))).extractall(packages)
     sys.path.append(packages)
 
 from demo import asking, loading, results, showing  # noqa: E402

@@ -170,7 +170,7 @@ def build_wheel(folder: Path) -> Path:
     built = list(folder.glob("*.whl"))
     if done.returncode or not built:
         last = [*done.stderr.splitlines(), "no wheel"][-2 if done.stderr else -1]
-        raise ValueError(f"the wheel cannot be built ({last}): pip install 'vsc[dev]', in a clone")
+        raise ValueError(f"the wheel cannot be built ({last}): pip install 'vsc-dataset[dev]', in a clone")
     return built[0]
 
 

@@ -111,7 +111,7 @@ def dataset_card(
         version=manifest["version"],
         repo=repo,
         metric_repo=repositories(repo)["metric_repo"],
-        wheel=wheel or "wheel/vsc-<version>-py3-none-any.whl",
+        wheel=wheel or "wheel/vsc_dataset-<version>-py3-none-any.whl",
         shown=shown,
         split=split,
         shown_sha256=found[split]["content_sha256"] if found else "",

@@ -64,7 +64,7 @@ def test_wheel_works_with_numpy_alone(wheel, tmp_path, numpy_alone):
 def test_a_missing_library_is_named_with_the_way_out(wheel, tmp_path, numpy_alone):
     done = python("import vsc_models; vsc_models.VscDeltaConfig", tmp_path, wheel, numpy_alone)
     assert "needs" in done.stderr.splitlines()[-1]
-    assert "pip install 'vsc[models]'" in done.stderr.splitlines()[-1]
+    assert "pip install 'vsc-dataset[models]'" in done.stderr.splitlines()[-1]
 
 
 def test_wheel_holds_the_two_packages_alone(wheel):

@@ -39,7 +39,7 @@ def test_the_folder_holds_what_the_page_reads(demo):
     for room in ("results", "figures"):
         for path in filter(Path.is_file, (ROOT / "hub_cards" / room).iterdir()):
             assert (demo / room / path.name).read_bytes() == path.read_bytes()
-    assert len([name for name in found if name.startswith("wheel/vsc-")]) == 1
+    assert len([name for name in found if name.startswith("wheel/vsc_dataset-")]) == 1
     assert not any("__pycache__" in name for name in found)
 
 

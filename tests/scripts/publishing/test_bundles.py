@@ -87,7 +87,7 @@ def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path):
     assert {"app.py", "requirements.txt", "README.md", "results/swap-delta.jsonl"} <= set(
         bundle.files
     )
-    assert any(name.startswith("wheel/vsc-") for name in bundle.files)
+    assert any(name.startswith("wheel/vsc_dataset-") for name in bundle.files)
     assert not [name for name in bundle.files if "cache" in name or name.startswith(".")]
     assert json.loads(bundle.files["checkpoints.json"])[-1:] == asked
     card = SpaceCard(bundle.files["README.md"].decode()).data
@@ -119,7 +119,7 @@ def test_a_bundle_of_a_model_is_whole_and_pickles_are_refused(run, tmp_path):
 def test_the_wheel_and_the_tag_are_of_one_version(tmp_path, monkeypatch):
     bundle = assemble("metric", Path(METRIC_PATH), "acme/vsc_error", tmp_path)
     assert bundle.tag == f"v{cards.version()}"
-    assert bundles.build_wheel(tmp_path).name.startswith(f"vsc-{cards.version()}-")
+    assert bundles.build_wheel(tmp_path).name.startswith(f"vsc_dataset-{cards.version()}-")
 
 
 LAYER = """

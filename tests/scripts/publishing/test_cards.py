@@ -44,7 +44,7 @@ def run(tmp_path_factory) -> Path:
 def fixture_every_card(manifest, run) -> dict[str, str]:
     metric = Path(METRIC_PATH, "vsc_error.py")
     return {
-        "dataset": dataset_card.dataset_card(manifest, "acme/vsc", "wheel/vsc-1.2.3.whl"),
+        "dataset": dataset_card.dataset_card(manifest, "acme/vsc", "wheel/vsc_dataset-1.2.3.whl"),
         "model": model_card.model_card(run, "acme/vsc-swap-delta", 26_114, 5),
         "metric": cards.metric_card(metric, "acme/vsc_error"),
         "space": cards.space_card("acme/demo", ["acme/vsc-swap-delta"], ["swap-delta"], "6.1.0"),
@@ -93,7 +93,7 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
     references = (TEMPLATES / "references.bib").read_text()
     data = {
-        "dataset": [manifest, sums, baselines, "wheel/vsc-1.2.3.whl"],
+        "dataset": [manifest, sums, baselines, "wheel/vsc_dataset-1.2.3.whl"],
         "model": [results, trials, 26_114],
         "metric": [metric, rates],
         "space": ["6.1.0", cards.python_version(), [found[0].recipe for found in records]],

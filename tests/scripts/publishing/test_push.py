@@ -277,7 +277,7 @@ def test_the_command_tells_first_and_pushes_with_yes(hub, tmp_path):
     assert not hub.repos
     done = clients.push(hub, tmp_path, "dataset", folder, REPO, "--yes")
     assert f"; v{DATA_VERSION} is " in done.stdout, done.stderr
-    assert any(name.startswith("wheel/vsc-") for name in files_of(hub))
+    assert any(name.startswith("wheel/vsc_dataset-") for name in files_of(hub))
     again = clients.push(hub, tmp_path, "dataset", folder, REPO, "--yes")
     assert "nothing has changed, nothing is sent" in again.stdout
     assert len(hub.repos[KEY].commits) == 2
