@@ -1,13 +1,19 @@
 """Questions and a model -> its answers, with a confidence per letter: `pipeline("vsc", …)`."""
 
 import re
+from collections.abc import Iterable, Sized
+from types import GeneratorType
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import Dataset
 from transformers import AutoModelForMaskedLM, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .tokenization_vsc import MASK_TOKEN, make_tokenizer
+
+KNOWN_INPUTS = (str, bytes, dict, list, Dataset, GeneratorType)
+"""What transformers tells one question, a list and a stream of them by."""
 
 # The three separators of a row: behind the letters, between operations, before the answer.
 _SEPARATORS = {"compact": (":", " ", ":"), "spaced": (": ", ", ", ": ")}
@@ -62,8 +68,9 @@ class VscPipeline(Pipeline):
         """Answer a question, or each of a list of questions.
 
         Args:
-          inputs: the text before the second colon, in either layout; a list of such texts; or a
-            generator or data set of them, which is read as the results are taken.
+          inputs: the text before the second colon, in either layout; a list, a column or an array
+            of such texts; or an iterator or data set of them, which is read as the results are
+            taken.
           kwargs: `answer_width` and `pad_to`, see the class; `batch_size` (1) and `num_workers`
             (0), as the library has them.
         Returns:
@@ -73,6 +80,9 @@ class VscPipeline(Pipeline):
             confidence: answer_width floats, the probability of each byte that it wrote. The
               filling counts: a model must know where the answer ends.
         """
+        if isinstance(inputs, Iterable) and not isinstance(inputs, KNOWN_INPUTS):
+            # A column of a dataset, an array, a tuple: transformers would take it for one question.
+            inputs = list(inputs) if isinstance(inputs, Sized) else (one for one in inputs)
         if isinstance(inputs, list) and not inputs:
             return []  # transformers looks at the first one
         return super().__call__(inputs, *args, **kwargs)

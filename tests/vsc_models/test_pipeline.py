@@ -3,8 +3,10 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import pipeline
@@ -199,7 +201,8 @@ def test_a_model_that_sees_its_padding_must_be_told_the_width_of_its_rows():
         ("NPF:+1", "operation 1 '+1' is impossible"),
         ("NPF:2>2", "operation 1 '2>2' is impossible"),
         ("NPFKTA:1>2", "its answer has 6 letters, the answer field 5"),
-        (("NPF:1>2",), "a question is a text such as"),
+        (7, "a question is a text such as"),
+        ({"question": "NPF:1>2"}, "a question is a text such as"),
         (b"NPF:1>2", "a question is a text such as"),
     ],
 )
@@ -298,3 +301,13 @@ def test_saved_pipelines_answer_alike_here_and_without_our_package(tmp_path):
         assert results == saved_again == pipes[name](QUESTIONS)
         for question, mine in zip(QUESTIONS, their_logits, strict=True):
             assert torch.equal(torch.tensor(mine), logits(pipes[name], question))
+
+
+def test_columns_arrays_tuples_and_iterators_are_many_questions():
+    questions = ["NPFKT:1>2", "ABC:1>2 2>3"]
+    expected = PIPE(questions)
+    column = Dataset.from_dict({"question": questions})["question"]
+    for many in (column, tuple(questions), np.array(questions)):
+        assert PIPE(many) == expected
+    assert [*PIPE(iter(questions))] == expected
+    assert PIPE(()) == []
