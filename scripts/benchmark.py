@@ -19,11 +19,11 @@ PARTS = ("data", "models", "training", "question")
 def main() -> None:
     """Measure and print."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=PARTS, default=list(PARTS))
+    parser.add_argument("part", nargs="*", choices=(*PARTS, "all"), default="all")
     parser.add_argument("--solve", action="store_true", help="time two recipes to 1 %% error")
     parser.add_argument("--solve-minutes", type=float, default=10.0, help="for each of them")
     arguments = parser.parse_args()
-    parts = arguments.part
+    parts = PARTS if "all" in arguments.part else arguments.part
     if arguments.solve and "question" not in parts:
         parser.error("--solve belongs to the part question")
     if "data" in parts:
