@@ -39,6 +39,10 @@ TOKEN_IDS = {
 HEADS = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
 USUAL_TYPES = "use a type that transformers knows, such as 'llama' or 'vsc_delta'"
 
+ELSEWHERE = {"answer_width": "data", "layout": "data"}
+OF_MIXER = {"mixer": "mixer", "mixer_args": "mixer_args", "direction": "direction"}
+"""Fields of our configurations, and the field of a recipe that they follow from."""
+
 SCAFFOLDS = ("vsc_delta", "vsc_mixer")
 """Models that a mixer goes into; it takes their sizes, and those of the delta layer go."""
 
@@ -61,7 +65,7 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
         ).train()
         model.float()  # stored in 16 bits, small steps of the optimiser would be lost
         config: Any = getattr(model, "config", None)
-        if str(getattr(config, "model_type", "")).startswith("vsc_"):  # ours say how they are asked
+        if hasattr(config, "answer_width"):  # ours, and what we pushed, say how they are asked
             config.answer_width = recipe.config.answer_width
             config.layout = recipe.config.layout
     else:
@@ -166,6 +170,7 @@ def _mixer_settings(recipe: Recipe) -> dict[str, Any]:
         {one.name for one in fields(one_class)} for one_class in (VscMixerConfig, VscDeltaConfig)
     )
     _check_names(recipe, recipe.model_args, kept | dropped)
+    _check_elsewhere(recipe, OF_MIXER)
     return {
         **{name: value for name, value in recipe.model_args.items() if name in kept},
         "mixer": recipe.mixer,
@@ -189,6 +194,7 @@ def _from_type(
         )
     usual: dict[str, Any] = {"vocab_size": VOCABULARY}
     if model_type.startswith("vsc_"):
+        _check_elsewhere(recipe, ELSEWHERE)
         usual |= {"answer_width": recipe.config.answer_width, "layout": recipe.config.layout}
     else:
         usual |= {name: byte for name, byte in TOKEN_IDS.items() if name in known}
@@ -225,6 +231,16 @@ def _check_names(recipe: Recipe, given: Mapping[str, Any], known: set[str]) -> N
     for name in given:
         if name not in known:
             raise ValueError(f"{_called(recipe)} has no field {name!r}: {nearest(name, known)}")
+
+
+def _check_elsewhere(recipe: Recipe, fields_of: Mapping[str, str]) -> None:
+    """Raise a ValueError for model_args that a recipe says in another field."""
+    for name in recipe.model_args:
+        if name in fields_of:
+            raise ValueError(
+                f"{_called(recipe)}: {name} is no model_args: it follows from the recipe's "
+                f"{fields_of[name]} (--{fields_of[name].replace('_', '-')}), give that"
+            )
 
 
 def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:

@@ -219,8 +219,8 @@ def _names(given: Mapping[str, Any]) -> list[str]:
 def _pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
     """Settings from k=v, a value as TOML writes it or else a text.
 
-    >>> _pairs("--model-args", ["hidden_size=48", "dilation=[1, 2]", "layout=compact"])
-    {'hidden_size': 48, 'dilation': [1, 2], 'layout': 'compact'}
+    >>> _pairs("--model-args", ["hidden_size=48", "dilation=[1, 2]", "hidden_act=gelu"])
+    {'hidden_size': 48, 'dilation': [1, 2], 'hidden_act': 'gelu'}
     """
     pairs = {}
     for word in words:

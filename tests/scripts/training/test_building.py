@@ -186,6 +186,15 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
         (f"{FILE}:make_modle", {}, "did you mean 'make_model'?"),
         (f"{FILE}:make_model", {"model_args": {"wide": 1}}, "make_model(wide=1) raised TypeError"),
         (f"{FILE}:make_model", {"model_args": {"width": 40_000}}, "max_parameters is 10,000,000"),
+        ("vsc_delta", {"model_args": {"layout": "spaced"}}, "from the recipe's data (--data)"),
+        ("vsc_conv", {"model_args": {"answer_width": 8}}, "answer_width is no model_args"),
+        *(
+            ("vsc_delta", {"mixer": "torch.nn:GRU", "model_args": {name: value}}, f"(--{flag})")
+            for name, value, flag in (
+                ("direction", "both", "direction"), ("mixer", "torch.nn:LSTM", "mixer"),
+                ("mixer_args", {"num_layers": 2}, "mixer-args"),
+            )
+        ),
         ("llama", {"mixer": "torch.nn:GRU"}, "goes into the scaffold of 'vsc_delta', not into"),
         ("vsc_delta", {"mixer": f"{FILE}:Shrinks"}, "(2, 31, 16) for (2, 31, 32)"),
         ("vsc_delta", {"mixer": f"{FILE}:Raises"}, "Raises(hidden_size=32) raised RuntimeError"),
@@ -226,6 +235,14 @@ def test_a_checkpoint_of_ours_is_told_of_the_data_that_it_is_trained_on(tmp_path
     build_model(recipe).save_pretrained(tmp_path / "again")
     config = AutoConfig.from_pretrained(tmp_path / "again")
     assert (config.answer_width, config.layout) == (recipe.config.answer_width, "spaced")
+
+
+def test_a_pushed_checkpoint_of_another_architecture_is_told_of_its_new_data(tmp_path):
+    model = build_model(LLAMA)
+    model.config.answer_width, model.config.layout = 5, "compact"  # as `push_to_hub.py` writes
+    model.save_pretrained(tmp_path)
+    config = build_model(Recipe(name="mine", data="level-3", model=str(tmp_path))).config
+    assert config.answer_width == 8
 
 
 def test_a_checkpoint_that_is_too_large_is_refused_before_it_takes_memory(tmp_path, monkeypatch):
