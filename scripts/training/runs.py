@@ -1,6 +1,7 @@
 """A recipe, a folder and seeds -> all trials of a run, each done once."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -20,6 +21,8 @@ from vsc_models.layer_source import split
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
 RUNS = Path("runs")
+HELD: dict[tuple[int, int], int] = {}
+"""The folders that this process has locked, by device and inode."""
 
 
 def open_run(
@@ -71,6 +74,7 @@ def _open(
     all_seeds = [*earlier, *(seed for seed in wanted if seed not in earlier)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _hold(folder)
         with replacing(written) as beside:
             run = {"recipe": recipe.to_json(), "seeds": all_seeds} | (
                 {"code": code} if code else {}
@@ -82,6 +86,31 @@ def _open(
             f"{folder} cannot be written ({reason}): choose another --output-dir"
         ) from None
     return folder, all_seeds
+
+
+def _hold(folder: Path) -> None:
+    """Keep other processes from training into the folder, as long as this one lives."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    stat = os.fstat(handle)
+    if (stat.st_dev, stat.st_ino) in HELD:
+        os.close(handle)
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ValueError(
+            f"{folder} is being trained by another process: wait for its end or choose another "
+            "--output-dir"
+        ) from None
+    except OSError:  # a file system without locks
+        os.close(handle)
+        return
+    HELD[stat.st_dev, stat.st_ino] = handle
 
 
 def _check_same(written: Path, recipe: Recipe, code: Mapping[str, str]) -> list[int]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -211,3 +213,23 @@ def test_a_file_in_the_place_of_the_folder_is_named(folder):
 def die(*_) -> None:
     """What a process does that the kernel ends for its memory."""
     os._exit(7)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(folder):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from scripts.training.recipes import find_recipe\n"
+        "from scripts.training.runs import open_run\n"
+        "open_run(find_recipe('swap-delta'), Path('a'), [0], False); print('open', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(ValueError, match="a is being trained by another process: wait for"):
+            open_run(RECIPE, folder / "a", None, True)
+        other.stdin.close()
+    assert open_run(RECIPE, folder / "a", None, True)[1] == [0]
