@@ -44,7 +44,7 @@ def main() -> None:
         raise ValueError("give one of --output-dir DIR and --verify DIR")
     if arguments.num_proc < 1:
         raise ValueError(f"--num-proc {arguments.num_proc} must be 1 or more")
-    names = arguments.config or list(CONFIGS)
+    names = list(dict.fromkeys(arguments.config)) or list(CONFIGS)
     if arguments.verify and not arguments.config:
         names = list(read_manifest(arguments.verify)["configs"])
     shards = dataset.part_of(dataset.all_shards(names), arguments.shard)

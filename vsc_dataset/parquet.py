@@ -118,7 +118,7 @@ def write_shard(folder: Path, config: TaskConfig, shard: Shard) -> None:
         return
     path = folder / shard.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".partial")
+    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")  # others may write it, too
     schema = SCHEMA.with_metadata({"vsc": _wanted(shard)})
     with pq.ParquetWriter(beside, schema, **WRITING) as writer:
         for table in tables(config, shard):

@@ -20,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     ...     [path.name for path in Path(folder).iterdir()]
     ['a.txt']
     """
-    beside = path.with_name(path.name + ".partial")
+    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")  # others may write it, too
     try:
         yield beside
         os.replace(beside, path)

@@ -173,3 +173,9 @@ def test_a_file_that_would_be_loaded_too_is_no_secret(built, tmp_path):
         assert done.returncode
         (line,) = [line for line in done.stderr.splitlines() if "delete it" in line]
         assert "train-00000-of-00003.parquet is no file of version" in line
+
+
+def test_a_configuration_that_is_named_twice_is_built_once(tmp_path):
+    flags = ("--config", "grid-len3", "grid-len3", "--num-proc", "2")
+    done = build("--output-dir", tmp_path / "vsc", *flags, cwd=tmp_path)
+    assert "1 configurations are whole" in done.stdout, done.stderr

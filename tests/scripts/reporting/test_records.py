@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.reporting.files import replacing
 from scripts.reporting.records import (
     append_record,
     median_trial,
@@ -142,3 +143,15 @@ def test_the_median_trial_is_the_one_in_the_middle():
     assert median_trial(records[:1]).seed == 0
     equal = [record(i, val_loss=loss) for i, loss in enumerate((0.1, 0.3, 0.2))]
     assert median_trial(equal).seed == 2
+
+
+def test_two_that_write_one_file_keep_out_of_each_others_way(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    with replacing(path) as first:
+        first.write_text("first")
+        monkeypatch.setattr("os.getpid", lambda: 1)
+        with replacing(path) as second:
+            second.write_text("sec")
+        assert path.read_text() == "sec"
+    assert path.read_text() == "first"
+    assert [*tmp_path.iterdir()] == [path]
