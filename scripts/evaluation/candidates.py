@@ -163,6 +163,25 @@ def in_own_terms(candidate: Candidate, config: TaskConfig, called: str) -> TaskC
     return replace(config, answer_width=width, layout=layout)
 
 
+def row_width(candidate: Candidate, config: TaskConfig) -> int:
+    """The bytes of the rows that a model is asked in.
+
+    As short as the questions allow; a model that sees its padding has those of its training.
+
+    Raises:
+      ValueError: it sees its padding, and it is unknown what it was trained on.
+    """
+    if getattr(getattr(candidate.model, "config", None), "mask_padding", True):
+        return config.row_width
+    name = candidate.trained_on
+    if name is None:
+        raise ValueError(
+            f"{candidate.name} sees its padding (mask_padding=False), and no {RUN_FILE} beside it "
+            "says how wide the rows of its training were: give the run's folder"
+        )
+    return max(config.row_width, in_own_terms(candidate, make_config(name), name).row_width)
+
+
 def longest_row(model: nn.Module) -> int | None:
     """The bytes of the longest row that the model can read, None where there is no limit.
 

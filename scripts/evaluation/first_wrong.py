@@ -18,6 +18,7 @@ def first_wrong_steps(
     config: TaskConfig,
     steps: range,
     batch_size: int = BATCH_SIZE,
+    pad_to: int | None = None,
 ) -> list[int | None]:
     """Ask the same questions again, cut after each number of operations.
 
@@ -26,6 +27,8 @@ def first_wrong_steps(
       questions: N texts, which the model answered wrong.
       config: the answer field they are asked with; their letters are within its lengths.
       steps: the numbers of operations that the model was trained on, rising.
+      batch_size: see `predict`.
+      pad_to: bytes of a row; None is as few as the cut questions need.
     Returns:
       For each question the smallest k of `steps`, at most its own operations, at which the model
       errs on the question cut after k of them; None where it errs at none.
@@ -34,8 +37,7 @@ def first_wrong_steps(
     """
     if not steps:
         return [None] * len(questions)
-    span = (steps[0], steps[-1])
-    width = replace(config, grid_nops=(), nops=span, eval_nops=span).row_width
+    width = cut_config(config, steps).padded_width(pad_to)
     programs = [parse(question) for question in questions]
     found: list[int | None] = [None] * len(questions)
     for k in steps:
@@ -53,6 +55,12 @@ def first_wrong_steps(
         for i in whole:
             found[i] = k
     return found
+
+
+def cut_config(config: TaskConfig, steps: range) -> TaskConfig:
+    """The configuration of questions that are cut after some of `steps`, at least one."""
+    span = (steps[0], steps[-1])
+    return replace(config, grid_nops=(), nops=span, eval_nops=span)
 
 
 def count_steps(found: Sequence[int | None], steps: range) -> dict[str, int]:

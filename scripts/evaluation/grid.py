@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from scripts.evaluation.candidates import Candidate, in_own_terms, longest_row
+from scripts.evaluation.candidates import Candidate, in_own_terms, longest_row, row_width
 from scripts.evaluation.measurements import measure
 from scripts.evaluation.predictions import BATCH_SIZE
 from scripts.reporting.records import SOLVED_PCT
@@ -99,7 +99,8 @@ def ask_grid(
 ) -> Iterator[dict[str, Any]]:
     """Ask the questions of a grid, one number of operations after the other.
 
-    A row of n operations is padded to the longest possible one of n, not of the grid.
+    A row of n operations is padded to the longest possible one of n, not of the grid, but see
+    `row_width`.
 
     Args:
       model: stays on its device. A Candidate also tells its terms where its config does not.
@@ -123,7 +124,8 @@ def ask_grid(
                 f"{config_name} has no {nops} operations: {nearest(str(nops), map(str, listed))}"
             )
         config = _config(candidate, config_name, nops)
-        examples = sample(config, f"nops{nops}", range(num_questions))
+        width = row_width(candidate, config)
+        examples = sample(config, f"nops{nops}", range(num_questions), pad_to=width)
         found = measure(candidate.model, examples, batch_size=batch_size)
         assert found.seconds
         yield {

@@ -1,7 +1,7 @@
 """Results of candidates -> tables as text, and evaluation.json, evaluation.md and pictures."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -115,15 +115,25 @@ def _grid_table(grids: Sequence[Mapping[str, Any]], markdown: bool) -> str:
     numbers = [f"{i}: " for i in range(1, len(grids) + 1)] if len(grids) > 1 else [""]
     # A candidate that stopped early has a prefix of the longest one's rows.
     longest = max((grid["rows"] for grid in grids), key=len)
-    names = list(longest[0]["floors"])
+    # Floors are those of an answer field, of which a wider one is easier: the fill counts.
+    by_width: dict[int, Sequence[Mapping[str, Any]]] = {}
+    for grid in sorted(grids, key=lambda grid: -len(grid["rows"])):
+        by_width.setdefault(grid["answer_width"], grid["rows"])
+    fields = [(rows, name) for rows in by_width.values() for name in rows[0]["floors"]]
+    names = [
+        f"{name}{_field(width, by_width)}"
+        for width, rows in by_width.items()
+        for name in rows[0]["floors"]
+    ]
     header = ["nops", *(number + name for number in numbers for name in RATES[1:]), *names]
     lines = []
     for i, row in enumerate(longest):
         own = [grid["rows"][i] if i < len(grid["rows"]) else None for grid in grids]
         cells = [cell for r in own for cell in (rate_cells(r)[1:] if r else ["-"] * 3)]
-        lines.append(
-            [str(row["nops"]), *cells, *(floor_cell(row["floors"][name]) for name in names)]
-        )
+        levels = [
+            floor_cell(rows[i]["floors"][name]) if i < len(rows) else "-" for rows, name in fields
+        ]
+        lines.append([str(row["nops"]), *cells, *levels])
     return table(header, lines, markdown)
 
 
@@ -152,9 +162,10 @@ def _overview(results: Sequence[Result], markdown: bool) -> str:
     header = ["checkpoint", "data", "split", *RATES, "95 %", "parameters", "questions/s", "device"]
     lines = []
     floors: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    widths = {result["data"]["answer_width"] for result in results}
     for label, result in zip(_labels(results), results, strict=True):
         data = result["data"]
-        asked = [data["config"], data["split"]]
+        asked = [f"{data['config']}{_field(data['answer_width'], widths)}", data["split"]]
         speed = f"{data['questions_per_second']:,.0f}"
         device = f"{result['device']}, batch {result['batch_size']}"
         lines.append([label, *asked, *_both(data), f"{result['parameters']:,}", speed, device])
@@ -163,6 +174,11 @@ def _overview(results: Sequence[Result], markdown: bool) -> str:
                 floors.setdefault((f"floor: {name}", *asked), level)
     lines += [[*key, *_both(level), "-", "-", "-"] for key, level in floors.items()]
     return table(header, lines, markdown)
+
+
+def _field(width: int, widths: Collection[int]) -> str:
+    """How wide an answer field is, where not all are the same."""
+    return f", {width} bytes" if len(widths) > 1 else ""
 
 
 def _both(rates: Mapping[str, Any]) -> list[str]:

@@ -8,8 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.evaluation.candidates import Candidate, device_name, in_own_terms, longest_row
-from scripts.evaluation.first_wrong import count_steps, first_wrong_steps
+from scripts.evaluation.candidates import (
+    Candidate,
+    device_name,
+    in_own_terms,
+    longest_row,
+    row_width,
+)
+from scripts.evaluation.first_wrong import count_steps, cut_config, first_wrong_steps
 from scripts.evaluation.grid import QUESTIONS, ask_grid, fitting, horizon_of, published
 from scripts.evaluation.measurements import measure
 from scripts.evaluation.predictions import BATCH_SIZE, predict
@@ -73,7 +79,8 @@ def check_request(candidates: Sequence[Candidate], request: Request) -> None:
         if limit is not None and config.row_width > limit:
             raise ValueError(_too_long(candidate, _data(candidate, request)))
         try:  # which also spares the figures of speed a device's slow first call
-            predict(candidate.model, sample(config, split, [0]))
+            width = row_width(candidate, config)
+            predict(candidate.model, sample(config, split, [0], pad_to=width))
         except (IndexError, RuntimeError, TypeError) as error:
             words = str(error).split("\n")[0]
             raise ValueError(f"{candidate.name} cannot be asked bytes ({words})") from None
@@ -128,7 +135,7 @@ def _answered(candidate: Candidate, request: Request) -> dict[str, Any]:
     """One split: its rates and floors, the first wrong steps, and the texts."""
     config, split = _asked(candidate, request)
     count = request.num_questions or config.num_rows(split)
-    examples = sample(config, split, range(count))
+    examples = sample(config, split, range(count), pad_to=row_width(candidate, config))
     found = measure(candidate.model, examples, batch_size=request.batch_size)
     assert found.seconds
     texts = {name: getattr(found, name) for name in ANSWERS}
@@ -161,7 +168,8 @@ def _first_wrong(
     if steps is None:
         return None
     wrong = [q for q, r, p in zip(*(texts[name] for name in ANSWERS), strict=True) if r != p]
-    found = first_wrong_steps(candidate.model, wrong, config, steps, batch_size)
+    width = row_width(candidate, cut_config(config, steps)) if steps else None
+    found = first_wrong_steps(candidate.model, wrong, config, steps, batch_size, width)
     return {"wrong": len(wrong), "steps": list(steps), "counts": count_steps(found, steps)}
 
 

@@ -37,7 +37,8 @@ def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> No
     """Draw both errors against the number of operations, a line for each model.
 
     Args:
-      lines: models that were asked the same; an interval is a band. The floors are the first's.
+      lines: models that were asked the same; an interval is a band. Floors are drawn where they
+        are the same for all: of answer fields of several widths they are not.
       path: a PNG file, replaced whole.
       title: stands above both panels.
     """
@@ -52,7 +53,8 @@ def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> No
                 nops, [row[f"{measure}_pct"] for row in line.rows], color=colour, linewidth=1.4,
                 marker=".", label=line.name, zorder=3,
             )  # fmt: skip
-        _draw_floors(axes, lines[0].rows, measure)
+        if all(line.rows[0]["floors"] == lines[0].rows[0]["floors"] for line in lines):
+            _draw_floors(axes, max((line.rows for line in lines), key=len), measure)
         _name_nops(axes, sorted({row["nops"] for line in lines for row in line.rows}))
         axes.set(ylim=(-2, 102), xlabel="operations", ylabel=label)
         axes.grid(alpha=0.25)

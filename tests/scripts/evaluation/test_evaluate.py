@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from scripts.evaluation.report import describe, prepare_folder, save_results, wr
 from scripts.evaluation.results import Request, check_request, evaluate, grid_names
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
+from vsc_dataset.configs import make_config
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
 
 ROOT = Path(__file__).parents[3]
@@ -301,3 +303,48 @@ def test_contradicting_flags_are_one_clear_line(tmp_path, flags, words):
     assert done.stderr.startswith("evaluate: ")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def own(width):
+    """A config of a model with an answer field of its own."""
+    return SimpleNamespace(answer_width=width, layout="compact")
+
+
+def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
+    models = [Oracle(config=own(5)), Oracle(config=own(8))]
+    text = describe([result(m, data="swap-nops5", num_questions=20) for m in models])
+    copies = re.findall(
+        r"^floor: copy +(swap-nops5, . bytes) +test.* (\d+\.\d\d) +\S+ +- ", text, re.M
+    )
+    assert [field for field, _ in copies] == ["swap-nops5, 5 bytes", "swap-nops5, 8 bytes"]
+    assert float(copies[0][1]) > 1.5 * float(copies[1][1])
+    alone = describe([result(models[0], data="swap-nops5", num_questions=20)])
+    assert "bytes" not in alone
+    grids = [
+        result(m, grids=("grid-len5",), num_questions=20, until_wrong=True)
+        for m in (Oracle(lambda p: len(p.operations) > 2, own(5)), Oracle(lambda p: True, own(8)))
+    ]
+    text = describe(grids)
+    assert "copy, 5 bytes" in text
+    (first,) = re.findall(r"^1 +0.00 .*", text, re.MULTILINE)
+    copied = [
+        rows[0]["floors"]["copy"]["mask_error_pct"]
+        for rows in (found["grids"][0]["rows"] for found in grids)
+    ]
+    assert f"/{copied[0]:.0f}" in first
+    assert copied[0] != copied[1]
+    save_results(tmp_path, grids)
+    write_report(tmp_path, grids)
+
+
+def test_a_model_that_sees_its_padding_is_asked_in_the_rows_of_its_training(run):
+    config = SimpleNamespace(answer_width=5, layout="compact", mask_padding=False)
+    width = make_config("swap-nops5").row_width
+    for asked in ({"data": "swap-nops2"}, {"grids": ("grid-len5",), "until_wrong": True}):
+        model = Oracle(lambda program: len(program.operations) > 1, config)
+        result(model, trained_on="swap-nops5", num_questions=20, **asked)
+        assert model.widths == {width}
+    with pytest.raises(
+        ValueError, match=r"sees its padding .* no run.json beside it says how wide"
+    ):
+        result(Oracle(config=config), data="swap-nops2", num_questions=20)
