@@ -18,7 +18,7 @@ from scripts.publishing.dataset_card import (
     read_manifest,
     read_results,
 )
-from scripts.publishing.reading import read_object, read_recipe
+from scripts.publishing.reading import is_local, read_object, read_recipe
 from scripts.reporting.hub_ids import check_repo_id
 from vsc_dataset.configs import DATA_VERSION, make_config
 
@@ -170,7 +170,9 @@ def build_wheel(folder: Path) -> Path:
     built = list(folder.glob("*.whl"))
     if done.returncode or not built:
         last = [*done.stderr.splitlines(), "no wheel"][-2 if done.stderr else -1]
-        raise ValueError(f"the wheel cannot be built ({last}): pip install 'vsc-dataset[dev]', in a clone")
+        raise ValueError(
+            f"the wheel cannot be built ({last}): pip install 'vsc-dataset[dev]', in a clone"
+        )
     return built[0]
 
 
@@ -209,8 +211,7 @@ def _without_places(path: Path) -> bytes:
     run = read_object(path, ("recipe",), "give a run as train.py leaves it")
     for key in ("model", "mixer"):
         place = str(run["recipe"].get(key, ""))
-        local = ".py:" in place or place.startswith((".", "~")) or place.count("/") > 1
-        if local or Path(place).is_absolute() or (place and Path(place).is_dir()):
+        if is_local(place):
             run["recipe"][key] = Path(place).name
     return json.dumps(run, indent=2).encode() + b"\n"
 

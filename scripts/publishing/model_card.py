@@ -22,7 +22,7 @@ from scripts.publishing.cards import (
     repositories,
     version,
 )
-from scripts.publishing.reading import read_recipe
+from scripts.publishing.reading import is_local, read_recipe
 from scripts.reporting.records import TrialRecord, read_records
 from scripts.reporting.tables import nops_table, trials_table
 from scripts.training.recipes import Recipe, read_recipes
@@ -63,6 +63,7 @@ def model_card(
     results = json.loads(path.read_text("utf-8")) if finished and path.exists() else None
     task = make_config(recipe["data"])
     beside = repositories(repo)
+    began = _began_from(recipe["model"])
     layers = () if recipe.get("mixer") else SOURCES.get(recipe["model"], ())
     data = ModelCardData(
         language=LANGUAGE,
@@ -73,6 +74,7 @@ def model_card(
         metrics=[beside["metric_repo"]],
         tags=[*TAGS, named.name] if named else TAGS,
         model_name=repo.partition("/")[2],
+        base_model=began if began and not is_local(began) else None,
         eval_results=_model_index(folder, repo) if results else None,
     )
     facts: dict[str, Any] = {"parameters": parameters, "results": results}
@@ -95,6 +97,7 @@ def model_card(
         auto_class=auto_class,
         pad_to=pad_to,
         recipe=recipe,
+        began=Path(began).name if is_local(began) else began,
         description=named.description if named else "",
         example=example(recipe["data"]),
         answer_width=answer_width or task.answer_width,
@@ -105,6 +108,12 @@ def model_card(
         **beside,
         **facts,
     )
+
+
+def _began_from(model: str) -> str:
+    """The checkpoint whose weights a training began from; empty for one from scratch."""
+    checkpoint = ("/" in model or is_local(model)) and ".py:" not in model
+    return model if checkpoint else ""
 
 
 def _named(recipe: Mapping[str, Any]) -> Recipe | None:

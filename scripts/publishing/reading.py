@@ -34,6 +34,16 @@ def need(found: Any, keys: Sequence[str], called: str, way_out: str) -> None:
         raise ValueError(f"{called} has no {missing[0]!r}: {way_out}")
 
 
+def is_local(place: str) -> bool:
+    """Whether a recipe's model or mixer is a file or folder of this machine, and no hub id or type.
+
+    >>> is_local("runs/001-swap-delta/"), is_local("my-org/vsc-1"), is_local("layer.py:Decay")
+    (True, False, True)
+    """
+    named = ".py:" in place or place.startswith((".", "~")) or place.count("/") > 1
+    return named or Path(place).is_absolute() or (bool(place) and Path(place).is_dir())
+
+
 def read_recipe(run: Path) -> dict[str, Any]:
     """The recipe of a run's folder.
 

@@ -248,6 +248,21 @@ def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifes
     assert "swap-delta-level-3" not in card
 
 
+def test_a_model_that_was_trained_on_names_the_weights_that_it_began_from(tmp_path):
+    run = make_run(tmp_path / "run")
+    scratch = model_card.model_card(run, "acme/m", 1, 5)
+    assert "weights of" not in scratch
+    written = json.loads((run / "run.json").read_text())
+    for model, called, base in (("acme/first", "acme/first", "acme/first"),
+                                (str(tmp_path / "mine" / "first"), "first", None)):  # fmt: skip
+        written["recipe"]["model"] = model
+        (run / "run.json").write_text(json.dumps(written))
+        card = model_card.model_card(run, "acme/m", 1, 5)
+        assert f"Training began from the weights of `{called}`" in card
+        assert ModelCard(card).data.to_dict().get("base_model") == base
+        assert str(tmp_path) not in card
+
+
 def test_a_dataset_without_floors_has_no_empty_table(manifest):
     bare = {**manifest, "floors": {**manifest["floors"], "by_config": {}}}
     assert "## Floors" in dataset_card.dataset_card(manifest)
