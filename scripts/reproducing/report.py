@@ -5,9 +5,9 @@ from pathlib import Path
 
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.files import replacing
-from scripts.reporting.kept_trials import locked, read_trials
+from scripts.reporting.kept_trials import Trial, locked, read_trials
 from scripts.reporting.table_lines import Line, split_budgets
-from scripts.reproducing.rows import Row, Table, read_rows
+from scripts.reproducing.rows import Row, Table, learned, read_rows
 
 
 def showing(row: Row, tables: Iterable[Table]) -> list[Table]:
@@ -28,10 +28,21 @@ def table_lines(table: Table, results: Path) -> list[Line]:
     lines = []
     for row in read_rows(table):
         trials = read_trials(results, row.recipe.name)
-        within = [trial for trial in trials if trial.budget <= row.recipe.num_samples]
+        within = [trial for trial in trials if _belongs(trial, row)]
         given = (row.name, row.recipe.data, row.full, row.article, within, row.best_of)
         lines += split_budgets(*given)
     return lines
+
+
+def _belongs(trial: Trial, row: Row) -> bool:
+    """Whether a trial is the row's, at its budget or a smaller one.
+
+    One of other settings is another row; of those before settings were kept, the name must do.
+    """
+    kept = trial.details.get("settings")
+    own = learned(row.recipe)
+    same = not kept or learned(row.recipe, {**kept, "num_samples": own["num_samples"]}) == own
+    return same and trial.budget <= row.recipe.num_samples
 
 
 def render(table: Table, results: Path) -> str:

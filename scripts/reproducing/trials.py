@@ -1,6 +1,5 @@
 """A row and a folder -> its missing trials, trained, and what is kept of each."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -8,16 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from scripts.evaluation.candidates import Candidate, device_name, find_device
+from scripts.evaluation.candidates import Candidate, device_name, find_device, load_plainly
 from scripts.evaluation.grid import ask_grid, horizon_of, published
-from scripts.evaluation.loading import load_model
 from scripts.evaluation.measurements import measure
 from scripts.evaluation.predictions import predict
 from scripts.reporting.kept_trials import Trial, read_trials
 from scripts.reporting.records import TrialRecord
 from scripts.reporting.report import Answered, worst_and_best
-from scripts.reproducing.rows import Row
-from scripts.training.recipes import Recipe
+from scripts.reproducing.rows import Row, learned
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
 from scripts.training.trials import Settings, check
 from vsc_dataset import sample
@@ -35,26 +32,16 @@ LOST_PCT = 99.0
 
 def missing_seeds(row: Row, results: Path) -> list[int]:
     """The seeds that have no whole line of the row's budget and settings in the results."""
-    settings, wanted = _settings(row.recipe), {"curve"}
+    settings, wanted = learned(row.recipe), {"curve"}
     wanted |= {"grid"} if row.grid else set()
     done = {
         trial.record.seed
         for trial in read_trials(results, row.recipe.name)
         if wanted <= trial.details.keys()
         and trial.details.get("test", {}).get("questions", 0) >= row.test_questions
-        and _settings(row.recipe, trial.details["settings"]) == settings
+        and learned(row.recipe, trial.details["settings"]) == settings
     }
     return [seed for seed in row.seeds if seed not in done]
-
-
-def _settings(recipe: Recipe, older: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All that decides what a trial of this row learns, as JSON has it; `older` before defaults.
-
-    A line that is older than a field was made as its default says.
-    """
-    found = {**Recipe("", "default", "").to_json(), **older} if older else recipe.to_json()
-    ours: dict[str, Any] = json.loads(json.dumps(found))
-    return {key: value for key, value in ours.items() if key not in ("name", "description")}
 
 
 def run_row(
@@ -91,7 +78,8 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
       record: of one trial.
     """
     # The run has written the model's code itself.
-    model = load_model(trial_folder(folder, record.seed) / "model", trust_remote_code=True)
+    curve = read_curve(folder, record.seed)
+    model = load_plainly(str(trial_folder(folder, record.seed) / "model"), trust_remote_code=True)
     model = model.to(find_device(None))
     config = row.recipe.config
     questions = sample(config, "validation", range(min(QUESTIONS, config.num_validation)))
@@ -100,11 +88,11 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
     answered = Answered(found.questions, found.references, found.predictions)
     assert found.seconds
     return {
-        "settings": _settings(row.recipe),
+        "settings": learned(row.recipe),
         "device": device_name(model),
         "questions_per_second": round(len(questions) / found.seconds, 1),
         "floors": _floors(config),
-        "curve": [_rounded(point) for point in read_curve(folder, record.seed)],
+        "curve": [_rounded(point) for point in curve],
         "answers": {
             title: [[*answer[:3], [int(w) for w in answer.wrong]] for answer in block]
             for title, block in worst_and_best(answered, config.answer_width).items()

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,28 @@ def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done)
     path.write_text(json.dumps(line) + "\n")
     assert trials.missing_seeds(row, results) == [0]
     path.write_text(text)
+
+
+def test_a_trial_of_other_settings_is_no_line_of_the_table(done, tmp_path):
+    shutil.copytree(done / "hub" / "results", tmp_path / "results")
+    path = tmp_path / "results" / "details" / f"{ROW}.jsonl"
+    assert cells(render(TABLES["ladder"], tmp_path / "results"), ROW)["solved"] == "0 of 1"
+    line = json.loads(path.read_text())
+    line["settings"]["learning_rate"] = 1e-9
+    path.write_text(json.dumps(line) + "\n")
+    assert cells(render(TABLES["ladder"], tmp_path / "results"), ROW)["solved"] != "0 of 1"
+
+
+def test_a_run_whose_model_is_gone_says_so_and_the_way_out(done, tmp_path, capsys):
+    shutil.copytree(done, tmp_path / "all")
+    (tmp_path / "all" / "hub" / "results" / f"{ROW}.jsonl").unlink()
+    shutil.rmtree(tmp_path / "all" / "runs" / ROW / "640" / "seed-0" / "model")
+    flags = ["--rows", ROW, "--max-samples", 640, "--trials", 1, *places(tmp_path / "all")]
+    with pytest.raises(SystemExit) as ended:
+        here("ladder", *flags)
+    said = f"{ended.value}{capsys.readouterr()}"
+    assert "curve.json is missing though trials.jsonl lists seed 0" in said
+    assert ROW in said
 
 
 def test_killed_between_two_trials_it_goes_on_and_keeps_the_first_line(tmp_path):
