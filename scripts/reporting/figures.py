@@ -108,7 +108,7 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
     A right character has a pale green ground, a wrong one a dark red ground; filling is a dot.
 
     Args:
-      blocks: {title: rows}, at least one row in all; every row's `wrong` has W values.
+      blocks: {title: rows}, at least one row in all; a row's `wrong` has its own W values.
       path: a PNG file, replaced whole.
     Raises:
       ValueError: no rows.
@@ -117,7 +117,7 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
     if not rows:
         raise ValueError("0 rows: at least 1 question is needed for a picture")
     longest = max(len(_shortened(row.question)) for row in rows)
-    answer_width = len(rows[0].wrong)
+    answer_width = max(len(row.wrong) for row in rows)
     texts = longest + (1 + FIELD_STRETCH) * answer_width + len(" :  ()  00 of 00 wrong")
     columns = max(texts, *map(len, (CAPTION, *blocks))) + 2
     lines = len(rows) + 2 * len(blocks) + 1

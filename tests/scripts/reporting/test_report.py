@@ -116,6 +116,16 @@ def test_the_picture_gives_each_character_of_the_field_its_ground(tmp_path):
     assert list(green) == sorted(set(green), reverse=True)
 
 
+def test_a_picture_has_room_for_its_widest_answer_field(tmp_path):
+    rows = [AnswerRow("AB:1>2", "A" * width, "A" * width, [False] * width) for width in (5, 26)]
+    shapes = []
+    for number, order in enumerate([rows, rows[::-1], rows[:1]]):
+        path = tmp_path / f"{number}.png"
+        answers_picture({"title": order}, path)
+        shapes.append(matplotlib.image.imread(path).shape)
+    assert shapes[0][1] == shapes[1][1] > shapes[2][1]
+
+
 @pytest.mark.parametrize("prediction", ["", "\x00\xff\x80$_^", "ÄÖ€漢", "ABCDEFGH"])
 def test_the_picture_shows_any_answer(tmp_path, prediction):
     path = tmp_path / "answers.png"
