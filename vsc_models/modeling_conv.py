@@ -1,30 +1,31 @@
 """Bytes with a masked answer field -> logits, by residual dilated convolutions and attention.
 
-Inside, channels stand before positions, (B, D, L), as convolutions want them.
+Inside, positions stand before the batch, (L, B, D), as `dilated_conv` wants them.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv1d, gelu, scaled_dot_product_attention
+from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from .configuration_vsc import VscConvConfig
+from .dilated_conv import dilated_conv
 from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
 
 
 class VscConvLayer(nn.Module):
-    """Hidden states -> what each byte's neighbourhood adds to them, (B, D, L) both."""
+    """Hidden states -> what each byte's neighbourhood adds to them, (L, B, D) both."""
 
     def __init__(self, size: int, kernel: int, dilation: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(size, size, kernel, padding="same", dilation=dilation)
 
-    def forward(self, x_BxDxL: Tensor, real_Bx1xL: Tensor | None) -> Tensor:
+    def forward(self, x_LxBxD: Tensor, real_BxL: Tensor | None) -> Tensor:
         """Convolve; the caller has set to zero what must not be seen."""
-        return gelu(self.conv(x_BxDxL))
+        return gelu(dilated_conv(self.conv, x_LxBxD))
 
 
 class VscAttentionLayer(nn.Module):
-    """Hidden states -> what attention adds to them, (B, D, L) both.
+    """Hidden states -> what attention adds to them, (L, B, D) both.
 
     One convolution makes queries, keys and values; the attention projects each once more, as
     nn.MultiheadAttention does with three different inputs.
@@ -36,17 +37,20 @@ class VscAttentionLayer(nn.Module):
         # It holds and initialises the weights; its own forward gives NaN for a row of padding.
         self.attention = nn.MultiheadAttention(size, heads)
 
-    def forward(self, x_BxDxL: Tensor, real_Bx1xL: Tensor | None) -> Tensor:
-        """Convolve and attend; where `real_Bx1xL` is False a byte is no key."""
+    def forward(self, x_LxBxD: Tensor, real_BxL: Tensor | None) -> Tensor:
+        """Convolve and attend; where `real_BxL` is False a byte is no key."""
         inner = self.attention
-        # Three matrices side by side are one convolution of width 1 in three groups.
-        weight = inner.in_proj_weight.unsqueeze(-1)
-        qkv = conv1d(self.conv(x_BxDxL), weight, inner.in_proj_bias, groups=3)
-        q, k, v = qkv.unflatten(1, (3, inner.num_heads, -1)).mT.unbind(1)
-        mask = None if real_Bx1xL is None else real_Bx1xL.unsqueeze(1)
+        conv_LxBx3D = dilated_conv(self.conv, x_LxBxD)
+        weight_3xDxD, bias_3xD = (
+            part.unflatten(0, (3, -1)) for part in (inner.in_proj_weight, inner.in_proj_bias)
+        )
+        in_3xNxD = conv_LxBx3D.unflatten(-1, (3, -1)).permute(2, 0, 1, 3).flatten(1, 2)
+        qkv_3xNxD = torch.baddbmm(bias_3xD.unsqueeze(1), in_3xNxD, weight_3xDxD.mT)
+        qkv_3xLxBxHxV = qkv_3xNxD.view(3, *x_LxBxD.shape[:2], inner.num_heads, -1)
+        q, k, v = qkv_3xLxBxHxV.permute(0, 2, 3, 1, 4)
+        mask = None if real_BxL is None else real_BxL[:, None, None]
         read_BxHxLxV = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        read_BxLxD: Tensor = inner.out_proj(read_BxHxLxV.transpose(1, 2).flatten(2))
-        return gelu(read_BxLxD).mT
+        return gelu(inner.out_proj(read_BxHxLxV.permute(2, 0, 1, 3).flatten(2)))
 
 
 class VscConvModel(VscBackbone):
@@ -65,12 +69,11 @@ class VscConvModel(VscBackbone):
 
     def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
         """As VscBackbone.forward."""
-        x_BxDxL = self.embed_tokens(ids_BxL).mT
-        real_Bx1xL = None if real_BxL is None else real_BxL.unsqueeze(1)
+        x_LxBxD = self.embed_tokens(ids_BxL.T)
         for layer in self.layers:
-            seen_BxDxL = x_BxDxL if real_Bx1xL is None else x_BxDxL * real_Bx1xL
-            x_BxDxL = x_BxDxL + layer(seen_BxDxL, real_Bx1xL)
-        return take_positions(x_BxDxL.mT, keep_BxW)
+            seen_LxBxD = x_LxBxD if real_BxL is None else x_LxBxD * real_BxL.T.unsqueeze(-1)
+            x_LxBxD = x_LxBxD + layer(seen_LxBxD, real_BxL)
+        return take_positions(x_LxBxD.transpose(0, 1), keep_BxW)
 
 
 class VscConvForMaskedLM(VscForMaskedLM):

@@ -19,13 +19,21 @@ class VscLstmModel(VscBackbone):
         """As VscBackbone.forward."""
         x_BxLxD = self.embed_tokens(ids_BxL)
         if real_BxL is None:
-            return take_positions(self.lstm(x_BxLxD)[0], keep_BxW)
+            return take_positions(self._run(x_BxLxD), keep_BxW)
         # A byte of padding would change the state even as zeros: all real bytes go first.
         order_BxL = (~real_BxL).byte().argsort(dim=1, stable=True)
-        packed_BxLxD = self.lstm(take_positions(x_BxLxD, order_BxL))[0]
+        packed_BxLxD = self._run(take_positions(x_BxLxD, order_BxL))
         place_BxL = order_BxL.argsort(dim=1)
         wanted = place_BxL if keep_BxW is None else place_BxL.gather(1, keep_BxW)
         return take_positions(packed_BxLxD, wanted)
+
+    def _run(self, x_BxLxD: Tensor) -> Tensor:
+        """Run the LSTM, on a CPU always in the precision of its weights."""
+        if x_BxLxD.device.type != "cpu":
+            return self.lstm(x_BxLxD)[0]
+        # oneDNN has an LSTM in bfloat16 for a few processors alone, and raises on the others.
+        with torch.autocast("cpu", enabled=False):
+            return self.lstm(x_BxLxD)[0]
 
 
 class VscLstmForMaskedLM(VscForMaskedLM):

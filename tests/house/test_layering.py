@@ -36,6 +36,7 @@ FLOORS = {
         "configuration_mixer",
         "layer_source",
         "delta_rule",
+        "dilated_conv",
         "counter",
         "selective_scan",
         "modeling_vsc",

@@ -7,15 +7,32 @@ from torch.nn.functional import gelu
 
 from tests.vsc_models.zoo import model_of
 from vsc_models import VscConvConfig
+from vsc_models.dilated_conv import dilated_conv
 
 
 def test_a_layer_is_x_plus_gelu_of_its_convolution():
-    model = model_of("conv", mask_padding=False)
+    model = model_of("conv", mask_padding=False).double()
     ids = torch.randint(1, 256, (2, 31))
     x = model.model.embed_tokens(ids).mT
     for layer in model.model.layers:
         x = x + gelu(layer.conv(x))
-    assert torch.equal(model(input_ids=ids).logits, model.lm_head(x.mT))
+    assert torch.allclose(model(input_ids=ids).logits, model.lm_head(x.mT))
+
+
+@pytest.mark.parametrize(
+    ("length", "kernel", "dilation"), [(1, 1, 1), (1, 9, 5), (7, 3, 1), (9, 5, 3), (31, 9, 5)]
+)
+def test_a_dilated_convolution_and_its_gradients_are_torchs(length, kernel, dilation):
+    conv = torch.nn.Conv1d(3, 4, kernel, padding="same", dilation=dilation).double()
+    x = torch.randn(length, 2, 3).double().requires_grad_()
+    weights = torch.randn(length, 2, 4).double()
+
+    def gradients(y):
+        return torch.autograd.grad((y * weights).sum(), [x, conv.weight, conv.bias])
+
+    ours, truth = dilated_conv(conv, x), conv(x.permute(1, 2, 0)).permute(2, 0, 1)
+    for found, wanted in zip([ours, *gradients(ours)], [truth, *gradients(truth)], strict=True):
+        assert torch.allclose(found, wanted)
 
 
 def test_attention_agrees_with_torch():
@@ -23,11 +40,10 @@ def test_attention_agrees_with_torch():
     with torch.no_grad():
         layer.attention.in_proj_bias.normal_()
         layer.attention.out_proj.bias.normal_()
-    x, real = torch.randn(2, 64, 11).double(), torch.arange(11) < torch.tensor([[7], [11]])
-    q, k, v = layer.conv(x).chunk(3, dim=1)
-    inputs = (part.permute(2, 0, 1) for part in (q, k, v))
-    truth, _ = layer.attention(*inputs, key_padding_mask=~real)
-    assert torch.allclose(layer(x, real.unsqueeze(1)), gelu(truth).permute(1, 2, 0))
+    x, real = torch.randn(11, 2, 64).double(), torch.arange(11) < torch.tensor([[7], [11]])
+    q, k, v = (part.permute(2, 0, 1) for part in layer.conv(x.permute(1, 2, 0)).chunk(3, dim=1))
+    truth, _ = layer.attention(q, k, v, key_padding_mask=~real)
+    assert torch.allclose(layer(x, real), gelu(truth))
 
 
 def test_initialisation_is_torchs_own():
