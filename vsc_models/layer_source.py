@@ -7,7 +7,12 @@ import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import (
+    PackageNotFoundError,
+    distribution,
+    packages_distributions,
+    version,
+)
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,6 +35,13 @@ WIDTHS = (
     "width",
 )
 """What layers call the width of their input. Each of them that a signature has is given."""
+
+LIBRARIES = {
+    "torch": "torch",
+    "transformers": "transformers",
+    "fla": "flash-linear-attention",
+}
+"""Modules whose layers a checkpoint may name, and their distributions; other code is not run."""
 
 _PACKAGES = {"fla": "flash-linear-attention", "mamba_ssm": "mamba-ssm", "xlstm": "xlstm"}
 """Modules that pip knows by another name."""
@@ -75,6 +87,25 @@ def split(place: str) -> tuple[str, str]:
 def is_file(place: str) -> bool:
     """Whether the place is in a file of its own, rather than in a package."""
     return place.rpartition(":")[0].endswith(".py")
+
+
+def is_library(place: str) -> bool:
+    """Whether the place is in an installed library of LIBRARIES, and not in a file or folder here.
+
+    >>> is_library("torch.nn:GRU"), is_library("mine.layers:GRU"), is_library("torch.py:GRU")
+    (True, False, False)
+    """
+    top = split(place)[0].partition(".")[0]
+    if is_file(place) or top not in LIBRARIES:
+        return False
+    try:
+        installed = distribution(LIBRARIES[top]).locate_file("")
+        spec = importlib.util.find_spec(top)
+    except (PackageNotFoundError, ValueError):
+        return False
+    # A folder of this name in the working directory would come first on sys.path.
+    here = Path(str(installed)).resolve() / top / "__init__.py"
+    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == here
 
 
 def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn.Module:

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from transformers.utils.hub import cached_file
 
 from .configuration_mixer import VscMixerConfig
-from .layer_source import find_source, is_file, make_layer, package_version, split
+from .layer_source import (
+    find_source,
+    is_file,
+    is_library,
+    make_layer,
+    package_version,
+    split,
+)
 from .modeling_scaffold import VscScaffold
 from .modeling_vsc import VscForMaskedLM, take_positions
 
@@ -136,22 +143,24 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         """As VscPreTrainedModel.from_pretrained.
 
         Raises:
-          ValueError: also where the checkpoint brings the layer's file and `trust_remote_code`
-            is not set, because that file is run.
+          ValueError: also where the checkpoint's layer is a file, or is not of the libraries that
+            `is_library` knows, and `trust_remote_code` is not set, because that code is run.
         """
         name, hub = pretrained_model_name_or_path, {k: kwargs[k] for k in _HUB if k in kwargs}
         config = kwargs.pop("config", None)
         if not isinstance(config, cls.config_class):
             config = cls.config_class.from_pretrained(name, **hub)
         config = copy.deepcopy(config)
-        if is_file(config.mixer):
-            if not kwargs.get("trust_remote_code"):
-                raise ValueError(
-                    f"{name} brings the code of its layer, {split(config.mixer)[0]}: read it, "
-                    "then load with trust_remote_code=True"
-                )
-            if split(config.mixer)[0] == LAYER_FILE:
-                config.mixer = f"{cached_file(name, LAYER_FILE, **hub)}:{split(config.mixer)[1]}"
+        if not (kwargs.get("trust_remote_code") or is_library(config.mixer)):
+            source = split(config.mixer)[0]
+            brings = "brings" if is_file(config.mixer) else "needs"
+            raise ValueError(
+                f"{name} {brings} the code of its layer, {source}: read it, then load with "
+                "trust_remote_code=True"
+            )
+        where, layer = split(config.mixer)
+        if where == LAYER_FILE:
+            config.mixer = f"{cached_file(name, LAYER_FILE, **hub)}:{layer}"
         with_info = kwargs.pop("output_loading_info", False)
         model, info = super().from_pretrained(
             name, *model_args, **kwargs, config=config, output_loading_info=True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForMaskedLM
+from transformers import AutoConfig, AutoModelForMaskedLM, pipeline
 
 from tests.vsc_models import own_layers
 from tests.vsc_models.questions import QUESTIONS, close, logits, rows
@@ -132,6 +132,34 @@ def test_code_of_a_checkpoint_runs_only_on_request(model_class, tmp_path):
         model_class.from_pretrained(tmp_path)
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+LOADERS = {
+    "auto": AutoModelForMaskedLM.from_pretrained,
+    "ours": VscMixerForMaskedLM.from_pretrained,
+    "pipeline": lambda folder: pipeline("vsc", model=folder, device="cpu"),
+}
+
+
+@pytest.mark.parametrize("loader", LOADERS)
+@pytest.mark.parametrize("module", ["mine.layers", "fla.layers", "torch.mine", "checkpoint.layers"])
+def test_a_module_that_a_checkpoint_names_is_not_imported_from_the_working_folder(
+    loader, module, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    model_with("torch.nn:GRU").save_pretrained("checkpoint")
+    config = json.loads(Path("checkpoint/config.json").read_text())
+    config |= {"mixer": f"{module}:GRU", "mixer_version": None}
+    Path("checkpoint/config.json").write_text(json.dumps(config))
+    planted = Path(module.replace(".", "/") + ".py")
+    planted.parent.mkdir(exist_ok=True)
+    for path in (planted, planted.with_name("__init__.py")):
+        path.write_text("open('it-ran', 'w')\nfrom torch.nn import GRU\n")
+    wanted = "has no module 'torch.mine'" if module == "torch.mine" else "trust_remote_code=True"
+    with pytest.raises(ValueError, match=wanted):
+        LOADERS[loader]("checkpoint")
+    assert not Path("it-ran").exists()
 
 
 def test_a_layer_from_a_package_needs_no_trust_and_tells_its_version(tmp_path, caplog):
