@@ -86,9 +86,9 @@ def main() -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
-    from scripts.evaluation.candidates import find_device, open_candidate
+    from scripts.core.loaded_model import find_device, open_candidate
+    from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
     from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
-    from scripts.evaluation.results import Request, check_request, evaluate, grid_names
 
     request = Request(
         data=flags.data,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scripts.reproducing.rows import Row, Table
+    from scripts.reproduction.rows import Row, Table
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
@@ -37,7 +37,7 @@ FLAGS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Train what is missing, row by row, and write the table behind each."""
     started = time.time()
-    from scripts.reproducing.rows import check_names, choose, read_rows, read_tables
+    from scripts.reproduction.rows import check_names, choose, read_rows, read_tables
 
     tables = read_tables()
     parser = ArgumentParser(
@@ -61,7 +61,7 @@ def main() -> None:
         for row in choose(rows[name], flags.rows, flags.max_samples, flags.trials)
     ]
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
-    from scripts.reproducing.report import write_table
+    from scripts.reproduction.report import write_table
 
     failed = [] if flags.report_only else train(chosen, [*tables.values()], flags, deadline)
     print("\n\n".join(write_table(tables[name], flags.hub_cards) for name in flags.tables))
@@ -79,11 +79,11 @@ def train(
     """
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.reporting.kept_trials import keep_trial
-    from scripts.reproducing.report import showing, write_table
-    from scripts.reproducing.trials import missing_seeds, run_row
+    from scripts.core.trial_store import keep_trial
+    from scripts.reproduction.report import showing, write_table
+    from scripts.reproduction.trials import missing_seeds, run_row
+    from scripts.reproduction.zoo import installed
     from scripts.training.trials import Paused, Settings
-    from scripts.training.zoo import installed
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     results, failed = flags.hub_cards / "results", []

@@ -18,11 +18,11 @@ def main() -> None:
     started = time.time()
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.training.flags import check_one_trial, read_flags
+    from scripts.training.cli import check_one_trial, read_flags
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     arguments, recipe = read_flags()
-    from scripts.training.processes import is_main_process
+    from scripts.training.distributed import is_main_process
     from scripts.training.runs import open_run, run_trials
     from scripts.training.trials import Paused, Settings, check
 
@@ -50,7 +50,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(f"train: interrupted: {again}")
     if is_main_process():
-        from scripts.training.results import finish_run
+        from scripts.training.run_report import finish_run
 
         print(finish_run(recipe, folder, records))
         if repo is not None:

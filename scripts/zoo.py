@@ -31,7 +31,7 @@ def main() -> None:
             raise ValueError(f"--{name} {getattr(arguments, name)} must be 1 or more")
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.training.zoo import choose, run_zoo
+    from scripts.reproduction.zoo import choose, run_zoo
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     recipes = choose(arguments.recipes, arguments.max_samples)

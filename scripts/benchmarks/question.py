@@ -12,12 +12,12 @@ import torch
 
 from scripts.benchmarks.timing import best_seconds
 from scripts.benchmarks.training import bare_steps
-from scripts.evaluation.predictions import predict
-from scripts.reporting.records import samples_to_solved
+from scripts.core.inference import predict
+from scripts.core.records import samples_to_solved
 from scripts.reporting.tables import table
-from scripts.training.building import build_model
 from scripts.training.logs import LOG_FILE
 from scripts.training.loop import LOG_EVERY
+from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
 from scripts.training.trials import Paused, Settings, run_trial
 from vsc_dataset import sample

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from scripts.benchmarks.timing import best_seconds
-from scripts.evaluation.inputs import logits_of, loss_of, model_inputs
+from scripts.core.batches import logits_of, loss_of, model_inputs
 from scripts.reporting.tables import table
-from scripts.training.building import build_model
+from scripts.training.distributed import make_accelerator
 from scripts.training.logs import LOG_FILE
 from scripts.training.loop import LOG_EVERY, Progress, fit
-from scripts.training.processes import make_accelerator
+from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe
 from scripts.training.trials import make_trainee
 from vsc_dataset import TrainingStream

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
+from scripts.core.io import replacing
 from scripts.reporting.error_figures import (
     ErrorLine,
     ErrorMap,
@@ -14,7 +15,6 @@ from scripts.reporting.error_figures import (
     first_wrong_bars,
 )
 from scripts.reporting.figures import answers_picture
-from scripts.reporting.files import replacing
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reporting.tables import floor_cell, nops_table, rate_cells, table
 

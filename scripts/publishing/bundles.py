@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from scripts.core.hub_ids import check_repo_id
 from scripts.publishing.cards import HUB_CARDS, metric_card, render, space_card, version
 from scripts.publishing.dataset_card import (
     MANIFEST,
@@ -19,7 +20,6 @@ from scripts.publishing.dataset_card import (
     read_results,
 )
 from scripts.publishing.reading import is_local, read_object, read_recipe
-from scripts.reporting.hub_ids import check_repo_id
 from vsc_dataset.configs import DATA_VERSION, make_config
 
 ROOT = HUB_CARDS.parent

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from transformers import AutoConfig
 from transformers.utils.logging import disable_progress_bar
 
-from scripts.evaluation.loading import head_of
+from scripts.core.model_loading import head_of
 from vsc_dataset.configs import TaskConfig
 from vsc_models import VscPipeline
 from vsc_models.tokenization_vsc import make_tokenizer

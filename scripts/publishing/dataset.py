@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from scripts.core.io import replacing
 from scripts.publishing.dataset_card import MANIFEST, dataset_card, read_manifest
-from scripts.reporting.files import replacing
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
 from vsc_dataset.metrics.vsc_error.floors import floors
 from vsc_dataset.parquet import Shard, describe_split, faults, shards_of, stands, write_shard

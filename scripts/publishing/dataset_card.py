@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
+from scripts.core.records import SOLVED_PCT, TrialRecord, read_records, summarise
 from scripts.publishing.cards import (
     HUB_CARDS,
     LANGUAGE,
@@ -16,7 +17,6 @@ from scripts.publishing.cards import (
     repositories,
 )
 from scripts.publishing.reading import need, read_object
-from scripts.reporting.records import SOLVED_PCT, TrialRecord, read_records, summarise
 from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset import hashing, splits
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config

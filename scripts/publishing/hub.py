@@ -22,9 +22,9 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
 )
 from huggingface_hub.hf_api import RepoFile
 
+from scripts.core.hub_ids import check_token
 from scripts.publishing.bundles import MARKER, SIGNS, Bundle, assemble
 from scripts.publishing.cards import endpoint
-from scripts.reporting.hub_ids import check_token
 
 KEPT = (".gitattributes",)
 """The hub's own file, which no bundle has."""

@@ -13,6 +13,7 @@ from huggingface_hub import (
     eval_result_entries_to_yaml,
 )
 
+from scripts.core.records import TrialRecord, read_records
 from scripts.publishing.cards import (
     LANGUAGE,
     TAGS,
@@ -23,7 +24,6 @@ from scripts.publishing.cards import (
     version,
 )
 from scripts.publishing.reading import is_local, read_recipe
-from scripts.reporting.records import TrialRecord, read_records
 from scripts.reporting.tables import nops_table, trials_table
 from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset.configs import DATA_VERSION, TaskConfig, make_config

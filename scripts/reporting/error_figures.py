@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from scripts.core.records import SOLVED_PCT
 from scripts.reporting.figures import DPI, save_figure
-from scripts.reporting.records import SOLVED_PCT
 
 COLOURS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
 FLOOR_COLOUR, HORIZON_COLOUR = "#999999", "#18a058"

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from scripts.reporting.files import replacing
+from scripts.core.io import replacing
 
 SAMPLE_COLOUR, MASK_COLOUR, LOSS_COLOUR, TRAIN_COLOUR = "#b0413e", "#2f5d8a", "#222222", "#999999"
 RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for colour-blind eyes

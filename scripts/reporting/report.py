@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from scripts.core.io import replacing
+from scripts.core.records import SOLVED_PCT, TrialRecord, median_trial, summarise
 from scripts.reporting.figures import AnswerRow, answers_picture, distinct, error_curves
-from scripts.reporting.files import replacing
-from scripts.reporting.records import SOLVED_PCT, TrialRecord, median_trial, summarise
 from scripts.reporting.tables import nops_table, trials_table
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates, wrong_characters
 from vsc_dataset.metrics.vsc_error.floors import floors

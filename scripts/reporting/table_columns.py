@@ -5,8 +5,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scripts.reporting.kept_trials import Trial
-from scripts.reporting.records import samples_to, spread
+from scripts.core.records import samples_to, spread
+from scripts.core.trial_store import Trial
 from scripts.reporting.table_lines import Line, chance
 from vsc_dataset.configs import make_config
 

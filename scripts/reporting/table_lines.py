@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from scripts.reporting.kept_trials import Trial
-from scripts.reporting.records import summarise
+from scripts.core.records import summarise
+from scripts.core.trial_store import Trial
 
 CHANCE = ("copy", "guess")
 """Floors that execute no operation; those that execute the first k solve short programs."""

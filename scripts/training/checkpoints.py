@@ -16,8 +16,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from scripts.training.distributed import Accelerator, agree
 from scripts.training.loop import Progress
-from scripts.training.processes import Accelerator, agree
 from scripts.training.recipes import Recipe
 
 PARTIAL = ".partial"

@@ -7,9 +7,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.reporting.files import replacing
+from scripts.core.io import replacing
+from scripts.training.distributed import Accelerator
 from scripts.training.loop import Progress
-from scripts.training.processes import Accelerator
 from scripts.training.recipes import Recipe
 
 LOG_FILE = "log.jsonl"

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from scripts.evaluation.inputs import IGNORED, logits_of, loss_of, model_inputs
-from scripts.training.processes import Accelerator
+from scripts.core.batches import IGNORED, logits_of, loss_of, model_inputs
+from scripts.training.distributed import Accelerator
 from scripts.training.recipes import Recipe
 from vsc_dataset import Examples, TrainingStream
 

@@ -12,9 +12,9 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from scripts.reporting.records import TrialRecord, samples_to_solved
+from scripts.core.records import TrialRecord, samples_to_solved
+from scripts.training.distributed import Accelerator
 from scripts.training.loop import Progress, check_loss
-from scripts.training.processes import Accelerator
 from scripts.training.recipes import Recipe
 from scripts.training.validation import measure_shared
 from vsc_dataset import sample

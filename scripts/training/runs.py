@@ -8,12 +8,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from scripts.reporting.files import replacing
-from scripts.reporting.records import TrialRecord, append_record, read_records
+from scripts.core.io import replacing
+from scripts.core.records import TrialRecord, append_record, read_records
 from scripts.training import checkpoints
-from scripts.training.building import code_of
+from scripts.training.distributed import is_main_process, share
 from scripts.training.jobs import Outcome, Task, attempt, run_jobs
-from scripts.training.processes import is_main_process, share
+from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
 from scripts.training.trials import Paused, Settings
 from vsc_models.layer_source import split

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from transformers import get_cosine_schedule_with_warmup
 
-from scripts.reporting.records import TrialRecord
+from scripts.core.records import TrialRecord
 from scripts.training import checkpoints, logs, outcome
-from scripts.training.building import build_model, check_model, code_of
+from scripts.training.distributed import Accelerator, agree, make_accelerator
 from scripts.training.loop import Progress, Trainee, check_loss, fit
-from scripts.training.processes import Accelerator, agree, make_accelerator
+from scripts.training.model_factory import build_model, check_model, code_of
 from scripts.training.recipes import Recipe
 from scripts.training.validation import measure_shared
 from vsc_dataset import TrainingStream, sample

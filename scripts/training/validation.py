@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from scripts.evaluation.measurements import Measurement, measure
-from scripts.evaluation.predictions import predict
-from scripts.training.processes import Accelerator, gather
+from scripts.core.inference import predict
+from scripts.core.measurements import Measurement, measure
+from scripts.training.distributed import Accelerator, gather
 from vsc_dataset import Examples
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from hub_cards.space.demo import loading
 from hub_cards.space.demo.loading import load, load_all, sources, trained_on
-from scripts.evaluation.predictions import predict
+from scripts.core.inference import predict
 from tests.hub_cards.bundle import untrained
 from vsc_dataset import CONFIGS, sample
 

@@ -8,7 +8,7 @@ import pytest
 from hub_cards.space.demo import showing
 from hub_cards.space.demo.asking import Checkpoint, follow, steps
 from hub_cards.space.demo.results import leaderboard, read_trials
-from scripts.reporting.records import read_records, summarise
+from scripts.core.records import read_records, summarise
 from tests.scripts.reporting.cases import record
 from vsc_dataset import execute, parse
 from vsc_dataset.metrics.vsc_error.floors import floors

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reporting import kept_trials
-from scripts.reporting.kept_trials import read_trials
-from scripts.reporting.records import read_records
-from scripts.reproducing import trials
-from scripts.reproducing.report import render
-from scripts.reproducing.rows import choose, read_rows, read_tables
+from scripts.core import trial_store
+from scripts.core.records import read_records
+from scripts.core.trial_store import read_trials
+from scripts.reproduction import trials
+from scripts.reproduction.report import render
+from scripts.reproduction.rows import choose, read_rows, read_tables
 from tests.scripts.reporting.cases import COPY, cells
 from tests.scripts.reporting.cases import record as made
 from vsc_dataset import sample
@@ -181,7 +181,7 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch
         if row.recipe.name == "lstm-l6":
             raise ValueError("seed 0: the loss is nan")
         record = replace(made(), recipe=row.recipe.name, planned_samples=64, samples=64)
-        yield kept_trials.Trial(record, {"floors": COPY})
+        yield trial_store.Trial(record, {"floors": COPY})
 
     monkeypatch.setattr(trials, "run_row", run_row)
     with pytest.raises(SystemExit) as stop:
@@ -201,7 +201,7 @@ def test_several_tables_are_written_by_one_command(tmp_path, capsys):
 
 def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch, capsys):
     def run_row(row, *_):
-        yield kept_trials.Trial(replace(made(), recipe=row.name), {"floors": COPY})
+        yield trial_store.Trial(replace(made(), recipe=row.name), {"floors": COPY})
 
     monkeypatch.setattr(trials, "run_row", run_row)
     here("baselines", "attention", "--rows", "lstm-l6", "attn-00004", *places(tmp_path))
@@ -211,7 +211,7 @@ def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch, capsys)
 
 def test_every_table_that_shows_a_row_is_written_behind_it(tmp_path, monkeypatch):
     def run_row(row, *_):
-        yield kept_trials.Trial(replace(made(), recipe=row.name), {"floors": COPY})
+        yield trial_store.Trial(replace(made(), recipe=row.name), {"floors": COPY})
 
     monkeypatch.setattr(trials, "run_row", run_row)
     here("zoo", "--rows", "zoo-lstm", *places(tmp_path))

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from scripts.evaluation.candidates import find_device, open_candidate
+from scripts.core.loaded_model import find_device, open_candidate
+from scripts.core.measurements import measure
+from scripts.core.model_loading import load_model
+from scripts.core.records import read_records
 from scripts.evaluation.grid import horizon
-from scripts.evaluation.loading import load_model
-from scripts.evaluation.measurements import measure
-from scripts.reporting.records import read_records
+from scripts.reproduction.zoo import choose, run_zoo
 from scripts.training import zoo
 from scripts.training.recipes import find_recipe
 from scripts.training.runs import open_run, run_trials
-from scripts.training.zoo import choose, run_zoo
 from tests.vsc_models import own_layers
 from vsc_dataset import sample
 

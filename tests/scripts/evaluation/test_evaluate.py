@@ -14,10 +14,10 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
-from scripts.evaluation.candidates import Candidate, find_device, open_candidate
-from scripts.evaluation.measurements import measure
+from scripts.core.loaded_model import Candidate, find_device, open_candidate
+from scripts.core.measurements import measure
+from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
 from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
-from scripts.evaluation.results import Request, check_request, evaluate, grid_names
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from scripts.evaluation.candidates import Candidate
+from scripts.core.inference import BATCH_BYTES, BATCH_SQUARES, predict, rows_at_once
+from scripts.core.loaded_model import Candidate
 from scripts.evaluation.grid import ask_grid, fitting, horizon, horizon_of, published
-from scripts.evaluation.predictions import BATCH_BYTES, BATCH_SQUARES, predict, rows_at_once
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config

@@ -9,8 +9,8 @@ import pytest
 from huggingface_hub import DatasetCard, EvalResult, ModelCard, SpaceCard
 from jinja2 import UndefinedError
 
+from scripts.core.records import append_record, summarise
 from scripts.publishing import cards, dataset_card, model_card
-from scripts.reporting.records import append_record, summarise
 from tests.scripts.publishing.made import SMALL, make_dataset, make_run
 from tests.scripts.reporting.cases import record
 from vsc_dataset import CONFIGS, DATA_VERSION, METRIC_PATH, hashing, sample, split_of, splits

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from scripts.reporting.kept_trials import Trial
-from scripts.reporting.records import TrialRecord
+from scripts.core.records import TrialRecord
+from scripts.core.trial_store import Trial
 from scripts.reporting.report import Answered
 from vsc_dataset import sample
 from vsc_dataset.metrics.vsc_error.floors import floor_predictions

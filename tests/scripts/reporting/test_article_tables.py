@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from scripts.core.trial_store import Trial, keep_trial
 from scripts.reporting import table_figures
 from scripts.reporting.article_tables import article_table
-from scripts.reporting.kept_trials import Trial, keep_trial
 from scripts.reporting.table_lines import best_of, ranked, split_budgets
-from scripts.reproducing.report import table_lines
-from scripts.reproducing.rows import Table
+from scripts.reproduction.report import table_lines
+from scripts.reproduction.rows import Table
 from tests.scripts.reporting.cases import cells, kept, training
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.reporting.records import summarise
+from scripts.core.records import summarise
 from scripts.reporting.tables import nops_table, trials_table
 from tests.scripts.reporting.cases import answered, record
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates

@@ -12,10 +12,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from scripts.evaluation.inputs import model_inputs
+from scripts.core.batches import model_inputs
 from scripts.training import trials
+from scripts.training.distributed import make_accelerator
 from scripts.training.loop import Progress
-from scripts.training.processes import make_accelerator
 from scripts.training.recipes import Recipe
 from scripts.training.validation import measure_shared
 from vsc_dataset import sample

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from scripts.training import checkpoints, trials
+from scripts.training.distributed import make_accelerator
 from scripts.training.loop import Progress
-from scripts.training.processes import make_accelerator
 from scripts.training.recipes import Recipe
 
 RECIPE = Recipe(name="x", data="swap-nops2", model="vsc_delta", loss="answer")

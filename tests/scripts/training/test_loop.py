@@ -7,14 +7,14 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from scripts.evaluation.inputs import keeps_logits, logits_of, model_inputs
-from scripts.evaluation.loading import load_model
-from scripts.evaluation.measurements import measure
+from scripts.core.batches import keeps_logits, logits_of, model_inputs
+from scripts.core.measurements import measure
+from scripts.core.model_loading import load_model
 from scripts.reporting import report
-from scripts.training import outcome, results, trials
-from scripts.training.building import build_model
+from scripts.training import outcome, run_report, trials
+from scripts.training.distributed import make_accelerator
 from scripts.training.loop import Progress, fit
-from scripts.training.processes import make_accelerator
+from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe
 from vsc_dataset import TrainingStream, sample
 
@@ -188,7 +188,7 @@ def test_a_model_on_the_way_is_left_for_the_hub_at_every_validation(tmp_path):
 
 def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
     asked = []
-    for room in (trials, outcome, results):
+    for room in (trials, outcome, run_report):
         original = room.sample
 
         def spy(config, split, indices, original=original, room=room):
@@ -198,7 +198,7 @@ def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
         monkeypatch.setattr(room, "sample", spy)
     recipe = Recipe(**BASE, **SHORT)
     record = trials.run_trial(recipe, 0, tmp_path / "seed-0", "x")
-    results.finish_run(recipe, tmp_path, [record])
+    run_report.finish_run(recipe, tmp_path, [record])
     assert asked == [
         ("trials", "validation", 100),
         ("outcome", "validation", 10_000),
@@ -208,22 +208,22 @@ def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("cut", ["results.shutil.copyfile", "report.answers_picture"])
+@pytest.mark.parametrize("cut", ["run_report.shutil.copyfile", "report.answers_picture"])
 def test_a_run_that_is_cut_off_at_its_end_is_not_taken_for_whole(tmp_path, monkeypatch, cut):
     recipe = Recipe(**BASE, **SHORT)
     record = trials.run_trial(recipe, 0, tmp_path / "seed-0", "x")
-    place = {"results": results, "report": report}[cut.partition(".")[0]]
+    place = {"run_report": run_report, "report": report}[cut.partition(".")[0]]
     with monkeypatch.context() as patch:
         patch.setattr(f"{place.__name__}.{cut.partition('.')[2]}", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            results.finish_run(recipe, tmp_path, [record])
+            run_report.finish_run(recipe, tmp_path, [record])
     assert not (tmp_path / "results.json").exists()
-    results.finish_run(recipe, tmp_path, [record])
+    run_report.finish_run(recipe, tmp_path, [record])
     assert (tmp_path / "results.json").exists()
     assert load_model(tmp_path)
     monkeypatch.setattr(f"{place.__name__}.{cut.partition('.')[2]}", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # again, as behind more trials
-        results.finish_run(recipe, tmp_path, [record])
+        run_report.finish_run(recipe, tmp_path, [record])
     assert not (tmp_path / "results.json").exists()
 
 

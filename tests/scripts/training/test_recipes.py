@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from scripts.training.building import build_model
+from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 
 TABLES = Path(__file__).parents[3] / "hub_cards" / "article" / "seed_tables.csv"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reporting.records import REQUIRED, TrialRecord, read_records, summarise
+from scripts.core.records import REQUIRED, TrialRecord, read_records, summarise
 from scripts.training import jobs, runs
 from scripts.training.jobs import Outcome, Task
 from scripts.training.recipes import find_recipe

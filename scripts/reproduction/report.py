@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from scripts.core.io import replacing
+from scripts.core.trial_store import Trial, locked, read_trials
 from scripts.reporting.article_tables import article_table
-from scripts.reporting.files import replacing
-from scripts.reporting.kept_trials import Trial, locked, read_trials
 from scripts.reporting.table_lines import Line, split_budgets
-from scripts.reproducing.rows import Row, Table, learned, read_rows
+from scripts.reproduction.rows import Row, Table, learned, read_rows
 
 
 def showing(row: Row, tables: Iterable[Table]) -> list[Table]:
     """The tables that show what a row trains: their lines change with it.
 
-    >>> from scripts.reproducing.rows import read_tables
+    >>> from scripts.reproduction.rows import read_tables
     >>> tables = read_tables()
     >>> row = next(row for row in read_rows(tables["zoo"]) if row.name == "zoo-lstm")
     >>> [table.name for table in showing(row, tables.values())]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.evaluation.trace_labels import asked_places, trace_labels
+from scripts.core.trace_labels import asked_places, trace_labels
 from vsc_dataset import parse, sample
 
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.reporting.files import replacing
-from scripts.reporting.records import (
+from scripts.core.io import replacing
+from scripts.core.records import (
     append_record,
     median_trial,
     read_records,

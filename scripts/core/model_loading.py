@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.reporting.files import replacing
+from scripts.core.io import replacing
 from vsc_models.layer_source import call, find, find_source, split
 
 MADE_BY = "made_by.json"

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.evaluation.candidates import find_device, open_candidate
+from scripts.core.io import replacing
+from scripts.core.loaded_model import find_device, open_candidate
 from scripts.evaluation.grid import horizon
-from scripts.reporting.files import replacing
 from scripts.reporting.leaderboard import leaderboard
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
-from scripts.training.results import finish_run
+from scripts.training.run_report import finish_run
 from scripts.training.runs import RUN_FILE, open_run, run_trials
 from scripts.training.trials import check
 from vsc_models.layer_source import is_file, said, split

@@ -12,7 +12,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, StrictDat
 from safetensors import SafetensorError
 from torch import nn
 
-from scripts.evaluation.loading import MADE_BY, load_model
+from scripts.core.model_loading import MADE_BY, load_model
 from vsc_dataset.configs import TaskConfig, make_config
 
 RUN_FILE = "run.json"

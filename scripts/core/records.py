@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from scripts.reporting.files import replacing
+from scripts.core.io import replacing
 from vsc_dataset.checking import nearest
 
 SOLVED_PCT = 1.0

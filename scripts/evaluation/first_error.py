@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from scripts.evaluation.predictions import BATCH_SIZE, predict
+from scripts.core.inference import BATCH_SIZE, predict
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.encoding import encode_all
 from vsc_dataset.language import Program, parse

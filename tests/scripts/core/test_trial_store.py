@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reporting.kept_trials import keep_trial, read_trials
+from scripts.core.trial_store import keep_trial, read_trials
 from tests.scripts.reporting.cases import kept, record
 
 ROOT = Path(__file__).parents[3]

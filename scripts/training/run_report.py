@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.evaluation.loading import load_model
-from scripts.evaluation.measurements import measure
-from scripts.reporting.files import replacing
-from scripts.reporting.records import TrialRecord, median_trial
+from scripts.core.io import replacing
+from scripts.core.measurements import measure
+from scripts.core.model_loading import load_model
+from scripts.core.records import TrialRecord, median_trial
 from scripts.reporting.report import Answered, write_report
-from scripts.training.processes import make_accelerator
+from scripts.training.distributed import make_accelerator
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
 from vsc_dataset import sample

@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from scripts.evaluation.inputs import logits_of
-from scripts.evaluation.loading import head_of, load_model, make_file_model
-from scripts.training.building import build_model
+from scripts.core.batches import logits_of
+from scripts.core.model_loading import head_of, load_model, make_file_model
+from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
 from tests.vsc_models import own_layers
 

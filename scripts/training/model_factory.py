@@ -17,9 +17,9 @@ from transformers.models.auto.modeling_auto import (
 )
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.evaluation.candidates import load_plainly
-from scripts.evaluation.inputs import VOCABULARY, logits_of, loss_of, model_inputs
-from scripts.evaluation.loading import head_of, make_file_model
+from scripts.core.batches import VOCABULARY, logits_of, loss_of, model_inputs
+from scripts.core.loaded_model import load_plainly
+from scripts.core.model_loading import head_of, make_file_model
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.checking import nearest

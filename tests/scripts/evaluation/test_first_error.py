@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.evaluation.first_wrong import first_wrong_steps
+from scripts.evaluation.first_error import first_wrong_steps
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from scripts.evaluation.predictions import BATCH_SIZE, predict
+from scripts.core.inference import BATCH_SIZE, predict
 from vsc_dataset import Examples
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from scripts.evaluation.trace_labels import trace_labels
+from scripts.core.trace_labels import trace_labels
 from vsc_dataset import Examples
 
 IGNORED = -100

@@ -8,17 +8,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.evaluation.candidates import (
+from scripts.core.inference import BATCH_SIZE, predict
+from scripts.core.loaded_model import (
     Candidate,
     device_name,
     in_own_terms,
     longest_row,
     row_width,
 )
-from scripts.evaluation.first_wrong import count_steps, cut_config, first_wrong_steps
+from scripts.core.measurements import measure
+from scripts.evaluation.first_error import count_steps, cut_config, first_wrong_steps
 from scripts.evaluation.grid import QUESTIONS, ask_grid, fitting, horizon_of, published
-from scripts.evaluation.measurements import measure
-from scripts.evaluation.predictions import BATCH_SIZE, predict
 from vsc_dataset import sample
 from vsc_dataset.configs import CONFIGS, TaskConfig, make_config
 from vsc_dataset.metrics.vsc_error.floors import floors

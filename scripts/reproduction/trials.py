@@ -7,14 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from scripts.evaluation.candidates import Candidate, device_name, find_device, load_plainly
+from scripts.core.inference import predict
+from scripts.core.loaded_model import Candidate, device_name, find_device, load_plainly
+from scripts.core.measurements import measure
+from scripts.core.records import TrialRecord
+from scripts.core.trial_store import Trial, read_trials
 from scripts.evaluation.grid import ask_grid, horizon_of, published
-from scripts.evaluation.measurements import measure
-from scripts.evaluation.predictions import predict
-from scripts.reporting.kept_trials import Trial, read_trials
-from scripts.reporting.records import TrialRecord
 from scripts.reporting.report import Answered, worst_and_best
-from scripts.reproducing.rows import Row, learned
+from scripts.reproduction.rows import Row, learned
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
 from scripts.training.trials import Settings, check
 from vsc_dataset import sample

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.reporting.files import replacing
-from scripts.reporting.records import TrialRecord, read_records
+from scripts.core.io import replacing
+from scripts.core.records import TrialRecord, read_records
 
 
 class Trial(NamedTuple):

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from scripts.training.flags import FLAG_OF, NO_FLAGS, read_flags
+from scripts.training.cli import FLAG_OF, NO_FLAGS, read_flags
 from scripts.training.recipes import Recipe, find_recipe
 
 SAY = ("--recipe", "swap-delta")
@@ -111,7 +111,7 @@ def test_an_unknown_recipe_is_named_with_the_nearest():
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_what_to_install(monkeypatch):
-    monkeypatch.setattr("scripts.training.processes.get_available_trackers", list)
+    monkeypatch.setattr("scripts.training.distributed.get_available_trackers", list)
     with pytest.raises(ValueError, match="'comet_ml' is not installed: pip install comet-ml"):
         read_flags([*SAY, "--report-to", "comet_ml"])
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from scripts.evaluation.inputs import answer_positions, logits_of, loss_of, model_inputs
+from scripts.core.batches import answer_positions, logits_of, loss_of, model_inputs
 from vsc_dataset import Examples
 from vsc_dataset.encoding import decode_answers
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.evaluation.inputs import IGNORED, answer_positions, model_inputs
-from scripts.evaluation.predictions import predict
-from scripts.evaluation.trace_labels import trace_labels
-from scripts.training.building import build_model
+from scripts.core.batches import IGNORED, answer_positions, model_inputs
+from scripts.core.inference import predict
+from scripts.core.trace_labels import trace_labels
+from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
 from vsc_dataset import sample
 

@@ -10,9 +10,9 @@ from typing import Any, NoReturn, get_type_hints
 from huggingface_hub import get_token
 from transformers import HfArgumentParser
 
-from scripts.evaluation.loading import MADE_BY
-from scripts.reporting.hub_ids import check_repo_id, check_token
-from scripts.training.processes import check_trackers, launched_settings, num_launched
+from scripts.core.hub_ids import check_repo_id, check_token
+from scripts.core.model_loading import MADE_BY
+from scripts.training.distributed import check_trackers, launched_settings, num_launched
 from scripts.training.recipes import KINDS, Recipe, find_recipe
 from vsc_dataset.checking import nearest
 from vsc_models import VscMixerConfig

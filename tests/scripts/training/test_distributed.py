@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from scripts.training.processes import make_accelerator
+from scripts.training.distributed import make_accelerator
 from tests.scripts.training.commands import ENVIRONMENT, ROOT
 
 COUNT = 3

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reporting.kept_trials import keep_trial, read_trials
-from scripts.reproducing import trials
-from scripts.reproducing.report import table_lines
-from scripts.reproducing.rows import choose, read_article, read_rows, read_tables
+from scripts.core.trial_store import keep_trial, read_trials
+from scripts.reproduction import trials
+from scripts.reproduction.report import table_lines
+from scripts.reproduction.rows import choose, read_article, read_rows, read_tables
 from scripts.training.recipes import find_recipe
 from tests.scripts.reporting.cases import training
 

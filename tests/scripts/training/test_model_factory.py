@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from scripts.evaluation.inputs import logits_of, model_inputs
-from scripts.training import building
-from scripts.training.building import TOKEN_IDS, build_model, check_model
+from scripts.core.batches import logits_of, model_inputs
+from scripts.reproduction.zoo import installed
+from scripts.training import model_factory
+from scripts.training.model_factory import TOKEN_IDS, build_model, check_model
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
-from scripts.training.zoo import installed
 from tests.vsc_models import own_layers
 from vsc_dataset import sample
 from vsc_dataset.encoding import MASK
@@ -85,7 +85,7 @@ def test_padding_is_invisible_to_a_causal_and_to_a_masked_architecture():
 def test_default_sizes_are_refused_before_they_take_memory(monkeypatch):
     built = []
     monkeypatch.setattr(
-        building, "_size_without_memory", lambda recipe, make: built.append(1) or 6_738_415_616
+        model_factory, "_size_without_memory", lambda recipe, make: built.append(1) or 6_738_415_616
     )
     with pytest.raises(ValueError, match=r"6,738,415,616 parameters, max_parameters is 10,000,000"):
         build_model(recipe_of("llama"))
