@@ -122,9 +122,7 @@ def _named(recipe: Mapping[str, Any]) -> Recipe | None:
     A field that came later was as its default says.
     """
     found = read_recipes().get(recipe["name"])
-    run = {**Recipe("", "default", "").to_json(), **recipe}
-    own = json.loads(json.dumps(found.to_json())) if found else {}
-    return found if {**run, "description": ""} == {**own, "description": ""} else None
+    return found if found and found.same_training(Recipe.from_dict(recipe)) else None
 
 
 def shown_trial(folder: Path) -> TrialRecord:

@@ -7,7 +7,8 @@ from scripts.core.io import replacing
 from scripts.core.trial_store import Trial, locked, read_trials
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.table_lines import Line, split_budgets
-from scripts.reproduction.rows import Row, Table, learned, read_rows
+from scripts.reproduction.rows import Row, Table, read_rows
+from scripts.training.recipes import Recipe
 
 
 def showing(row: Row, tables: Iterable[Table]) -> list[Table]:
@@ -40,9 +41,11 @@ def _belongs(trial: Trial, row: Row) -> bool:
     One of other settings is another row; of those before settings were kept, the name must do.
     """
     kept = trial.details.get("settings")
-    own = learned(row.recipe)
-    same = not kept or learned(row.recipe, {**kept, "num_samples": own["num_samples"]}) == own
-    return same and trial.budget <= row.recipe.num_samples
+    budget = row.recipe.num_samples
+    same = not kept or row.recipe.same_training(
+        Recipe.from_dict({"name": "", **kept, "num_samples": budget})
+    )
+    return same and trial.budget <= budget
 
 
 def render(table: Table, results: Path) -> str:

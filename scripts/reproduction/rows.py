@@ -1,7 +1,6 @@
 """reproduce.toml -> tables and their rows: a recipe each, its budget and its trials."""
 
 import csv
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -150,16 +149,6 @@ def _with_loss(row: Row, loss: str) -> Row:
     if loss in ("", row.recipe.loss):
         return row
     return replace(row, recipe=replace(row.recipe, name=f"{row.recipe.name}-{loss}", loss=loss))
-
-
-def learned(recipe: Recipe, older: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All that decides what a trial of this recipe learns, as JSON has it; `older` before defaults.
-
-    A line that is older than a field was made as its default says.
-    """
-    found = {**Recipe("", "default", "").to_json(), **older} if older else recipe.to_json()
-    ours: dict[str, Any] = json.loads(json.dumps(found))
-    return {key: value for key, value in ours.items() if key not in ("name", "description")}
 
 
 def read_article() -> list[dict[str, str]]:

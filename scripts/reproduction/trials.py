@@ -14,7 +14,8 @@ from scripts.core.records import TrialRecord
 from scripts.core.trial_store import Trial, read_trials
 from scripts.evaluation.grid import ask_grid, horizon_of, published
 from scripts.reporting.report import Answered, worst_and_best
-from scripts.reproduction.rows import Row, learned
+from scripts.reproduction.rows import Row
+from scripts.training.recipes import UNTRAINED, Recipe
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
 from scripts.training.trials import Settings, check
 from vsc_dataset import sample
@@ -32,14 +33,14 @@ LOST_PCT = 99.0
 
 def missing_seeds(row: Row, results: Path) -> list[int]:
     """The seeds that have no whole line of the row's budget and settings in the results."""
-    settings, wanted = learned(row.recipe), {"curve"}
+    wanted = {"curve"}
     wanted |= {"grid"} if row.grid else set()
     done = {
         trial.record.seed
         for trial in read_trials(results, row.recipe.name)
         if wanted <= trial.details.keys()
         and trial.details.get("test", {}).get("questions", 0) >= row.test_questions
-        and learned(row.recipe, trial.details["settings"]) == settings
+        and row.recipe.same_training(Recipe.from_dict({"name": "", **trial.details["settings"]}))
     }
     return [seed for seed in row.seeds if seed not in done]
 
@@ -88,7 +89,7 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
     answered = Answered(found.questions, found.references, found.predictions)
     assert found.seconds
     return {
-        "settings": learned(row.recipe),
+        "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},
         "device": device_name(model),
         "questions_per_second": round(len(questions) / found.seconds, 1),
         "floors": _floors(config),

@@ -114,7 +114,7 @@ def _read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     if hashlib.sha256(text.encode()).hexdigest() != digest:
         raise ValueError(f"{PROGRESS_FILE} is torn")
     state: dict[str, Any] = json.loads(text)
-    if _shaping(state["identity"]) != _shaping(identity):
+    if not _same(state["identity"], identity):
         raise ValueError("it belongs to another recipe, layer file or seed")
     for name, digest in state["sha256"].items():
         if _sha256(path / name) != digest:
@@ -122,13 +122,10 @@ def _read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     return state
 
 
-def _shaping(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What of an identity decides the bits: a recipe's description does not.
-
-    A checkpoint that is older than a field of the recipe was made as its default says.
-    """
-    recipe = {**Recipe("", "default", "").to_json(), **identity["recipe"], "description": None}
-    return {**identity, "recipe": json.loads(json.dumps(recipe))}
+def _same(kept: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    """Whether two trials have the same bits: recipe, seed, and the user's own code."""
+    ours, theirs = (Recipe.from_dict(one["recipe"]) for one in (identity, kept))
+    return ours.same_training(theirs) and {**kept, "recipe": None} == {**identity, "recipe": None}
 
 
 def _sha256(path: Path) -> str:

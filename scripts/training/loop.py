@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -80,47 +79,25 @@ def fit(
 
 
 def _step(trainee: Trainee, batch: Examples, recipe: Recipe, accelerator: Accelerator) -> Tensor:
-    """One step of the optimiser on this process's rows of a batch.
+    """One step of the optimizer on this process's samples of a batch.
 
     Returns:
       The loss, scaled so that its mean over processes is that over all labels of the batch.
     """
     model, optimizer, scheduler = trainee
     inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
-    pieces = recipe.gradient_accumulation_steps
-    rows = len(labels) // pieces
-    weights = _weights(labels, pieces, accelerator)
-    losses = []
-    for piece in range(pieces):
-        own = slice(piece * rows, (piece + 1) * rows)
-        part = {k: v[own] if isinstance(v, Tensor) else v for k, v in inputs.items()}
-        # Gradients cross between processes once a step, behind the last piece.
-        with nullcontext() if piece == pieces - 1 else accelerator.no_sync(model):
-            loss = loss_of(logits_of(model, part), labels[own], recipe.label_smoothing)
-            if weights is not None:
-                loss = loss * weights[piece]
-            accelerator.backward(loss)
-        losses.append(loss.detach())
+    loss = loss_of(logits_of(model, inputs), labels, recipe.label_smoothing)
+    if accelerator.num_processes > 1:
+        # Processes hold different numbers of labels where the loss is over all bytes.
+        count = (labels != IGNORED).sum().float()
+        loss = loss * (count * accelerator.num_processes / accelerator.reduce(count, "sum"))
+    accelerator.backward(loss)
     if recipe.max_grad_norm:
         accelerator.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
     optimizer.step()
-    if not accelerator.optimizer_step_was_skipped:  # as fp16 does where its scale was too high
-        scheduler.step()
+    scheduler.step()
     optimizer.zero_grad()
-    return losses[0] if pieces == 1 else torch.stack(losses).sum()
-
-
-def _weights(labels: Tensor, pieces: int, accelerator: Accelerator) -> Tensor | None:
-    """What the mean loss of each piece counts, so that every label of the batch counts alike.
-
-    The pieces of a process are summed and the processes averaged, but they hold different numbers
-    of labels where the loss is over all bytes. None where there is one piece of one process.
-    """
-    if pieces == accelerator.num_processes == 1:
-        return None
-    counts = (labels != IGNORED).reshape(pieces, -1).sum(1).float()
-    total = accelerator.reduce(counts.sum(), "sum")
-    return counts * accelerator.num_processes / total
+    return loss.detach()
 
 
 def check_loss(loss: float, progress: Progress, recipe: Recipe) -> None:

@@ -94,9 +94,10 @@ def check_model(
         model = build_model(recipe, trust_remote_code).to(device).train()
         examples = sample(recipe.config, "validation", range(2))
         inputs, labels = model_inputs(model, examples, recipe.loss, device)
-        kind = torch.float16 if recipe.mixed_precision == "fp16" else torch.bfloat16
         try:
-            with torch.autocast(device.type, kind, enabled=recipe.mixed_precision != "no"):
+            with torch.autocast(
+                device.type, torch.bfloat16, enabled=recipe.mixed_precision != "no"
+            ):
                 logits = logits_of(model, inputs)
             loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():  # as it will be measured: without mixed precision

@@ -1,5 +1,6 @@
 """recipes.toml and flags -> a Recipe: everything that decides what a trial learns."""
 
+import json
 import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +13,16 @@ from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config
 
 LOSSES = ("answer", "all", "trace")
-PRECISIONS = ("no", "bf16", "fp16")
+PRECISIONS = ("no", "bf16")
+UNTRAINED = ("name", "description")
+"""Fields that change no bit of a trial."""
+
+DROPPED = {"gradient_accumulation_steps": 1}
+"""Fields of earlier versions, with the one value that this version still means."""
+
 ABOVE_ZERO = (
     "num_samples",
     "batch_size",
-    "gradient_accumulation_steps",
     "learning_rate",
     "num_validations",
     "validation_questions",
@@ -76,9 +82,8 @@ class Recipe:
     num_samples: int = _said(
         "training questions, a multiple of the batch or rounded down to one", 4_000_000
     )
-    batch_size: int = _said("questions of a step, over all processes and accumulations", 64)
-    gradient_accumulation_steps: int = _said("pieces that a batch is run in, to save memory", 1)
-    mixed_precision: str = _said("no, bf16 or fp16", "no")
+    batch_size: int = _said("samples of a step, over all processes", 64)
+    mixed_precision: str = _said("no or bf16", "no")
     learning_rate: float = _said(
         "the highest one: it rises over the warm-up and falls to 0 as a cosine", 5e-4
     )
@@ -142,7 +147,7 @@ class Recipe:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{name} is {value}: it must be finite")
 
-    @property
+    @cached_property
     def config(self) -> TaskConfig:
         """The configuration of the data."""
         return make_config(self.data)
@@ -170,24 +175,47 @@ class Recipe:
             wanted = max(100, int(VALIDATION_SHARE * self.num_samples / self.num_validations))
         return min(wanted, self.config.num_validation)
 
-    def rows_of_process(self, num_processes: int) -> int:
-        """Questions of a step in each process.
-
-        Raises:
-          ValueError: processes and accumulation cannot share the batch evenly.
-        """
-        pieces = num_processes * self.gradient_accumulation_steps
-        if self.batch_size % pieces:
+    def check_processes(self, num_processes: int) -> None:
+        """Raise a ValueError where processes cannot share the batch evenly."""
+        if self.batch_size % num_processes:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be shared evenly by {num_processes} "
-                f"processes of {self.gradient_accumulation_steps} gradient_accumulation_steps: "
-                f"use a multiple of {pieces}"
+                f"processes: use a multiple of {num_processes}"
             )
-        return self.batch_size // num_processes
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe as it is written beside a run."""
-        return {**asdict(self), "betas": list(self.betas)}
+        """Return the recipe as JSON reads it back: what runs, checkpoints and results keep."""
+        fields_as_json: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return fields_as_json
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> "Recipe":
+        """Read a recipe that `to_json` wrote, now or in an earlier version.
+
+        A field that came later has its default, because it is the default that was used.
+
+        Raises:
+          ValueError: a field cannot work or is unknown, or an earlier version trained in a way
+            that is gone.
+
+        >>> old = {"name": "a", "data": "swap-nops2", "model": "vsc_delta", "mixed_precision": "no"}
+        >>> Recipe.from_dict({**old, "gradient_accumulation_steps": 1}).num_samples
+        4000000
+        >>> Recipe.from_dict({**old, "gradient_accumulation_steps": 2})
+        Traceback (most recent call last):
+        ValueError: gradient_accumulation_steps is 2: this version trains with 1 alone
+        """
+        for name, only in DROPPED.items():
+            if kept.get(name, only) != only:
+                raise ValueError(f"{name} is {kept[name]!r}: this version trains with {only} alone")
+        given = {name: value for name, value in kept.items() if name not in DROPPED}
+        check_keys("recipe", given, [one.name for one in fields(cls)])
+        return cls(**given)
+
+    def same_training(self, other: "Recipe") -> bool:
+        """Whether both train the same bits from the same seed: names and descriptions do not."""
+        ours, theirs = self.to_json(), other.to_json()
+        return all(ours[name] == theirs[name] for name in ours if name not in UNTRAINED)
 
 
 def inherit(

@@ -117,8 +117,7 @@ def _check_same(written: Path, recipe: Recipe, code: Mapping[str, str]) -> list[
     """The seeds of a run; ValueError where it has another recipe or another layer's file."""
     try:
         run = json.loads(written.read_text("utf-8"))
-        # Runs that are older than a field were made as its default says.
-        earlier = {**Recipe("", "default", "").to_json(), **run["recipe"]}
+        earlier = Recipe.from_dict(run["recipe"]).to_json()
         seeds = [int(seed) for seed in run["seeds"]]
     except json.JSONDecodeError as error:
         raise ValueError(f"{written} is no JSON ({error}): choose another --output-dir") from None
@@ -126,7 +125,7 @@ def _check_same(written: Path, recipe: Recipe, code: Mapping[str, str]) -> list[
         raise ValueError(
             f"{written} does not say recipe and seeds: choose another --output-dir"
         ) from None
-    for key, value in json.loads(json.dumps(recipe.to_json())).items():
+    for key, value in recipe.to_json().items():
         if key != "description" and earlier[key] != value:
             raise ValueError(
                 f"{written.parent} holds a run with {key} {earlier[key]!r}, not "

@@ -197,9 +197,7 @@ def check(recipe: Recipe, trust_remote_code: bool = False) -> None:
     for split in ("train", "validation", "test"):
         recipe.config.draw(split)
     accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
-    if recipe.mixed_precision == "fp16" and accelerator.device.type == "cpu":
-        raise ValueError("mixed_precision fp16 does nothing on a CPU: use bf16, or no")
-    recipe.rows_of_process(accelerator.num_processes)
+    recipe.check_processes(accelerator.num_processes)
     check_model(recipe, accelerator.device, accelerator.num_processes, trust_remote_code)
 
 

@@ -16,7 +16,6 @@ CHANGES = {
     "num_samples": ("6400", 6400),
     "max_parameters": ("7", 7),
     "batch_size": ("32", 32),
-    "gradient_accumulation_steps": ("2", 2),
     "mixed_precision": ("bf16", "bf16"),
     "learning_rate": ("1e-3", 1e-3),
     "warmup_steps": ("5", 5),

@@ -16,7 +16,6 @@ ROWS = [*csv.DictReader(TABLES.read_text().splitlines())]
 PROTOCOL = {
     "num_samples": 4_000_000,
     "batch_size": 64,
-    "gradient_accumulation_steps": 1,
     "mixed_precision": "no",
     "learning_rate": 5e-4,
     "warmup_steps": 0,
@@ -158,14 +157,23 @@ def test_a_recipe_takes_what_it_leaves_out_from_one_further_up(tmp_path):
         read_recipes(path)
 
 
-@pytest.mark.parametrize("processes, pieces, rows", [(1, 1, 64), (2, 1, 32), (2, 4, 32)])
-def test_a_batch_is_shared_by_processes_and_pieces(processes, pieces, rows):
-    recipe = Recipe(**BASE, gradient_accumulation_steps=pieces)
-    assert recipe.rows_of_process(processes) == rows
+def test_a_batch_is_shared_evenly_by_processes_or_refused():
+    Recipe(**BASE).check_processes(2)
     with pytest.raises(ValueError, match="batch_size 64 cannot be shared evenly by 3 processes"):
-        recipe.rows_of_process(3)
-    with pytest.raises(ValueError, match="use a multiple of 128"):
-        Recipe(**BASE, gradient_accumulation_steps=128).rows_of_process(1)
+        Recipe(**BASE).check_processes(3)
+
+
+def test_a_recipe_is_read_as_an_earlier_version_wrote_it():
+    old = {**Recipe(**BASE).to_json(), "gradient_accumulation_steps": 1}
+    del old["early_stop_validations"]
+    assert Recipe.from_dict(old) == Recipe(**BASE)
+    assert Recipe.from_dict({**old, "name": "x"}).same_training(Recipe(**BASE))
+    assert not Recipe.from_dict({**old, "betas": [0.8, 0.999]}).same_training(Recipe(**BASE))
+    for field, value in (("gradient_accumulation_steps", 4), ("mixed_precision", "fp16")):
+        with pytest.raises(ValueError, match=f"{field} is"):
+            Recipe.from_dict({**old, field: value})
+    with pytest.raises(ValueError, match="'bettas' is unknown: did you mean 'betas'"):
+        Recipe.from_dict({**old, "bettas": [0, 0]})
 
 
 def test_a_recipe_is_frozen():
