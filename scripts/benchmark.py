@@ -4,7 +4,6 @@ python scripts/benchmark.py data      # the generator, on one core
 python scripts/benchmark.py models    # training steps, on two threads
 python scripts/benchmark.py training  # the loop over bare steps, the start of a process
 python scripts/benchmark.py question  # the networks of the article's open question
-python scripts/benchmark.py question --solve --solve-minutes 10   # to 1 %; goes on when repeated
 """
 
 import sys
@@ -20,12 +19,8 @@ def main() -> None:
     """Measure and print."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", choices=(*PARTS, "all"), default="all")
-    parser.add_argument("--solve", action="store_true", help="time two recipes to 1 %% error")
-    parser.add_argument("--solve-minutes", type=float, default=10.0, help="for each of them")
     arguments = parser.parse_args()
     parts = PARTS if "all" in arguments.part else arguments.part
-    if arguments.solve and "question" not in parts:
-        parser.error("--solve belongs to the part question")
     if "data" in parts:
         from scripts.benchmarks import data
 
@@ -41,8 +36,7 @@ def main() -> None:
     if "question" in parts:
         from scripts.benchmarks import question
 
-        minutes = arguments.solve_minutes
-        print(question.solve_table(minutes) if arguments.solve else question.report())
+        print(question.report())
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def train(
     from scripts.reproduction.report import showing, write_table
     from scripts.reproduction.trials import missing_seeds, run_row
     from scripts.reproduction.zoo import installed
-    from scripts.training.trials import Paused, Settings
+    from scripts.training.train_state import Paused, RunOptions
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     results, failed = flags.hub_cards / "results", []
@@ -97,7 +97,7 @@ def train(
             continue
         try:
             for record, details in run_row(
-                row, flags.output_dir, results, flags.jobs, Settings(deadline=deadline)
+                row, flags.output_dir, results, flags.jobs, RunOptions(deadline=deadline)
             ):
                 keep_trial(results, record, details)
                 print(

@@ -1,4 +1,4 @@
-"""A recipe's name -> trained models, their figures and their pictures, below runs/.
+"""Train a recipe: models, figures and pictures, below runs/.
 
 accelerate launch scripts/train.py --recipe swap-delta
 accelerate launch scripts/train.py --recipe swap-delta --trials 10 --jobs 2 --output-dir runs/ten
@@ -7,76 +7,63 @@ accelerate launch scripts/train.py --recipe mixed-l6 --max-samples 100000 --lear
 
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+from scripts.core.cli import run
 
 
 def main() -> None:
     """Train, measure, report."""
     started = time.time()
+    from scripts.training.cli import read_flags
+
+    flags, recipe = read_flags()
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.training.cli import check_one_trial, read_flags
-
-    disable_progress_bar()  # of loading a model that is loaded in a blink
-    arguments, recipe = read_flags()
-    from scripts.training.distributed import is_main_process
+    from scripts.training.distributed import make_accelerator
+    from scripts.training.loop import check_recipe
+    from scripts.training.run_report import finish_run
     from scripts.training.runs import open_run, run_trials
-    from scripts.training.trials import Paused, Settings, check
+    from scripts.training.train_state import Paused, RunOptions
 
-    check(recipe, arguments.trust_remote_code)
-    folder, seeds = open_run(recipe, arguments.output_dir, arguments.seeds, arguments.resume)
-    repo, private = arguments.push_to_hub, arguments.private
-    often = arguments.push_every_checkpoint
-    if often:  # a run that is resumed may have more trials than flags tell
-        check_one_trial(len(seeds))
-    settings = Settings(
-        report_to=tuple(arguments.report_to or ()),
-        deadline=arguments.max_minutes and started + 60 * arguments.max_minutes,
-        push=partial(push, folder, repo, private) if repo and often else None,
-        trust_remote_code=arguments.trust_remote_code,
+    disable_progress_bar()  # of loading weights, which takes no time here
+    accelerator = make_accelerator(recipe.mixed_precision, flags.report_to)
+    built = check_recipe(recipe, flags.seed or 0, accelerator, flags.trust_remote_code)
+    folder, seeds = open_run(recipe, flags.output_dir, flags.seeds, flags.resume, accelerator)
+    options = RunOptions(
+        report_to=tuple(flags.report_to),
+        deadline=flags.max_minutes and started + 60 * flags.max_minutes,
+        trust_remote_code=flags.trust_remote_code,
     )
     again = f"the same command with --output-dir {folder} --resume goes on"
     try:
-        if is_main_process():
+        if accelerator.is_main_process:
             print(f"{folder}: {recipe.name}, seeds {', '.join(map(str, seeds))}", flush=True)
-        records = run_trials(recipe, folder, seeds, arguments.jobs, settings)
+        records = run_trials(recipe, folder, seeds, accelerator, flags.jobs, options, built)
     except Paused as pause:
-        if is_main_process():
+        if accelerator.is_main_process:
             print(f"{pause}: {again}")
         return
     except KeyboardInterrupt:
         sys.exit(f"train: interrupted: {again}")
-    if is_main_process():
-        from scripts.training.run_report import finish_run
-
+    if accelerator.is_main_process:
         print(finish_run(recipe, folder, records))
-        if repo is not None:
-            push(folder, repo, private)
+        if flags.push_to_hub is not None:
+            push(folder, flags.push_to_hub, flags.private)
 
 
-def push(folder: Path, repo: str, private: bool, on_the_way: Path | None = None) -> None:
-    """Push the run's model, or one on the way; where that fails the run goes on, or is whole."""
+def push(folder: Path, repo: str, private: bool) -> None:
+    """Push the run's model; where that fails the run is whole all the same."""
     from scripts.publishing.hub import push_model
 
     try:
-        print(push_model(folder, repo, private, on_the_way=on_the_way), flush=True)
-    except Exception as error:  # whatever it is, it is not worth hours of training
+        print(push_model(folder, repo, private), flush=True)
+    except (ValueError, OSError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        if on_the_way is not None:
-            print(f"train: not pushed to {repo}, training goes on: {words}", file=sys.stderr)
-        elif isinstance(error, ValueError | OSError):
-            raise ValueError(f"{folder} is whole, but was not pushed to {repo}: {words}") from None
-        else:
-            raise
+        raise ValueError(f"{folder} is whole, but was not pushed to {repo}: {words}") from None
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"train: {error}")
-    except KeyboardInterrupt:
-        sys.exit("train: interrupted")  # before anything was begun, or when all trials had ended
+    run("train", main)

@@ -16,11 +16,11 @@ from scripts.benchmarks.timing import best_seconds
 from scripts.core.batches import logits_of, loss_of, model_inputs
 from scripts.reporting.tables import table
 from scripts.training.distributed import make_accelerator
-from scripts.training.logs import LOG_FILE
-from scripts.training.loop import LOG_EVERY, Progress, fit
+from scripts.training.loop import LOG_EVERY, make_model, make_scheduler, mean_loss, train_step
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe
-from scripts.training.trials import make_trainee
+from scripts.training.train_state import RunOptions
+from scripts.training.trial_log import LOG_FILE
 from vsc_dataset import TrainingStream
 
 THREADS = 2
@@ -59,12 +59,18 @@ def loop_table() -> str:
 
 
 def loop_steps(recipe: Recipe) -> Callable[[], Any]:
-    """LOG_EVERY steps of `fit`, data and logging included."""
+    """LOG_EVERY steps of the loop, data and the reading of the loss included."""
     accelerator = make_accelerator()
-    trainee = make_trainee(recipe, accelerator)
+    model, optimizer = make_model(recipe, 0, accelerator, RunOptions())
+    scheduler = make_scheduler(recipe, optimizer, 0)
     stream = TrainingStream(recipe.config, recipe.batch_size)
-    points = fit(trainee, stream, recipe, accelerator, Progress())
-    return lambda: next(points)
+    others = (recipe, accelerator, optimizer, scheduler)
+
+    def steps() -> float:
+        losses = [train_step(model, next(stream), *others) for _ in range(LOG_EVERY)]
+        return mean_loss(losses, accelerator)
+
+    return steps
 
 
 def bare_steps(recipe: Recipe) -> Callable[[], None]:

@@ -15,9 +15,11 @@ from scripts.core.trial_store import Trial, read_trials
 from scripts.evaluation.grid import ask_grid, horizon_of, published
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.rows import Row
+from scripts.training.distributed import make_accelerator
+from scripts.training.loop import check_recipe
 from scripts.training.recipes import UNTRAINED, Recipe
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
-from scripts.training.trials import Settings, check
+from scripts.training.train_state import RunOptions
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.floors import floors
@@ -46,7 +48,7 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
 
 
 def run_row(
-    row: Row, runs: Path, results: Path, jobs: int = 1, settings: Settings | None = None
+    row: Row, runs: Path, results: Path, jobs: int = 1, options: RunOptions | None = None
 ) -> Iterator[Trial]:
     """Train what the results lack; a trial that was interrupted goes on.
 
@@ -54,19 +56,20 @@ def run_row(
       row: its run is the folder ROW/SAMPLES below `runs`.
       runs, results: folders.
       jobs: trials side by side.
-      settings: of each trial.
+      options: of each trial.
     Yields:
       Each trial as it ends.
     Raises:
-      Paused, ValueError, OSError: as `check`, `open_run` and `each_trial`.
+      Paused, ValueError, OSError: as `check_recipe`, `open_run` and `each_trial`.
     """
     recipe, seeds = row.recipe, missing_seeds(row, results)
     if not seeds:
         return
-    check(recipe)
+    accelerator = make_accelerator(recipe.mixed_precision)
+    built = check_recipe(recipe, seeds[0], accelerator)
     folder = runs / recipe.name / str(recipe.num_samples)
-    open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists())
-    for record in each_trial(recipe, folder, seeds, jobs, settings):
+    open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists(), accelerator=accelerator)
+    for record in each_trial(recipe, folder, seeds, accelerator, jobs, options, built):
         yield Trial(record, details(row, folder, record))
 
 

@@ -11,10 +11,11 @@ from scripts.core.io import replacing
 from scripts.core.loaded_model import find_device, open_candidate
 from scripts.evaluation.grid import horizon
 from scripts.reporting.leaderboard import leaderboard
+from scripts.training.distributed import make_accelerator
+from scripts.training.loop import SeededModel, check_recipe
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from scripts.training.run_report import finish_run
 from scripts.training.runs import RUN_FILE, open_run, run_trials
-from scripts.training.trials import check
 from vsc_models.layer_source import is_file, said, split
 
 RESULTS_FILE = "results.json"
@@ -87,13 +88,14 @@ def run_zoo(
 
 def _attempt(recipe: Recipe, folder: Path, seeds: Sequence[int], jobs: int) -> dict[str, Any]:
     """A recipe's row, or what failed of it: one recipe's model may raise whatever it is."""
+    accelerator = make_accelerator(recipe.mixed_precision)
     try:
-        check(recipe)
+        built = check_recipe(recipe, seeds[0], accelerator)
     except Exception as error:
         return _failed(recipe, error)
-    folder, all_seeds = open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists())
+    folder, all_seeds = open_run(recipe, folder, seeds, (folder / RUN_FILE).exists(), accelerator)
     try:
-        return _row(recipe, folder, all_seeds, jobs)
+        return _row(recipe, folder, all_seeds, accelerator, jobs, built)
     except OSError:  # the others have no room either
         raise
     except Exception as error:
@@ -105,9 +107,16 @@ def _failed(recipe: Recipe, error: Exception) -> dict[str, Any]:
     return {"recipe": recipe.name, "failed": words}
 
 
-def _row(recipe: Recipe, folder: Path, seeds: list[int], jobs: int) -> dict[str, Any]:
+def _row(
+    recipe: Recipe,
+    folder: Path,
+    seeds: list[int],
+    accelerator: Any,
+    jobs: int,
+    built: SeededModel,
+) -> dict[str, Any]:
     """A recipe's results.json and the horizon of its median trial; what is there is read."""
-    records = run_trials(recipe, folder, seeds, jobs)
+    records = run_trials(recipe, folder, seeds, accelerator, jobs, None, built)
     if _read(folder / RESULTS_FILE).get("seeds") != seeds:
         finish_run(recipe, folder, records)
     results = _read(folder / RESULTS_FILE)

@@ -1,131 +1,223 @@
-"""A trial on its way <-> folders that it can go on from.
+"""Checkpoints of a trial: folders that an interrupted one goes on from.
 
-A checkpoint is written beside its place and renamed when it is whole, so that a kill at any moment
+A checkpoint is written next to its place and renamed when it is whole, so that a kill at any moment
 leaves either the whole of it or the one before. What a power cut or a bad disk does to it later is
-found by checksums, and then too the one before is used.
+found by checksums, and then too the one before is used. Nothing in it is a pickle: weights and the
+optimizer's state are safetensors, the rest is JSON; the learning rate follows from the step.
 """
 
 import hashlib
 import json
+import random
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from scripts.training.distributed import Accelerator, agree
-from scripts.training.loop import Progress
+from scripts.training.distributed import broadcast
 from scripts.training.recipes import Recipe
+from scripts.training.train_state import TrainState
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 PARTIAL = ".partial"
 REFUSED = ".refused"
-PROGRESS_FILE = "progress.txt"
+STATE_FILE = "progress.txt"
 """A checksum, a space, and the state as JSON."""
 
-KEPT = 2
+MAX_KEPT = 2
 
 
-def save(
-    folder: Path,
-    accelerator: Accelerator,
-    progress: Progress,
-    points: list[dict[str, Any]],
-    identity: Mapping[str, Any],
-) -> None:
-    """Write a checkpoint of all that the accelerator has prepared, and remove older ones.
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """The checkpoints of one trial.
 
-    Args:
+    Attributes:
       folder: of the trial.
-      accelerator, progress, points: what is to be found again.
-      identity: recipe, seed and code; only they may go on from it.
-    Raises:
-      OSError: it cannot be written; the ones before are kept.
+      identity: recipe, seed and code: nothing else may go on from its checkpoints.
+      model, optimizer: what is saved, and loaded into.
+      accelerator: of the processes that train together.
     """
-    target = folder / f"checkpoint-{progress.step:08d}"
-    partial = target.with_name(target.name + PARTIAL)
-    try:
-        if accelerator.is_main_process:
+
+    folder: Path
+    identity: Mapping[str, Any]
+    model: nn.Module
+    optimizer: Optimizer
+    accelerator: "Accelerator"
+
+    def save(self, state: TrainState) -> None:
+        """Write a checkpoint, and remove older ones.
+
+        Raises:
+          OSError: it cannot be written; the ones before are kept.
+        """
+        accelerator = self.accelerator
+        target = self.folder / f"checkpoint-{state.step:08d}"
+        partial = target.with_name(target.name + PARTIAL)
+        try:
+            if accelerator.is_main_process:
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
+            accelerator.wait_for_everyone()
+            rank_file = partial / f"random-{accelerator.process_index}.json"
+            rank_file.write_text(json.dumps(_random_state()), "utf-8")
+            if accelerator.is_main_process:
+                save_file(_model_tensors(self.model), partial / "model.safetensors")
+                save_file(_optimizer_tensors(self.optimizer), partial / "optimizer.safetensors")
+            accelerator.wait_for_everyone()
+            if accelerator.is_main_process:
+                self._seal(partial, state)
+                shutil.rmtree(target, ignore_errors=True)
+                partial.rename(target)
+                for old in _whole(self.folder)[:-MAX_KEPT]:
+                    _remove(old)
+        except (OSError, SafetensorError) as error:  # safetensors has an error of its own
             shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+            raise OSError(f"{target} cannot be written ({reason}): make room and resume") from None
         accelerator.wait_for_everyone()
-        accelerator.save_state(str(partial))
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            state = {"progress": asdict(progress), "points": points, "identity": identity}
-            state["sha256"] = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
-            text = json.dumps(state)
-            line = f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
-            (partial / PROGRESS_FILE).write_text(line, "utf-8")
-            shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
-            for old in _whole(folder)[:-KEPT]:
-                _remove(old)
-    # On a full disk torch raises a RuntimeError and safetensors an error of its own.
-    except (OSError, RuntimeError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise OSError(f"{target} cannot be written ({reason}): make room and resume") from None
-    accelerator.wait_for_everyone()
 
+    def _seal(self, partial: Path, state: TrainState) -> None:
+        """Write the state with the checksums of all other files."""
+        kept = {"state": state.to_json(), "identity": self.identity}
+        kept["sha256"] = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
+        text = json.dumps(kept)
+        line = f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
+        (partial / STATE_FILE).write_text(line, "utf-8")
 
-def load_newest(
-    folder: Path, accelerator: Accelerator, identity: Mapping[str, Any]
-) -> tuple[Progress, list[dict[str, Any]]] | None:
-    """Put the newest good checkpoint into what the accelerator has prepared; None if none is.
+    def load_newest(self) -> TrainState | None:
+        """Load the newest good checkpoint into model and optimizer; None if there is none.
 
-    One that is torn, or of another recipe or seed, is named on stderr and left out.
-    """
-    found: tuple[str, dict[str, Any]] | None = None
-    if accelerator.is_main_process:
-        found = _newest(folder, json.loads(json.dumps(identity)))
-    found = agree(accelerator, found)
-    if found is None:
+        One that is torn, or of another recipe or seed, is named on stderr and set aside.
+        """
+        found: tuple[str, dict[str, Any]] | None = None
+        if self.accelerator.is_main_process:
+            found = self._find_newest()
+        found = broadcast(self.accelerator, found)
+        if found is None:
+            return None
+        path, state = self.folder / found[0], TrainState(**found[1])
+        rank = self.accelerator.process_index
+        _load_model(self.model, load_file(path / "model.safetensors"))
+        _load_optimizer(self.optimizer, load_file(path / "optimizer.safetensors"))
+        _set_random_state(json.loads((path / f"random-{rank}.json").read_text("utf-8")))
+        return state
+
+    def _find_newest(self) -> tuple[str, dict[str, Any]] | None:
+        """Find the newest good checkpoint: its name and state."""
+        for path in reversed(_whole(self.folder)):
+            if list(path.glob("*.pkl")):
+                raise ValueError(
+                    f"{path} holds pickles of an earlier version, which are not read any more: "
+                    "resume with that version, or choose another --output-dir"
+                )
+            try:
+                return path.name, self._read(path)
+            except (ValueError, OSError) as error:
+                print(f"train: {path} is left out: {error}", file=sys.stderr)
+                aside = path.with_name(path.name + REFUSED)  # or it would count as one to keep
+                shutil.rmtree(aside, ignore_errors=True)  # an earlier one of this step
+                path.rename(aside)
         return None
-    name, state = found
-    accelerator.load_state(str(folder / name))
-    return Progress(**state["progress"]), state["points"]
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        """Read the state of a checkpoint; ValueError where its files are not those it lists."""
+        digest, _, text = (path / STATE_FILE).read_text("utf-8", errors="replace").partition(" ")
+        if hashlib.sha256(text.encode()).hexdigest() != digest:
+            raise ValueError(f"{STATE_FILE} is torn")
+        kept = json.loads(text)
+        if not self._is_ours(kept["identity"]):
+            raise ValueError("it belongs to another recipe, layer file or seed")
+        for name, digest in kept["sha256"].items():
+            if _sha256(path / name) != digest:
+                raise ValueError(f"{name} is torn")
+        if f"random-{self.accelerator.num_processes - 1}.json" not in kept["sha256"]:
+            raise ValueError("fewer processes wrote it: resume with as many as before")
+        state: dict[str, Any] = kept["state"]
+        return state
+
+    def _is_ours(self, kept: Mapping[str, Any]) -> bool:
+        """Whether a checkpoint has our bits: of the same training, seed and user's code."""
+        ours, theirs = (Recipe.from_dict(one["recipe"]) for one in (self.identity, kept))
+        rest = ({**one, "recipe": None} for one in (self.identity, kept))
+        return ours.same_training(theirs) and next(rest) == next(rest)
 
 
-def drop(folder: Path) -> None:
+def remove_all(folder: Path) -> None:
     """Remove all checkpoints of a trial that has its record."""
     for path in folder.glob("checkpoint-*"):
         _remove(path)
 
 
-def _newest(folder: Path, identity: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The name and the content of the newest checkpoint that is good; bad ones are set aside."""
-    for path in reversed(_whole(folder)):
-        try:
-            return path.name, _read(path, identity)
-        except (ValueError, OSError) as error:
-            print(f"train: {path} is left out: {error}", file=sys.stderr)
-            aside = path.with_name(path.name + REFUSED)  # or it would count as one to keep
-            shutil.rmtree(aside, ignore_errors=True)  # an earlier one of this step
-            path.rename(aside)
-    return None
+def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers, each tensor once, under their true names.
+
+    Not `state_dict`, which a custom layer may change.
+    """
+    tensors: dict[str, Tensor] = dict(model.named_parameters())
+    for prefix, module in model.named_modules():
+        for name, buffer in module.named_buffers(prefix, recurse=False):
+            if name.rpartition(".")[2] not in module._non_persistent_buffers_set:
+                tensors[name] = buffer
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 
-def _read(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of a checkpoint; ValueError where its files are not those it lists."""
-    digest, _, text = (path / PROGRESS_FILE).read_text("utf-8", errors="replace").partition(" ")
-    if hashlib.sha256(text.encode()).hexdigest() != digest:
-        raise ValueError(f"{PROGRESS_FILE} is torn")
-    state: dict[str, Any] = json.loads(text)
-    if not _same(state["identity"], identity):
-        raise ValueError("it belongs to another recipe, layer file or seed")
-    for name, digest in state["sha256"].items():
-        if _sha256(path / name) != digest:
-            raise ValueError(f"{name} is torn")
-    return state
+@torch.no_grad()
+def _load_model(model: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    tensors: dict[str, Tensor] = {**dict(model.named_buffers()), **dict(model.named_parameters())}
+    for name, tensor in saved.items():
+        tensors[name].copy_(tensor)
 
 
-def _same(kept: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    """Whether two trials have the same bits: recipe, seed, and the user's own code."""
-    ours, theirs = (Recipe.from_dict(one["recipe"]) for one in (identity, kept))
-    return ours.same_training(theirs) and {**kept, "recipe": None} == {**identity, "recipe": None}
+def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
+    """The state of each parameter as NUMBER.NAME; the groups follow from the recipe."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{number}.{name}": torch.as_tensor(value).contiguous()
+        for number, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def _load_optimizer(optimizer: Optimizer, saved: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in saved.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _random_state() -> dict[str, Any]:
+    """The states of all generators that a layer may draw from, as JSON."""
+    name, keys, *rest = np.random.get_state(legacy=True)
+    cuda = [state.tolist() for state in torch.cuda.get_rng_state_all()]
+    return {
+        "python": random.getstate(),
+        "numpy": [name, np.asarray(keys).tolist(), *rest],
+        "torch": torch.get_rng_state().tolist(),
+        "cuda": cuda,
+    }
+
+
+def _set_random_state(state: Mapping[str, Any]) -> None:
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    np.random.set_state(tuple(state["numpy"]))
+    torch.set_rng_state(torch.tensor(state["torch"], dtype=torch.uint8))
+    if len(state["cuda"]) == torch.cuda.device_count():
+        states = [torch.tensor(one, dtype=torch.uint8) for one in state["cuda"]]
+        torch.cuda.set_rng_state_all(states)
 
 
 def _sha256(path: Path) -> str:
@@ -144,4 +236,5 @@ def _remove(path: Path) -> None:
 
 def _whole(folder: Path) -> list[Path]:
     """Finished checkpoints, oldest first."""
-    return sorted(path.parent for path in folder.glob(f"checkpoint-*[0-9]/{PROGRESS_FILE}"))
+    found = (path.parent for path in folder.glob(f"checkpoint-*[0-9]/{STATE_FILE}"))
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))

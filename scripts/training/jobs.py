@@ -1,4 +1,4 @@
-"""Seeds and a number of jobs -> the outcome of each trial, trained side by side as processes."""
+"""Trials as processes side by side; without jobs, one after the other in this process."""
 
 import os
 import signal
@@ -10,17 +10,22 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import RLock
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from tqdm import tqdm
 
 from scripts.core.records import TrialRecord
+from scripts.training.distributed import make_accelerator
+from scripts.training.loop import SeededModel, run_trial
 from scripts.training.recipes import Recipe
-from scripts.training.trials import Paused, Settings, run_trial
+from scripts.training.train_state import Paused, RunOptions
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 
-class Task(NamedTuple):
+class Job(NamedTuple):
     """A trial that is to be done."""
 
     seed: int
@@ -32,86 +37,105 @@ class Outcome(NamedTuple):
     """What became of a trial: its record, or why there is none."""
 
     seed: int
-    found: TrialRecord | ValueError | OSError | Paused
+    result: TrialRecord | ValueError | OSError | Paused
 
 
-def attempt(recipe: Recipe, task: Task, settings: Settings) -> Outcome:
-    """Run a trial in this process; what a user can mend is an outcome, too."""
+def run_job(
+    recipe: Recipe,
+    job: Job,
+    accelerator: "Accelerator",
+    options: RunOptions,
+    built: SeededModel | None = None,
+) -> Outcome:
+    """Run a trial in this process; an error that a user can fix is an outcome, too."""
     try:
-        record = run_trial(recipe, task.seed, task.folder, task.label, settings)
+        result = run_trial(recipe, *job, accelerator, options, built)
     except (ValueError, OSError, Paused) as error:
-        return Outcome(task.seed, error)
-    return Outcome(task.seed, record)
+        return Outcome(job.seed, error)
+    return Outcome(job.seed, result)
 
 
-def run_jobs(
-    recipe: Recipe, tasks: Sequence[Task], jobs: int, settings: Settings
+def run_in_turn(
+    recipe: Recipe,
+    jobs: Sequence[Job],
+    accelerator: "Accelerator",
+    options: RunOptions,
+    built: SeededModel | None = None,
 ) -> Iterator[Outcome]:
-    """Run trials in `jobs` processes, which end with this one however it ends.
+    """Run trials in this process, one after the other; none after one that is Paused."""
+    for job in jobs:
+        outcome = run_job(recipe, job, accelerator, options, built)
+        yield outcome
+        if isinstance(outcome.result, Paused):
+            return
 
-    Behind the first that is Paused none is begun any more: those that run have their own deadline.
+
+def run_in_processes(
+    recipe: Recipe, jobs: Sequence[Job], num_processes: int, options: RunOptions
+) -> Iterator[Outcome]:
+    """Run trials in several processes, which end with this one however it ends.
+
+    After the first that is Paused none is begun any more: those that run have their own deadline.
 
     Yields:
       Outcomes in the order in which the trials end.
     """
     context = get_context("spawn")
-    waiting, lock = list(tasks), context.RLock()
-    threads = max(1, torch.get_num_threads() // jobs)
-    places = list(range(jobs))
-    running: dict[Any, tuple[SpawnProcess, Task, int]] = {}
+    waiting, lock = list(jobs), context.RLock()
+    threads = max(1, torch.get_num_threads() // num_processes)
+    free_positions = list(range(num_processes))
+    running: dict[Any, tuple[SpawnProcess, Job, int]] = {}
     try:
         while waiting or running:
-            while waiting and places:
-                task, place = waiting.pop(0), places.pop(0)
-                here, there = context.Pipe(duplex=False)
-                own = replace(settings, place=place)
+            while waiting and free_positions:
+                job, position = waiting.pop(0), free_positions.pop(0)
+                receiver, sender = context.Pipe(duplex=False)
+                its_options = replace(options, bar_position=position)
                 process = context.Process(
-                    target=_work, args=(recipe, task, own, threads, lock, there), daemon=True
+                    target=_work,
+                    args=(recipe, job, its_options, threads, lock, sender),
+                    daemon=True,
                 )
                 process.start()
-                there.close()  # so that the end of the process is the end of the pipe
-                running[here] = process, task, place
+                sender.close()  # so that the end of the process is the end of the pipe
+                running[receiver] = process, job, position
             for ended in wait(list(running)):
-                process, task, place = running.pop(ended)
-                outcome = _outcome(ended, process, task)
-                if isinstance(outcome.found, Paused):
+                process, job, position = running.pop(ended)
+                outcome = _receive(ended, process, job)
+                if isinstance(outcome.result, Paused):
                     waiting.clear()
                 yield outcome
-                places.append(place)
+                free_positions.append(position)
     finally:
         for process, _, _ in running.values():
             process.kill()
             process.join()
 
 
-def _outcome(connection: Any, process: SpawnProcess, task: Task) -> Outcome:
-    """What a process sent before it ended."""
+def _receive(receiver: Any, process: SpawnProcess, job: Job) -> Outcome:
+    """Return what a process sent before it ended."""
     try:
-        outcome: Outcome = connection.recv()
+        outcome: Outcome = receiver.recv()
     except EOFError:
         process.join()
         error = f"its process died with exit code {process.exitcode}: go on with --resume"
-        outcome = Outcome(task.seed, ValueError(error))
-    connection.close()
+        outcome = Outcome(job.seed, ValueError(error))
+    receiver.close()
     process.join()
     return outcome
 
 
 def _work(
-    recipe: Recipe,
-    task: Task,
-    settings: Settings,
-    threads: int,
-    lock: RLock,
-    connection: Connection,
+    recipe: Recipe, job: Job, options: RunOptions, threads: int, lock: RLock, sender: Connection
 ) -> None:
-    """A process of its own: one trial, and its outcome sent."""
+    """Run one trial in a process of its own, and send its outcome."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it and ends this process
     threading.Thread(target=_follow_parent, daemon=True).start()
     tqdm.set_lock(lock)
     torch.set_num_threads(threads)
-    connection.send(attempt(recipe, task, settings))
-    connection.close()
+    accelerator = make_accelerator(recipe.mixed_precision, options.report_to)
+    sender.send(run_job(recipe, job, accelerator, options))
+    sender.close()
 
 
 def _follow_parent() -> None:

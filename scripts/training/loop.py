@@ -1,90 +1,180 @@
-"""A model and a stream -> points of a training curve, one after the other."""
+"""Train one model, read from top to bottom: `run_trial` is the loop, what it calls stands below."""
 
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from transformers import get_cosine_schedule_with_warmup
 
 from scripts.core.batches import IGNORED, logits_of, loss_of, model_inputs
-from scripts.training.distributed import Accelerator
+from scripts.core.records import TrialRecord
+from scripts.training.checkpoints import CheckpointFolder
+from scripts.training.distributed import broadcast
+from scripts.training.model_factory import build_model, check_model, code_of
 from scripts.training.recipes import Recipe
-from vsc_dataset import Examples, TrainingStream
+from scripts.training.train_state import Paused, RunOptions, TrainState, check_loss
+from scripts.training.trial_log import TrialLog
+from scripts.training.trial_result import finish_trial
+from scripts.training.validation import measure_shared
+from vsc_dataset import Examples, TrainingStream, sample
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 LOG_EVERY = 20
-"""Steps between two looks at the loss: reading it makes a GPU wait."""
+"""Steps between two lines of the log: reading the loss makes a GPU wait."""
 
 
-@dataclass
-class Progress:
-    """Where a trial stands; what an interrupted one goes on from."""
+class SeededModel(NamedTuple):
+    """A model that was just initialized from a seed, and torch's generator after that."""
 
-    step: int = 0
-    seconds: float = 0.0
-    validation_seconds: float = 0.0
-    train_loss: float = math.nan
+    seed: int
+    model: nn.Module
+    random_state: Tensor
 
 
-class Trainee(NamedTuple):
-    """A model and what trains it, prepared by an accelerator."""
+def check_recipe(
+    recipe: Recipe, seed: int, accelerator: "Accelerator", trust_remote_code: bool = False
+) -> SeededModel:
+    """Check that a recipe can be trained, before anything is written.
 
-    model: Any
-    optimizer: Optimizer
-    scheduler: LRScheduler
+    Returns:
+      Its model, as the trial of this seed begins with it.
+    Raises:
+      ValueError: it cannot; the message says why.
+    """
+    for split in ("train", "validation", "test"):
+        recipe.config.draw(split)
+    recipe.check_processes(accelerator.num_processes)
+    torch.manual_seed(seed)
+    processes = accelerator.num_processes
+    model = check_model(recipe, accelerator.device, processes, trust_remote_code)
+    return SeededModel(seed, model, torch.get_rng_state())
 
 
-def fit(
-    trainee: Trainee,
-    stream: TrainingStream,
+def run_trial(
     recipe: Recipe,
-    accelerator: Accelerator,
-    progress: Progress,
-) -> Iterator[Progress]:
-    """Train until the recipe's samples are used up.
+    seed: int,
+    folder: Path,
+    label: str,
+    accelerator: "Accelerator",
+    options: RunOptions | None = None,
+    built: SeededModel | None = None,
+) -> TrialRecord:
+    """Train one model, from scratch or from the newest checkpoint in `folder`, and measure it.
 
     Args:
-      trainee: is changed in place.
-      stream: this process's batches, standing at `progress.step`.
-      recipe: says what a step is.
-      accelerator: moves gradients between processes.
-      progress: where to begin; it is moved on in place.
-    Yields:
-      progress, behind each of the recipe's validation_steps and every LOG_EVERY steps; its
-      train_loss is the mean since the last yield over all processes. The caller's own time does
-      not count.
+      recipe: what is trained and how.
+      seed: of initialization and training stream; samples of the other splits never change.
+      folder: receives log.jsonl and checkpoints meanwhile, then the model and curve.json.
+      label: stands before the progress bar.
+      accelerator: of all processes that train this model.
+      options: what does not change the bits.
+      built: the recipe's model, if it was built from this seed already.
+    Returns:
+      What trials.jsonl keeps; the same in every process.
     Raises:
-      ValueError: the loss is no number any more.
+      ValueError: the processes cannot share a batch, or the loss is not finite any more.
+      OSError: the folder cannot be written.
+      Paused: the deadline came first.
     """
-    losses: list[Tensor] = []
-    stops = recipe.validation_steps
-    started = time.perf_counter() - progress.seconds
-    while progress.step < recipe.num_steps:
-        losses.append(_step(trainee, next(stream), recipe, accelerator))
-        progress.step += 1
-        if progress.step in stops or progress.step % LOG_EVERY == 0:
-            mean = torch.stack(losses).mean()
-            if accelerator.num_processes > 1:
-                mean = accelerator.reduce(mean, "mean")
-            progress.train_loss = mean.item()
-            progress.seconds = time.perf_counter() - started
+    options = options or RunOptions()
+    model, optimizer = make_model(recipe, seed, accelerator, options, built)
+    identity = identity_of(recipe, seed)
+    inner = accelerator.unwrap_model(model)
+    checkpoints = CheckpointFolder(folder, identity, inner, optimizer, accelerator)
+    state = checkpoints.load_newest() or TrainState()
+    scheduler = make_scheduler(recipe, optimizer, state.step)
+    stream = TrainingStream(
+        recipe.config,
+        recipe.batch_size,
+        seed=seed,
+        start=state.step * recipe.batch_size,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
+    validation = sample(recipe.config, "validation", range(recipe.validation_samples))
+    saver, losses = CheckpointSaver(checkpoints, options), []
+    with TrialLog(folder, recipe, seed, label, state, accelerator, options) as log:
+        started = time.perf_counter() - state.seconds
+        while state.step < recipe.num_steps and not stops_early(recipe, state.points):
+            batch = next(stream)
+            losses.append(train_step(model, batch, recipe, accelerator, optimizer, scheduler))
+            state.step += 1
+            validates = state.step in recipe.validation_steps
+            if not validates and state.step % LOG_EVERY:
+                continue
+            state.train_loss = mean_loss(losses, accelerator)
+            state.seconds = time.perf_counter() - started
+            check_loss(state.train_loss, state.step * recipe.batch_size, recipe.learning_rate)
+            errors = validate(inner, validation, recipe, accelerator, state) if validates else {}
+            log.write(state, float(scheduler.get_last_lr()[0]), errors)
+            saver.maybe_save(state, validates)
             losses.clear()
-            check_loss(progress.train_loss, progress, recipe)
-            yield progress
-            started = time.perf_counter() - progress.seconds
+            started = time.perf_counter() - state.seconds
+    trained = accelerator.unwrap_model(model, keep_fp32_wrapper=False, keep_torch_compile=False)
+    return finish_trial(trained.eval(), recipe, seed, folder, accelerator, state)
 
 
-def _step(trainee: Trainee, batch: Examples, recipe: Recipe, accelerator: Accelerator) -> Tensor:
-    """One step of the optimizer on this process's samples of a batch.
+def identity_of(recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Return what decides a trial's bits: recipe, seed, and the user's own code."""
+    code = code_of(recipe)
+    return {"recipe": recipe.to_json(), "seed": seed} | ({"code": code} if code else {})
+
+
+def make_model(
+    recipe: Recipe,
+    seed: int,
+    accelerator: "Accelerator",
+    options: RunOptions,
+    built: SeededModel | None = None,
+) -> tuple[nn.Module, Optimizer]:
+    """Build the recipe's model from a seed, and AdamW for it, prepared for all processes."""
+    if built is not None and built.seed == seed:
+        model = built.model
+        torch.set_rng_state(built.random_state)
+    else:
+        torch.manual_seed(seed)
+        model = build_model(recipe, options.trust_remote_code, sized=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        lr=recipe.learning_rate,
+        betas=recipe.betas,
+        weight_decay=recipe.weight_decay,
+        fused=not any(weight.is_complex() for weight in model.parameters()),
+    )
+    accelerator.free_memory()  # of the trial before
+    # accelerate's wrapper of the optimizer serves float16 and accumulation alone.
+    model, _ = accelerator.prepare(model, optimizer)
+    return model, optimizer
+
+
+def make_scheduler(recipe: Recipe, optimizer: Optimizer, step: int) -> LRScheduler:
+    """Make the learning rate's schedule, standing at a step: it has no state of its own."""
+    for group in optimizer.param_groups:
+        group["initial_lr"] = recipe.learning_rate
+    steps = recipe.num_steps
+    return get_cosine_schedule_with_warmup(optimizer, recipe.warmup_steps, steps, 0.5, step - 1)
+
+
+def train_step(
+    model: nn.Module,
+    batch: Examples,
+    recipe: Recipe,
+    accelerator: "Accelerator",
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+) -> Tensor:
+    """Make one step of the optimizer on this process's samples of a batch.
 
     Returns:
       The loss, scaled so that its mean over processes is that over all labels of the batch.
     """
-    model, optimizer, scheduler = trainee
     inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
     loss = loss_of(logits_of(model, inputs), labels, recipe.label_smoothing)
     if accelerator.num_processes > 1:
@@ -100,11 +190,72 @@ def _step(trainee: Trainee, batch: Examples, recipe: Recipe, accelerator: Accele
     return loss.detach()
 
 
-def check_loss(loss: float, progress: Progress, recipe: Recipe) -> None:
-    """Raise a ValueError where a loss, of training or validation, is no number."""
-    if not math.isfinite(loss):
-        samples = progress.step * recipe.batch_size
-        raise ValueError(
-            f"the loss is {loss} after {samples} samples: lower "
-            f"learning_rate (now {recipe.learning_rate:g}) or set max_grad_norm"
-        )
+def mean_loss(losses: Sequence[Tensor], accelerator: "Accelerator") -> float:
+    """Return the mean over steps and processes."""
+    mean = torch.stack([*losses]).mean()
+    if accelerator.num_processes > 1:
+        mean = accelerator.reduce(mean, "mean")
+    return mean.item()
+
+
+def validate(
+    model: nn.Module,
+    samples: Examples,
+    recipe: Recipe,
+    accelerator: "Accelerator",
+    state: TrainState,
+) -> dict[str, float]:
+    """Measure the model, and add a point to the curve.
+
+    Returns:
+      val_loss, sample_error_pct, mask_error_pct.
+    """
+    started = time.perf_counter()
+    measured = measure_shared(model, samples, recipe.loss, accelerator)
+    samples_seen = state.step * recipe.batch_size
+    check_loss(measured.loss, samples_seen, recipe.learning_rate)
+    names = ("sample_error_pct", "mask_error_pct")
+    errors = {"val_loss": measured.loss, **{name: measured.rates[name] for name in names}}
+    state.validation_seconds += time.perf_counter() - started
+    state.points.append(
+        {
+            "samples": samples_seen,
+            "seconds": round(state.seconds, 3),
+            "train_loss": state.train_loss,
+            **errors,
+        }
+    )
+    return errors
+
+
+def stops_early(recipe: Recipe, points: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether the newest validations are all as good as the recipe asks."""
+    if recipe.early_stop_pct is None or len(points) < recipe.early_stop_validations:
+        return False
+    newest = points[-recipe.early_stop_validations :]
+    return all(point["sample_error_pct"] <= recipe.early_stop_pct for point in newest)
+
+
+class CheckpointSaver:
+    """Decides when a checkpoint is written, and that a trial stops in time."""
+
+    def __init__(self, checkpoints: CheckpointFolder, options: RunOptions) -> None:
+        self.checkpoints, self.options = checkpoints, options
+        self.saved_at = self.checked_at = time.time()
+
+    def maybe_save(self, state: TrainState, validated: bool) -> None:
+        """Save after a validation and where it is time.
+
+        Raises:
+          Paused: the next line of the log would come after the deadline.
+        """
+        now, deadline = time.time(), self.options.deadline
+        late = deadline is not None and now + (now - self.checked_at) > deadline
+        due = validated or now - self.saved_at >= self.options.checkpoint_seconds
+        due, late = broadcast(self.checkpoints.accelerator, (due, late))
+        self.checked_at = now
+        if due or late:
+            self.checkpoints.save(state)
+            self.saved_at = time.time()
+        if late:
+            raise Paused(f"{self.checkpoints.folder} paused after step {state.step}")

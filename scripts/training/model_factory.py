@@ -1,5 +1,6 @@
 """A recipe -> its model, initialised from torch's global seed."""
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from hashlib import sha256
@@ -47,7 +48,7 @@ SCAFFOLDS = ("vsc_delta", "vsc_mixer")
 """Models that a mixer goes into; it takes their sizes, and those of the delta layer go."""
 
 
-def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
+def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = False) -> nn.Module:
     """The recipe's model; ours also remember how their questions are written.
 
     Args:
@@ -55,6 +56,7 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
         model_args; or a checkpoint's folder or hub id, trained on. A `mixer` takes the delta
         layer's place.
       trust_remote_code: run the code that a checkpoint brings.
+      sized: its size was checked before, without memory.
     Raises:
       ValueError: one line: there is no such model, a setting of it is unknown or cannot work, a
         package is missing, or it has more than max_parameters.
@@ -70,7 +72,8 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
             config.layout = recipe.config.layout
     else:
         make = _maker(recipe)
-        _check_size(recipe, _size_without_memory(recipe, make))
+        if not sized:
+            _check_size(recipe, _size_without_memory(recipe, make))
         model = make()
     _check_size(recipe, sum(p.numel() for p in model.parameters()))
     return model
@@ -81,39 +84,44 @@ def check_model(
     device: torch.device,
     num_processes: int = 1,
     trust_remote_code: bool = False,
-) -> None:
-    """Build the model once, let it learn from two questions and answer them.
+) -> nn.Module:
+    """Build the model, and let a copy of it learn from two samples and predict them.
 
-    The model is thrown away, and random numbers go on as if it had not been.
-
+    Returns:
+      The model as it was built; random numbers go on as if the copy had not been.
     Raises:
       ValueError: as `build_model`, its logits have another shape, or it cannot be trained in
         several processes; what the user's own code raises in `forward` is passed on as it is.
     """
+    model = build_model(recipe, trust_remote_code)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        model = build_model(recipe, trust_remote_code).to(device).train()
-        examples = sample(recipe.config, "validation", range(2))
-        inputs, labels = model_inputs(model, examples, recipe.loss, device)
         try:
-            with torch.autocast(
-                device.type, torch.bfloat16, enabled=recipe.mixed_precision != "no"
-            ):
-                logits = logits_of(model, inputs)
+            trial = copy.deepcopy(model)
+        except Exception:  # a custom layer may hold what cannot be copied
+            trial = build_model(recipe, trust_remote_code, sized=True)
+        trial.to(device).train()
+        examples = sample(recipe.config, "validation", range(2))
+        inputs, labels = model_inputs(trial, examples, recipe.loss, device)
+        try:
+            mixed = recipe.mixed_precision != "no"
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                logits = logits_of(trial, inputs)
             loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():  # as it will be measured: without mixed precision
-                logits_of(model.eval(), inputs)
+                logits_of(trial.eval(), inputs)
         except ValueError:
             raise
         except Exception as error:
             if recipe.mixer or is_file(recipe.model):
                 raise
             raise ValueError(f"{_called(recipe)} cannot be asked: {said(error)}") from error
-    idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    idle = [n for n, p in trial.named_parameters() if p.requires_grad and p.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
             f"{_called(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
             "processes would wait for it: set its requires_grad to False, or use one process"
         )
+    return model
 
 
 def code_of(recipe: Recipe) -> dict[str, str]:

@@ -164,7 +164,7 @@ class Recipe:
         return frozenset(round(spacing * i) for i in range(1, self.num_validations + 1)) - {0}
 
     @property
-    def questions_on_the_way(self) -> int:
+    def validation_samples(self) -> int:
         """Questions of each validation on the way.
 
         Where the recipe does not say, all of them are VALIDATION_SHARE of the training questions:

@@ -1,21 +1,19 @@
-"""A folder of finished trials -> its checkpoint, its report and its pictures."""
+"""What a run leaves when all its trials have ended: its checkpoint, its report, its pictures."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from scripts.core.io import replacing
-from scripts.core.measurements import measure
-from scripts.core.model_loading import load_model
 from scripts.core.records import TrialRecord, median_trial
 from scripts.reporting.report import Answered, write_report
-from scripts.training.distributed import make_accelerator
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
-from vsc_dataset import sample
+from scripts.training.trial_result import ANSWERS_FILE, CURVE_FILE, all_samples
 
-NOT_MODEL = ("curve.json",)
+NOT_MODEL = (CURVE_FILE, ANSWERS_FILE)
 
 
 def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> str:
@@ -25,27 +23,41 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
       The report, to be printed.
     """
     curves = [read_curve(folder, record.seed) for record in records]
-    shown = trial_folder(folder, median_trial(records).seed) / "model"
-    # This run has written its code.
-    model = load_model(shown, trust_remote_code=True).to(make_accelerator().device)
-    config = recipe.config
-    # The held questions of all trained numbers of operations, not of eval_nops alone.
-    widened = replace(config, eval_nops=config.nops)
-    validation, by_nops = (
-        measure(model, sample(c, "validation", range(c.num_validation)), recipe.loss)
-        for c in (config, widened)
-    )
-    (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: no longer whole
-    for path in filter(Path.is_file, shown.iterdir()):  # no __pycache__ of a layer's code
+    model = trial_folder(folder, median_trial(records).seed) / "model"
+    validation, by_nops = read_answers(recipe, model)
+    (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: not whole any more
+    for path in filter(Path.is_file, model.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in NOT_MODEL:
-            with replacing(folder / path.name) as beside:
-                shutil.copyfile(path, beside)
-    report = write_report(
-        folder,
-        records,
-        curves,
-        Answered(validation.questions, validation.references, validation.predictions),
-        Answered(by_nops.questions, by_nops.references, by_nops.predictions),
-        config.answer_width,
-    )
+            with replacing(folder / path.name) as tmp_path:
+                shutil.copyfile(path, tmp_path)
+    width = recipe.config.answer_width
+    report = write_report(folder, records, curves, validation, by_nops, width)
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
+
+
+def read_answers(recipe: Recipe, model: Path) -> tuple[Answered, Answered]:
+    """Read a trial's answers to the validation samples, and to those of all trained nops."""
+    path, config = model / ANSWERS_FILE, recipe.config
+    widened = replace(config, eval_nops=config.nops)
+    if path.exists():
+        predictions = json.loads(path.read_text("utf-8"))
+    else:  # of an earlier version
+        predictions = _predict_again(recipe, model)
+    answered = []
+    for one, name in ((config, "validation"), (widened, "by_nops")):
+        samples = all_samples(one, "validation")
+        answered.append(Answered(samples.questions(), samples.answers(), predictions[name]))
+    return answered[0], answered[1]
+
+
+def _predict_again(recipe: Recipe, model: Path) -> dict[str, list[str]]:
+    """Evaluate a model whose trial kept no answers; the run has written its code itself."""
+    from scripts.core.inference import predict
+    from scripts.core.model_loading import load_model
+
+    loaded, config = load_model(model, trust_remote_code=True), recipe.config
+    configs = {"validation": config, "by_nops": replace(config, eval_nops=config.nops)}
+    return {
+        name: predict(loaded, all_samples(one, "validation"), recipe.loss).answers
+        for name, one in configs.items()
+    }

@@ -1,4 +1,4 @@
-"""A recipe, a folder and seeds -> all trials of a run, each done once."""
+"""Runs: a folder with all trials of a recipe, each done once."""
 
 import json
 import os
@@ -6,29 +6,38 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scripts.core.io import replacing
 from scripts.core.records import TrialRecord, append_record, read_records
-from scripts.training import checkpoints
-from scripts.training.distributed import is_main_process, share
-from scripts.training.jobs import Outcome, Task, attempt, run_jobs
+from scripts.training.checkpoints import remove_all
+from scripts.training.distributed import broadcast
+from scripts.training.jobs import Job, run_in_processes, run_in_turn
+from scripts.training.loop import SeededModel
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
-from scripts.training.trials import Paused, Settings
+from scripts.training.train_state import Paused, RunOptions
+from scripts.training.trial_result import CURVE_FILE
 from vsc_models.layer_source import split
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
 RUNS = Path("runs")
-HELD: dict[tuple[int, int], int] = {}
+LOCKED: dict[tuple[int, int], int] = {}
 """The folders that this process has locked, by device and inode."""
 
 
 def open_run(
-    recipe: Recipe, output_dir: Path | None, seeds: Sequence[int] | None, resume: bool
+    recipe: Recipe,
+    output_dir: Path | None,
+    seeds: Sequence[int] | None,
+    resume: bool,
+    accelerator: "Accelerator",
 ) -> tuple[Path, list[int]]:
-    """The folder of a run, made or found, and the seeds of its trials; the same in every process.
+    """Make or find the folder of a run, and the seeds of its trials; the same in every process.
 
     Args:
       recipe: is written into the folder.
@@ -36,17 +45,18 @@ def open_run(
       seeds: of the trials; None takes those of the run that is resumed, else one trial of seed 0.
         More of them extend a run.
       resume: go on with what the folder holds.
+      accelerator: of all processes.
     Raises:
       ValueError: the folder holds a run and `resume` is not set, holds another recipe's run, or
         there is nothing to resume.
     """
     outcome: tuple[Path, list[int]] | str = ""
-    if is_main_process():
+    if accelerator.is_main_process:
         try:
             outcome = _open(recipe, output_dir, seeds, resume)
         except (ValueError, OSError) as error:
             outcome = str(error)  # every process must hear of it, or the others wait for ever
-    outcome = share(outcome)
+    outcome = broadcast(accelerator, outcome)
     if isinstance(outcome, str):
         raise ValueError(outcome)
     return outcome
@@ -74,12 +84,12 @@ def _open(
     all_seeds = [*earlier, *(seed for seed in wanted if seed not in earlier)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _hold(folder)
-        with replacing(written) as beside:
+        _lock(folder)
+        with replacing(written) as tmp_path:
             run = {"recipe": recipe.to_json(), "seeds": all_seeds} | (
                 {"code": code} if code else {}
             )
-            beside.write_text(json.dumps(run, indent=2) + "\n", "utf-8")
+            tmp_path.write_text(json.dumps(run, indent=2) + "\n", "utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
         raise ValueError(
@@ -88,7 +98,7 @@ def _open(
     return folder, all_seeds
 
 
-def _hold(folder: Path) -> None:
+def _lock(folder: Path) -> None:
     """Keep other processes from training into the folder, as long as this one lives."""
     try:
         import fcntl
@@ -96,7 +106,7 @@ def _hold(folder: Path) -> None:
         return
     handle = os.open(folder, os.O_RDONLY)
     stat = os.fstat(handle)
-    if (stat.st_dev, stat.st_ino) in HELD:
+    if (stat.st_dev, stat.st_ino) in LOCKED:
         os.close(handle)
         return
     try:
@@ -110,7 +120,7 @@ def _hold(folder: Path) -> None:
     except OSError:  # a file system without locks
         os.close(handle)
         return
-    HELD[stat.st_dev, stat.st_ino] = handle
+    LOCKED[stat.st_dev, stat.st_ino] = handle
 
 
 def _check_same(written: Path, recipe: Recipe, code: Mapping[str, str]) -> list[int]:
@@ -169,23 +179,29 @@ def _next(name: str) -> Path:
     raise AssertionError  # numbers do not end
 
 
-def run_trials(
-    recipe: Recipe, folder: Path, seeds: list[int], jobs: int = 1, settings: Settings | None = None
-) -> list[TrialRecord]:
-    """The records of `each_trial` in the order of `seeds`."""
-    done = {found.seed: found for found in each_trial(recipe, folder, seeds, jobs, settings)}
-    return [done[seed] for seed in seeds]
+def run_trials(recipe: Recipe, folder: Path, seeds: list[int], *args: Any) -> list[TrialRecord]:
+    """Return the records of `each_trial` in the order of `seeds`."""
+    records = {record.seed: record for record in each_trial(recipe, folder, seeds, *args)}
+    return [records[seed] for seed in seeds]
 
 
 def each_trial(
-    recipe: Recipe, folder: Path, seeds: list[int], jobs: int = 1, settings: Settings | None = None
+    recipe: Recipe,
+    folder: Path,
+    seeds: list[int],
+    accelerator: "Accelerator",
+    jobs: int = 1,
+    options: RunOptions | None = None,
+    built: SeededModel | None = None,
 ) -> Iterator[TrialRecord]:
     """Run each trial that trials.jsonl does not have, and give the records of all.
 
     Args:
       recipe, folder, seeds: as `open_run` gave them.
+      accelerator: of all processes.
       jobs: trials side by side; this process alone writes trials.jsonl.
-      settings: of each trial.
+      options: of each trial.
+      built: see `run_trial`.
     Yields:
       Those that are there, then each as it ends.
     Raises:
@@ -193,47 +209,40 @@ def each_trial(
       ValueError, OSError: trials failed, which keeps none of the others from their end; the
         message names each with its seed.
     """
-    settings = settings or Settings()
-    done = share({record.seed: record for record in read_records(folder / TRIALS_FILE)})
-    tasks = [
-        Task(seed, trial_folder(folder, seed), f"{recipe.name} {number}/{len(seeds)}")
+    options = options or RunOptions()
+    records = {record.seed: record for record in read_records(folder / TRIALS_FILE)}
+    records = broadcast(accelerator, records)
+    todo = [
+        Job(seed, trial_folder(folder, seed), f"{recipe.name} {number}/{len(seeds)}")
         for number, seed in enumerate(seeds, 1)
-        if seed not in done
+        if seed not in records
     ]
-    if is_main_process():
-        for seed in done:  # a kill behind its record may have left some
-            checkpoints.drop(trial_folder(folder, seed))
-    yield from (done[seed] for seed in seeds if seed in done)
-    outcomes = (
-        run_jobs(recipe, tasks, jobs, settings) if jobs > 1 else _in_turn(recipe, tasks, settings)
-    )
+    if accelerator.is_main_process:
+        for seed in records:  # a kill after its record may have left some
+            remove_all(trial_folder(folder, seed))
+    yield from (records[seed] for seed in seeds if seed in records)
+    if jobs > 1:
+        outcomes = run_in_processes(recipe, todo, jobs, options)
+    else:
+        outcomes = run_in_turn(recipe, todo, accelerator, options, built)
     failed: list[str] = []
     paused: list[str] = []
-    for seed, found in outcomes:
-        if isinstance(found, OSError):
-            raise OSError(f"seed {seed}: {found}") from found  # the others have no room either
-        if isinstance(found, Paused):
-            paused.append(str(found))
-        elif isinstance(found, ValueError):
-            failed.append(f"seed {seed}: {found}")
+    for seed, result in outcomes:
+        if isinstance(result, OSError):
+            raise OSError(f"seed {seed}: {result}") from result  # the others have no room either
+        if isinstance(result, Paused):
+            paused.append(str(result))
+        elif isinstance(result, ValueError):
+            failed.append(f"seed {seed}: {result}")
         else:
-            if is_main_process():
-                append_record(folder / TRIALS_FILE, found)
-                checkpoints.drop(trial_folder(folder, seed))
-            yield found
+            if accelerator.is_main_process:
+                append_record(folder / TRIALS_FILE, result)
+                remove_all(trial_folder(folder, seed))
+            yield result
     if paused:
         raise Paused("; ".join([*failed, *paused]))
     if failed:
         raise ValueError("; ".join(failed))
-
-
-def _in_turn(recipe: Recipe, tasks: Sequence[Task], settings: Settings) -> Iterator[Outcome]:
-    """Trials in this process, one after the other; none behind one that is Paused."""
-    for task in tasks:
-        outcome = attempt(recipe, task, settings)
-        yield outcome
-        if isinstance(outcome.found, Paused):
-            return
 
 
 def trial_folder(folder: Path, seed: int) -> Path:
@@ -247,7 +256,7 @@ def read_curve(folder: Path, seed: int) -> list[dict[str, Any]]:
     Raises:
       ValueError: the trial has a record but its model is gone.
     """
-    path = trial_folder(folder, seed) / "model" / "curve.json"
+    path = trial_folder(folder, seed) / "model" / CURVE_FILE
     if not path.exists():
         raise ValueError(
             f"{path} is missing though {TRIALS_FILE} lists seed {seed}: delete its line there and "

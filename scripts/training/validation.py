@@ -1,16 +1,21 @@
-"""A model, questions and processes -> one measurement: each process asks its share of them."""
+"""Measure a model with all processes, each on its share of the samples."""
+
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from scripts.core.inference import predict
 from scripts.core.measurements import Measurement, measure
-from scripts.training.distributed import Accelerator, gather
+from scripts.training.distributed import gather
 from vsc_dataset import Examples
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
 
 def measure_shared(
-    model: nn.Module, examples: Examples, loss: str, accelerator: Accelerator
+    model: nn.Module, examples: Examples, loss: str, accelerator: "Accelerator"
 ) -> Measurement:
     """`measure`, every question asked once by one of the processes.
 

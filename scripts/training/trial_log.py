@@ -1,0 +1,111 @@
+"""The log of a trial: log.jsonl, the progress bar and the trackers hear of every line."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from scripts.core.io import replacing
+from scripts.training.recipes import Recipe
+from scripts.training.train_state import RunOptions, TrainState
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+LOG_FILE = "log.jsonl"
+
+
+class TrialLog:
+    """Where a trial tells how it goes; a context that closes its bar and its trackers."""
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        seed: int,
+        label: str,
+        state: TrainState,
+        accelerator: "Accelerator",
+        options: RunOptions,
+    ) -> None:
+        self.folder, self.recipe, self.accelerator = folder, recipe, accelerator
+        if accelerator.is_main_process:
+            truncate_log(folder, state.step)
+        self.bar = tqdm(
+            total=recipe.num_steps * recipe.batch_size,
+            initial=state.step * recipe.batch_size,
+            desc=label,
+            position=options.bar_position,
+            unit=" samples",
+            unit_scale=True,
+            disable=not accelerator.is_main_process,
+        )
+        if accelerator.log_with:
+            accelerator.project_configuration.set_directories(str(folder))
+            settings = {**recipe.to_json(), "seed": seed}
+            plain = (int, float, str)
+            accelerator.init_trackers(
+                "vsc",
+                config={k: v if isinstance(v, plain) else str(v) for k, v in settings.items()},
+            )
+
+    def __enter__(self) -> "TrialLog":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+        if error[0] is None:
+            # Not `end_training`, which would take the processes apart, too.
+            for tracker in self.accelerator.trackers:
+                tracker.finish()
+
+    def write(self, state: TrainState, learning_rate: float, errors: Mapping[str, float]) -> None:
+        """Tell where the trial stands; `errors` are those of a validation, if there was one.
+
+        Raises:
+          OSError: log.jsonl cannot be written; the message says where and why.
+        """
+        entry = {
+            "step": state.step,
+            "samples": state.step * self.recipe.batch_size,
+            "seconds": round(state.seconds, 3),
+            "train_loss": state.train_loss,
+            "learning_rate": learning_rate,
+            **errors,
+        }
+        if self.accelerator.is_main_process:
+            append_line(self.folder, entry)
+        self.accelerator.log(entry, step=state.step)
+        self.bar.update(entry["samples"] - self.bar.n)
+        text = f"loss {state.train_loss:.4f}"
+        if state.points:
+            newest = state.points[-1]
+            text += f", sample error {newest['sample_error_pct']:.2f}%"
+            text += f", mask error {newest['mask_error_pct']:.2f}%"
+        self.bar.set_postfix_str(text, refresh=False)
+
+
+def truncate_log(folder: Path, step: int) -> None:
+    """Leave in log.jsonl what was written up to `step`: what comes after is done again."""
+    path = folder / LOG_FILE
+    if not path.exists():
+        return
+    *whole, _ = path.read_text("utf-8", errors="replace").split("\n")
+    kept = [line for line in whole if json.loads(line)["step"] <= step]
+    with replacing(path) as tmp_path:
+        tmp_path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+
+
+def append_line(folder: Path, entry: Mapping[str, Any]) -> None:
+    """Add a line to log.jsonl."""
+    path = folder / LOG_FILE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise OSError(
+            f"{path} cannot be written ({error.strerror}): make room and resume"
+        ) from None
