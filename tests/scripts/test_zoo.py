@@ -17,6 +17,7 @@ from scripts.core.records import read_records
 from scripts.evaluation.grid import horizon
 from scripts.reproduction.zoo import choose, run_zoo
 from scripts.training import zoo
+from scripts.training.distributed import make_accelerator
 from scripts.training.recipes import find_recipe
 from scripts.training.runs import open_run, run_trials
 from tests.vsc_models import own_layers
@@ -143,8 +144,9 @@ def test_the_horizon_is_asked_in_the_terms_of_the_training(tmp_path, monkeypatch
         asked.append((examples.questions()[0], next(model.parameters()).device))
         raise ValueError("enough")
 
-    folder, seeds = open_run(recipe, tmp_path / "run", [0], False)
-    run_trials(recipe, folder, seeds)
+    accelerator = make_accelerator()
+    folder, seeds = open_run(recipe, tmp_path / "run", [0], False, accelerator)
+    run_trials(recipe, folder, seeds, accelerator)
     monkeypatch.setattr("scripts.evaluation.grid.measure", solved)
     with pytest.raises(ValueError, match="enough"):
         zoo._row(recipe, folder, seeds, 1)

@@ -5,18 +5,19 @@ Started by test_processes.py in each process: python -m tests.scripts.training.r
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import numpy as np
 import torch
 
 from scripts.core.batches import model_inputs
-from scripts.training import trials
+from scripts.training import loop
 from scripts.training.distributed import make_accelerator
-from scripts.training.loop import Progress
+from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe
+from scripts.training.trial_log import LOG_FILE
 from scripts.training.validation import measure_shared
 from vsc_dataset import sample
 
@@ -34,30 +35,34 @@ RECIPE = Recipe(
 )
 
 
-def trained(recipe: Recipe, accelerator) -> dict:
-    """The questions that this process learned from, the losses, and the weights afterwards."""
-    torch.manual_seed(0)
-    trainee = trials.make_trainee(recipe, accelerator)
+def trained(accelerator) -> dict:
+    """The samples that this process learned from, the losses, and the weights afterwards."""
     seen: list[str] = []
+    found: dict = {}
 
     def spy(model, batch, *others):
         seen.extend(batch.questions())
         return model_inputs(model, batch, *others)
 
-    with patch("scripts.training.loop.model_inputs", spy):
-        entries = [*trials._train(recipe, 0, trainee, accelerator, Progress(), [])]
-    weights = accelerator.unwrap_model(trainee.model).parameters()
-    return {
-        "seen": seen,
-        "losses": [entry["train_loss"] for entry in entries],
-        "weights": [weight.flatten().tolist() for weight in weights],
-    }
+    def keep(model, *_):
+        found["weights"] = [weight.flatten().tolist() for weight in model.parameters()]
+
+    with (
+        TemporaryDirectory() as scratch,
+        patch.object(loop, "model_inputs", spy),
+        patch.object(loop, "finish_trial", keep),
+    ):
+        loop.run_trial(RECIPE, 0, Path(scratch), "x", accelerator)
+        log = Path(scratch, LOG_FILE)
+        lines = log.read_text().splitlines() if log.exists() else []
+    losses = [json.loads(line)["train_loss"] for line in lines]
+    return {"seen": seen, "losses": losses, **found}
 
 
 def measured(accelerator) -> dict:
     """10,001 questions, asked of a model that has learned nothing."""
     torch.manual_seed(1)
-    model = trials.build_model(RECIPE).eval()
+    model = build_model(RECIPE).eval()
     questions = sample(RECIPE.config, "validation", np.arange(10_001))
     found = measure_shared(model, questions, "answer", accelerator)
     return {"rates": found.rates, "loss": found.loss, "predictions": found.predictions}
@@ -67,8 +72,7 @@ if __name__ == "__main__":
     accelerator = make_accelerator()
     result = {
         "processes": accelerator.num_processes,
-        "plain": trained(RECIPE, accelerator),
-        "pieces": trained(replace(RECIPE, gradient_accumulation_steps=4), accelerator),
+        "trained": trained(accelerator),
         "measured": measured(accelerator),
     }
     path = Path(sys.argv[1], f"{accelerator.num_processes}-{accelerator.process_index}.json")

@@ -1,47 +1,57 @@
 """Checkpoints: a torn or foreign one is refused, and the one before it used."""
 
 import errno
+import pickle
+import random
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from scripts.training import checkpoints, trials
+from scripts.training import checkpoints
+from scripts.training.checkpoints import CheckpointFolder
 from scripts.training.distributed import make_accelerator
-from scripts.training.loop import Progress
+from scripts.training.loop import make_model, make_scheduler, train_step
 from scripts.training.recipes import Recipe
+from scripts.training.train_state import RunOptions, TrainState
+from vsc_dataset import TrainingStream
 
 RECIPE = Recipe(name="x", data="swap-nops2", model="vsc_delta", loss="answer")
 IDENTITY = {"recipe": RECIPE.to_json(), "seed": 0}
 
 
+def state_at(step: int) -> TrainState:
+    return TrainState(step=step, train_loss=1.0, points=[{"samples": step}])
+
+
 @pytest.fixture
-def trial(tmp_path):
+def trial(tmp_path) -> CheckpointFolder:
     """Two checkpoints of weights that are all 1 and all 2, and what to load them into."""
     accelerator = make_accelerator()
-    trainee = trials.make_trainee(RECIPE, accelerator)
+    model, optimizer = make_model(RECIPE, 0, accelerator, RunOptions())
+    found = CheckpointFolder(tmp_path, IDENTITY, model, optimizer, accelerator)
     for step in (1, 2):
         with torch.no_grad():
-            for weight in trainee.model.parameters():
+            for weight in model.parameters():
                 weight.fill_(step)
-        progress = Progress(step=step, train_loss=1.0)
-        checkpoints.save(tmp_path, accelerator, progress, [{"samples": step}], IDENTITY)
-    return tmp_path, accelerator, trainee.model
+        found.save(state_at(step))
+    return found
 
 
 def load(trial, identity=IDENTITY) -> int | None:
     """The step that is gone on from; the weights must be its."""
-    folder, accelerator, model = trial
     with torch.no_grad():
-        for weight in model.parameters():
+        for weight in trial.model.parameters():
             weight.zero_()
-    found = checkpoints.load_newest(folder, accelerator, identity)
-    if found is None:
+    state = replace(trial, identity=identity).load_newest()
+    if state is None:
         return None
-    progress, points = found
-    assert points == [{"samples": progress.step}]
-    assert all((weight == progress.step).all() for weight in model.parameters())
-    return progress.step
+    assert state == state_at(state.step)
+    assert all((weight == state.step).all() for weight in trial.model.parameters())
+    return state.step
 
 
 def names(folder) -> list[str]:
@@ -49,19 +59,19 @@ def names(folder) -> list[str]:
 
 
 def test_the_newest_whole_checkpoint_is_used(trial):
-    folder, *_ = trial
+    folder = trial.folder
     (folder / "checkpoint-00000003.partial").mkdir()
     (folder / "checkpoint-00000004").mkdir()
     assert load(trial) == 2
 
 
-FILES = ["model.safetensors", "optimizer.bin", "custom_checkpoint_0.pkl", "random_states_0.pkl"]
+FILES = ["model.safetensors", "optimizer.safetensors", "random-0.json"]
 
 
 @pytest.mark.parametrize("name", [*FILES, "progress.txt"])
 @pytest.mark.parametrize("fault", ["cut", "flipped", "gone"])
 def test_a_torn_checkpoint_is_refused_and_the_one_before_used(trial, capsys, name, fault):
-    folder, *_ = trial
+    folder = trial.folder
     path = folder / "checkpoint-00000002" / name
     content = path.read_bytes()
     middle = len(content) // 2
@@ -78,7 +88,7 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_used(trial, capsys, nam
 
 
 def test_a_digit_that_turns_in_the_progress_is_found(trial):
-    folder, *_ = trial
+    folder = trial.folder
     path = folder / "checkpoint-00000002" / "progress.txt"
     path.write_text(path.read_text().replace('"train_loss": 1.0', '"train_loss": 3.0'))
     assert load(trial) == 1
@@ -107,9 +117,9 @@ def test_a_checkpoint_older_than_a_field_was_made_as_its_default_says(trial):
 
 
 def test_the_same_step_may_be_torn_twice(trial):
-    folder, *_ = trial
+    folder = trial.folder
     newest, copy = folder / "checkpoint-00000002", folder / "copy"
-    (newest / "optimizer.bin").write_bytes(b"")
+    (newest / "random-0.json").write_bytes(b"")
     shutil.copytree(newest, copy)
     assert load(trial) == 1
     copy.rename(newest)
@@ -118,32 +128,78 @@ def test_the_same_step_may_be_torn_twice(trial):
 
 
 def test_a_refused_checkpoint_pushes_no_good_one_out(trial):
-    folder, accelerator, _ = trial
-    path = folder / "checkpoint-00000002" / "optimizer.bin"
+    folder = trial.folder
+    path = folder / "checkpoint-00000002" / "random-0.json"
     path.write_bytes(b"")
     shutil.move(folder / "checkpoint-00000002", folder / "checkpoint-00000009")
     assert load(trial) == 1
     for step in (3, 4):
-        progress = Progress(step=step, train_loss=1.0)
-        checkpoints.save(folder, accelerator, progress, [], IDENTITY)
+        trial.save(state_at(step))
     kept = [name for name in names(folder) if not name.endswith(".refused")]
     assert kept == ["checkpoint-00000003", "checkpoint-00000004"]
-    checkpoints.drop(folder)
+    checkpoints.remove_all(folder)
     assert names(folder) == []
 
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("failed writing file data/0")],
+    [OSError(errno.ENOSPC, "No space left on device"), SafetensorError("I/O error: no space")],
 )
 def test_a_full_disk_is_one_line_and_costs_nothing(trial, monkeypatch, error):
-    folder, accelerator, _ = trial
-
-    def full(path):
+    def full(*_):
         raise error
 
-    monkeypatch.setattr(accelerator, "save_state", full)
+    monkeypatch.setattr(checkpoints, "save_file", full)
     with pytest.raises(OSError, match=r"cannot be written \(.*\): make room and resume"):
-        checkpoints.save(folder, accelerator, Progress(step=3), [], IDENTITY)
-    assert names(folder) == ["checkpoint-00000001", "checkpoint-00000002"]
+        trial.save(state_at(3))
+    assert names(trial.folder) == ["checkpoint-00000001", "checkpoint-00000002"]
     assert load(trial) == 2
+
+
+def test_nothing_in_a_checkpoint_is_a_pickle_and_an_old_one_is_refused(trial, tmp_path):
+    files = {path.name for path in (trial.folder / "checkpoint-00000002").iterdir()}
+    assert files == {*FILES, "progress.txt"}
+    planted = trial.folder / "checkpoint-00000002" / "custom_checkpoint_0.pkl"
+    planted.write_bytes(pickle.dumps(Planted(tmp_path / "it-ran")))
+    with pytest.raises(ValueError, match="holds pickles of an earlier version, which are not read"):
+        load(trial)
+    assert not (tmp_path / "it-ran").exists()
+
+
+class Planted:
+    """What leaves a mark when it is unpickled."""
+
+    def __init__(self, mark) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return (open, (str(self.mark), "w"))
+
+
+def test_steps_beyond_eight_digits_are_the_newest(trial):
+    trial.save(state_at(10**8))
+    assert names(trial.folder) == ["checkpoint-00000002", "checkpoint-100000000"]
+    trial.save(state_at(10**8 + 1))
+    assert names(trial.folder) == ["checkpoint-100000000", "checkpoint-100000001"]
+
+
+def test_generators_and_optimizer_go_on_where_they_stood(trial):
+    scheduler = make_scheduler(RECIPE, trial.optimizer, 0)
+    stream = TrainingStream(RECIPE.config, RECIPE.batch_size)
+
+    def step() -> torch.Tensor:
+        others = (RECIPE, trial.accelerator, trial.optimizer, scheduler)
+        return train_step(trial.model, next(stream), *others)
+
+    def drawn() -> list[float]:
+        return [torch.rand(()).item(), random.random(), np.random.rand()]
+
+    step()
+    trial.save(state_at(3))
+    expected = [*drawn(), step()]
+    weights = [weight.clone() for weight in trial.model.parameters()]
+    assert trial.load_newest() == state_at(3)
+    scheduler = make_scheduler(RECIPE, trial.optimizer, 1)
+    stream = TrainingStream(RECIPE.config, RECIPE.batch_size, start=RECIPE.batch_size)
+    assert [*drawn(), step()] == expected
+    assert all(map(torch.equal, weights, trial.model.parameters()))

@@ -1,11 +1,14 @@
 """Flags: every field of a recipe has one, and a mistake is one line with the way out."""
 
+import subprocess
+import sys
 from dataclasses import fields
 
 import pytest
 
-from scripts.training.cli import FLAG_OF, NO_FLAGS, read_flags
-from scripts.training.recipes import Recipe, find_recipe
+from scripts.training.cli import FLAG_NAMES, read_flags
+from scripts.training.recipes import UNTRAINED, Recipe, find_recipe
+from tests.scripts.training.commands import ROOT
 
 SAY = ("--recipe", "swap-delta")
 CHANGES = {
@@ -35,11 +38,11 @@ TOGETHER = {
 }
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields(Recipe) if f.name not in NO_FLAGS])
+@pytest.mark.parametrize("name", [f.name for f in fields(Recipe) if f.name not in UNTRAINED])
 def test_every_field_of_a_recipe_has_its_flag(name):
     before = find_recipe("swap-delta")
     words, value = CHANGES.get(name, (None, None))
-    flag = f"--{FLAG_OF.get(name, name).replace('_', '-')}"
+    flag = f"--{FLAG_NAMES.get(name, name).replace('_', '-')}"
     line = TOGETHER.get(name) or f"{flag} {words}"
     _, recipe = read_flags([*SAY, *line.split()])
     assert getattr(recipe, name) != getattr(before, name)
@@ -82,8 +85,8 @@ def test_seeds_follow_from_the_first():
         (f"--seed {2**64 - 1} --trials 2", "the last trial's seed must be below 2^64"),
         ("--max-minutes 0", "--max-minutes 0 must be above 0"),
         ("--private", "--private without --push-to-hub"),
-        ("--push-every-checkpoint", "--push-every-checkpoint without --push-to-hub"),
-        ("--push-to-hub a/b --push-every-checkpoint --trials 2", "a repository holds one model"),
+        ("--lr 1e-3", "flag --lr is unknown: did you mean '--learning-rate'?"),
+        ("--epochs 3", "flag --epochs is unknown: did you mean '--max-samples'?"),
         ("--push-to-hub name", "--push-to-hub 'name' is no repository: write OWNER/NAME"),
         ("--push-to-hub a/é", "--push-to-hub 'a/é' is no repository: write OWNER/NAME"),
         ("--push-to-hub a/b --model x.py:make", "no Auto class loads what a function made"),
@@ -110,18 +113,31 @@ def test_an_unknown_recipe_is_named_with_the_nearest():
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_what_to_install(monkeypatch):
-    monkeypatch.setattr("scripts.training.distributed.get_available_trackers", list)
+    monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
     with pytest.raises(ValueError, match="'comet_ml' is not installed: pip install comet-ml"):
         read_flags([*SAY, "--report-to", "comet_ml"])
 
 
 def test_what_the_launcher_says_joins_the_recipe_and_is_not_contradicted(monkeypatch):
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    assert read_flags(SAY)[1].mixed_precision == "bf16"
+    with pytest.raises(ValueError, match="--mixed-precision no contradicts accelerate's bf16"):
+        read_flags([*SAY, "--mixed-precision", "no"])
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    _, recipe = read_flags(SAY)
-    assert (recipe.mixed_precision, recipe.gradient_accumulation_steps) == ("bf16", 4)
-    with pytest.raises(ValueError, match="--mixed-precision fp16 contradicts accelerate's bf16"):
-        read_flags([*SAY, "--mixed-precision", "fp16"])
+    with pytest.raises(ValueError, match="gradient_accumulation_steps is 4: train with 1"):
+        read_flags(SAY)
+
+
+def test_flags_are_read_without_a_heavy_library():
+    code = (
+        "import sys; from scripts.training.cli import read_flags\n"
+        "try: read_flags(['--recipe', 'swap-delta', '--learning-rat', '1'])\n"
+        "except ValueError as error: assert 'did you mean' in str(error)\n"
+        "read_flags(['--recipe', 'swap-delta', '--model-args', 'hidden_size=48'])\n"
+        "print(*{'torch', 'transformers', 'accelerate', 'datasets'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 def test_jobs_are_refused_where_processes_were_launched(monkeypatch):

@@ -51,28 +51,21 @@ def ranks(tmp_path_factory) -> tuple[dict, list[dict]]:
 
 def test_the_processes_together_see_the_rows_of_one_and_each_once(ranks):
     one, three = ranks
-    seen = [question for found in three for question in found["plain"]["seen"]]
-    assert sorted(seen) == sorted(one["plain"]["seen"])
-    assert [*zip(*(found["plain"]["seen"] for found in three), strict=True)] == [
-        tuple(one["plain"]["seen"][i : i + COUNT])
-        for i in range(0, len(one["plain"]["seen"]), COUNT)
+    seen = [question for found in three for question in found["trained"]["seen"]]
+    assert sorted(seen) == sorted(one["trained"]["seen"])
+    assert [*zip(*(found["trained"]["seen"] for found in three), strict=True)] == [
+        tuple(one["trained"]["seen"][i : i + COUNT])
+        for i in range(0, len(one["trained"]["seen"]), COUNT)
     ]
 
 
-@pytest.mark.parametrize("way", ["plain", "pieces"])
-def test_losses_and_weights_are_those_of_one_process(ranks, way):
+def test_losses_and_weights_are_those_of_one_process(ranks):
     one, three = ranks
+    assert three[0]["trained"]["losses"] == pytest.approx(one["trained"]["losses"], rel=2e-6)
     for found in three:
-        assert found[way]["losses"] == three[0][way]["losses"]
-        assert found[way]["losses"] == pytest.approx(one["plain"]["losses"], rel=2e-6)
-        for weight, other in zip(found[way]["weights"], one["plain"]["weights"], strict=True):
+        pairs = zip(found["trained"]["weights"], one["trained"]["weights"], strict=True)
+        for weight, other in pairs:
             assert weight == pytest.approx(other, abs=2e-6)
-
-
-def test_a_batch_in_pieces_teaches_the_same(ranks):
-    one, _ = ranks
-    assert one["pieces"]["losses"] == pytest.approx(one["plain"]["losses"], rel=2e-6)
-    assert one["pieces"]["losses"] != one["plain"]["losses"]  # so they were pieces
 
 
 def test_10001_questions_are_counted_once_each(ranks):

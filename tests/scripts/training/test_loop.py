@@ -1,7 +1,6 @@
-"""The loop: what a step does, and that questions of the right split are asked."""
+"""The loop: what a step does, and that samples of the right split are evaluated."""
 
-from dataclasses import asdict
-from types import SimpleNamespace
+import json
 
 import pytest
 import torch
@@ -11,94 +10,91 @@ from scripts.core.batches import keeps_logits, logits_of, model_inputs
 from scripts.core.measurements import measure
 from scripts.core.model_loading import load_model
 from scripts.reporting import report
-from scripts.training import outcome, run_report, trials
+from scripts.training import loop, run_report, trial_result
 from scripts.training.distributed import make_accelerator
-from scripts.training.loop import Progress, fit
+from scripts.training.loop import make_model, make_scheduler, stops_early, train_step
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe
+from scripts.training.train_state import RunOptions
 from vsc_dataset import TrainingStream, sample
 
 SHORT = {"num_samples": 128, "batch_size": 64, "num_validations": 1}
 BASE = {"name": "x", "data": "swap-nops2", "model": "vsc_delta", "loss": "answer"}
 
 
-def step(**settings) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Gradients and learning-rate-sized changes of one step."""
+def run_trial(recipe, folder, options=None):
+    return loop.run_trial(recipe, 0, folder, "x", make_accelerator(recipe.mixed_precision), options)
+
+
+def first_step(**settings):
+    """One step of the optimizer: the model before it, its loss, and the gradients' norm."""
     recipe = Recipe(**{**BASE, **SHORT, **settings})
-    accelerator = make_accelerator()
-    torch.manual_seed(0)
-    trainee = trials.make_trainee(recipe, accelerator)
-    seen = []
-    trainee.optimizer.optimizer.register_step_pre_hook(
-        lambda optimizer, *_: seen.append([p.grad.clone() for p in trainee.model.parameters()])
+    accelerator = make_accelerator(recipe.mixed_precision)
+    model, optimizer = make_model(recipe, 0, accelerator, RunOptions())
+    norms = []
+    optimizer.register_step_pre_hook(
+        lambda *_: norms.append(
+            torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item()
+        )
     )
-    stream = TrainingStream(recipe.config, recipe.batch_size)
-    before = [p.detach().clone() for p in trainee.model.parameters()]
-    list(fit(trainee, stream, recipe, accelerator, Progress()))
-    after = [p.detach() for p in trainee.model.parameters()]
-    return seen[0], [a - b for a, b in zip(after, before, strict=True)]
-
-
-def norm(tensors: list[torch.Tensor]) -> float:
-    return torch.cat([tensor.flatten() for tensor in tensors]).norm().item()
+    batch = next(TrainingStream(recipe.config, recipe.batch_size))
+    scheduler = make_scheduler(recipe, optimizer, 0)
+    loss = train_step(model, batch, recipe, accelerator, optimizer, scheduler)
+    return model, loss.item(), norms[0]
 
 
 def test_gradients_are_clipped_to_the_recipes_norm():
-    free, _ = step()
-    assert norm(free) > 0.2
-    clipped, _ = step(max_grad_norm=0.1)
-    assert norm(clipped) == pytest.approx(0.1, rel=1e-3)
-
-
-def test_pieces_that_the_launcher_asks_for_teach_as_those_of_the_flag(monkeypatch):
-    whole, _ = step()
-    flag, _ = step(gradient_accumulation_steps=4)
-    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
-    launched, _ = step(gradient_accumulation_steps=4)
-    for one, other, all_at_once in zip(flag, launched, whole, strict=True):
-        assert torch.equal(one, other)
-        assert torch.allclose(one, all_at_once, atol=1e-6)
+    assert first_step()[-1] > 0.2
+    assert first_step(max_grad_norm=0.1)[-1] == pytest.approx(0.1, rel=1e-3)
 
 
 def test_a_process_trains_recipes_of_different_precision():
     for precision in ("no", "bf16", "no"):
-        accelerator = make_accelerator(mixed_precision=precision)
-        assert accelerator.mixed_precision == precision
-        assert make_accelerator().mixed_precision == precision
+        assert make_accelerator(precision).mixed_precision == precision
 
 
 def test_the_loss_is_smoothed_as_torch_does():
-    recipe = Recipe(**{**BASE, **SHORT, "num_samples": 64, "label_smoothing": 0.3})
+    recipe = Recipe(**{**BASE, **SHORT, "label_smoothing": 0.3})
     accelerator = make_accelerator()
-    torch.manual_seed(0)
-    trainee = trials.make_trainee(recipe, accelerator)
+    model, _ = make_model(recipe, 0, accelerator, RunOptions())
     batch = next(TrainingStream(recipe.config, recipe.batch_size))
-    inputs, labels = model_inputs(trainee.model, batch, recipe.loss, accelerator.device)
-    logits = logits_of(trainee.model, inputs)
-    chances = logits.log_softmax(-1)
+    inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
+    chances = logits_of(model, inputs).log_softmax(-1)
     right = chances.gather(-1, labels.unsqueeze(-1)).mean()
     expected = -(0.7 * right + 0.3 * chances.mean())
-    stream = TrainingStream(recipe.config, recipe.batch_size)
-    (point,) = fit(trainee, stream, recipe, accelerator, Progress())
-    assert point.train_loss == pytest.approx(expected.item(), rel=1e-5)
+    _, loss, _ = first_step(label_smoothing=0.3)
+    assert loss == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_the_learning_rate_ends_at_zero_and_begins_with_the_warm_up():
+@pytest.mark.parametrize("begin", [0, 3, 7])
+def test_the_learning_rate_ends_at_zero_and_begins_with_the_warm_up(begin):
     recipe = Recipe(**{**BASE, "num_samples": 640, "warmup_steps": 4, "learning_rate": 0.1})
-    trainee = trials.make_trainee(recipe, make_accelerator())
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=recipe.learning_rate)
+    reference = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, make_scheduler(recipe, optimizer, 0).lr_lambdas[0]
+    )
     rates = []
-    for _ in range(recipe.num_steps):
-        rates.append(trainee.scheduler.get_last_lr()[0])
-        trainee.optimizer.step()
-        trainee.scheduler.step()
+    for _ in range(recipe.num_steps + 1):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
     assert rates[:5] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1])
-    assert trainee.scheduler.get_last_lr()[0] == pytest.approx(0, abs=1e-9)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert rates[5:] == sorted(rates[5:], reverse=True)
+    # Begun at any step, the schedule goes on as if it had come there.
+    scheduler = make_scheduler(recipe, optimizer, begin)
+    again = []
+    for _ in range(begin, recipe.num_steps + 1):
+        again.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert again == rates[begin:]
 
 
-def test_a_loss_that_is_no_number_is_a_clear_error():
+def test_a_loss_that_is_not_finite_is_a_clear_error(tmp_path):
+    recipe = Recipe(**{**BASE, **SHORT, "num_samples": 64 * 400, "learning_rate": 1e30})
     with pytest.raises(ValueError, match=r"the loss is (nan|inf) after \d+ samples: lower"):
-        step(num_samples=64 * 400, learning_rate=1e30)
+        run_trial(recipe, tmp_path)
 
 
 def test_a_wrapped_model_keeps_logits_too():
@@ -109,7 +105,7 @@ def test_a_wrapped_model_keeps_logits_too():
 
 
 @pytest.fixture
-def bf16(monkeypatch):
+def bf16():
     """accelerate's state, which knows one precision for a process, for this test alone."""
     AcceleratorState._reset_state(reset_partial_state=True)
     yield {"mixed_precision": "bf16"}
@@ -118,139 +114,122 @@ def bf16(monkeypatch):
 
 def test_mixed_precision_computes_in_bf16_and_keeps_weights_in_float32(bf16):
     recipe = Recipe(**BASE, **SHORT, **bf16)
-    accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
-    trainee = trials.make_trainee(recipe, accelerator)
+    accelerator = make_accelerator(recipe.mixed_precision)
+    model, _ = make_model(recipe, 0, accelerator, RunOptions())
     kinds = set()
-    for module in trainee.model.modules():
+    for module in model.modules():
         if isinstance(module, torch.nn.Linear):
-            module.register_forward_hook(lambda *said: kinds.add(said[-1].dtype))
-    stream = TrainingStream(recipe.config, recipe.batch_size)
-    (point,) = [asdict(p) for p in fit(trainee, stream, recipe, accelerator, Progress())]
+            module.register_forward_hook(lambda *told: kinds.add(told[-1].dtype))
+    batch = next(TrainingStream(recipe.config, recipe.batch_size))
+    logits_of(model, model_inputs(model, batch, recipe.loss, accelerator.device)[0])
     assert kinds == {torch.bfloat16}
-    assert {p.dtype for p in trainee.model.parameters()} == {torch.float32}
-    assert 4 < point["train_loss"] < 8
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
 def test_a_trial_in_bf16_is_measured_as_its_checkpoint_is(bf16, tmp_path):
     recipe = Recipe(**BASE, **SHORT, **bf16)
-    record = trials.run_trial(recipe, 0, tmp_path, "x")
-    questions = sample(recipe.config, "validation", range(10_000))
-    found = measure(load_model(tmp_path / "model"), questions, recipe.loss)
-    assert found.loss == record.val_loss
+    record = run_trial(recipe, tmp_path)
+    samples = sample(recipe.config, "validation", range(10_000))
+    assert measure(load_model(tmp_path / "model"), samples, recipe.loss).loss == record.val_loss
 
 
 def test_a_trial_stops_early_where_the_recipe_says_and_not_before(tmp_path):
     easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "validation_questions": 10}
-    never = trials.run_trial(Recipe(**easy), 0, tmp_path / "never", "x")
+    never = run_trial(Recipe(**easy), tmp_path / "never")
     assert never.samples == never.planned_samples == 640
     stopping = Recipe(**easy, early_stop_pct=100.0, early_stop_validations=4)
-    record = trials.run_trial(stopping, 0, tmp_path / "early", "x")
+    record = run_trial(stopping, tmp_path / "early")
     assert (record.samples, record.planned_samples) == (64 * 4, 640)
     errors = [{"sample_error_pct": error} for error in (0.0, 2.0, 1.0, 0.5)]
     recipe = Recipe(**easy, early_stop_pct=1.0, early_stop_validations=2)
-    assert trials.stops_early(recipe, errors)
-    assert not trials.stops_early(recipe, errors[:3])
-    assert not trials.stops_early(recipe, errors[-1:])
+    assert stops_early(recipe, errors)
+    assert not stops_early(recipe, errors[:3])
+    assert not stops_early(recipe, errors[-1:])
 
 
 def test_a_trial_that_had_stopped_early_is_not_trained_on_when_it_resumes(tmp_path, monkeypatch):
     easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "validation_questions": 10}
     recipe = Recipe(**easy, early_stop_pct=100.0, early_stop_validations=2)
-    monkeypatch.setattr(trials.outcome, "make_record", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        trials.run_trial(recipe, 0, tmp_path, "x")
-    monkeypatch.undo()
-    assert trials.run_trial(recipe, 0, tmp_path, "x").samples == 64 * 2
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "finish_trial", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_trial(recipe, tmp_path)
+    assert run_trial(recipe, tmp_path).samples == 64 * 2
 
 
 def test_a_checkpoint_is_written_when_it_is_long_since_the_last(tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(trials.checkpoints, "save", lambda _, __, p, *___: saved.append(p.step))
+    monkeypatch.setattr(loop.CheckpointFolder, "save", lambda _, state: saved.append(state.step))
     recipe = Recipe(**{**BASE, **SHORT, "num_samples": 64 * 60})
     for seconds, steps in ((0.0, [20, 40, 60]), (1e9, [60])):
-        trials.run_trial(recipe, 0, tmp_path, "x", trials.Settings(checkpoint_seconds=seconds))
+        run_trial(recipe, tmp_path, RunOptions(checkpoint_seconds=seconds))
         assert saved == steps
         saved.clear()
 
 
-def test_a_model_on_the_way_is_left_for_the_hub_at_every_validation(tmp_path):
-    found = []
+def test_every_split_is_measured_once_at_the_end(tmp_path, monkeypatch):
+    measured = []
+    for module in (loop, trial_result):
+        original = module.measure_shared
 
-    def push(folder):
-        weights = load_model(folder).state_dict()
-        found.append((folder, sum(weight.sum().item() for weight in weights.values())))
+        def spy(model, samples, *others, original=original, name=module.__name__):
+            measured.append((name.rpartition(".")[2], len(samples)))
+            return original(model, samples, *others)
 
-    recipe = Recipe(**{**BASE, **SHORT, "num_validations": 2, "validation_questions": 10})
-    trials.run_trial(recipe, 0, tmp_path, "x", trials.Settings(push=push))
-    assert [folder for folder, _ in found] == [tmp_path / "model"] * 2
-    assert len({total for _, total in found}) == 2
-
-
-def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
-    asked = []
-    for room in (trials, outcome, run_report):
-        original = room.sample
-
-        def spy(config, split, indices, original=original, room=room):
-            asked.append((room.__name__.rpartition(".")[2], split, len(indices)))
-            return original(config, split, indices)
-
-        monkeypatch.setattr(room, "sample", spy)
+        monkeypatch.setattr(module, "measure_shared", spy)
     recipe = Recipe(**BASE, **SHORT)
-    record = trials.run_trial(recipe, 0, tmp_path / "seed-0", "x")
+    record = run_trial(recipe, tmp_path / "seed-0")
+    monkeypatch.setattr("scripts.core.model_loading.load_model", lambda *_: 1 / 0)
     run_report.finish_run(recipe, tmp_path, [record])
-    assert asked == [
-        ("trials", "validation", 100),
-        ("outcome", "validation", 10_000),
-        ("outcome", "test", 10_000),
-        ("results", "validation", 10_000),
-        ("results", "validation", 10_000),
-    ]
+    assert measured == [("loop", 100), ("trial_result", 10_000), ("trial_result", 10_000)]
 
 
-@pytest.mark.parametrize("cut", ["run_report.shutil.copyfile", "report.answers_picture"])
-def test_a_run_that_is_cut_off_at_its_end_is_not_taken_for_whole(tmp_path, monkeypatch, cut):
+def test_the_report_of_a_trial_without_kept_answers_is_the_same(tmp_path):
+    recipe = Recipe(**{**BASE, **SHORT, "data": "swap-nops2-5"})
+    record = run_trial(recipe, tmp_path / "seed-0")
+    told = run_report.finish_run(recipe, tmp_path, [record])
+    kept = json.loads((tmp_path / "seed-0" / "model" / "answers.json").read_text())
+    assert kept["validation"] != kept["by_nops"]
+    (tmp_path / "seed-0" / "model" / "answers.json").unlink()
+    assert run_report.finish_run(recipe, tmp_path, [record]) == told
+
+
+@pytest.mark.parametrize(
+    "place, name", [(run_report.shutil, "copyfile"), (report, "answers_picture")]
+)
+def test_a_run_that_is_cut_off_at_its_end_is_not_taken_for_whole(
+    tmp_path, monkeypatch, place, name
+):
     recipe = Recipe(**BASE, **SHORT)
-    record = trials.run_trial(recipe, 0, tmp_path / "seed-0", "x")
-    place = {"run_report": run_report, "report": report}[cut.partition(".")[0]]
-    with monkeypatch.context() as patch:
-        patch.setattr(f"{place.__name__}.{cut.partition('.')[2]}", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            run_report.finish_run(recipe, tmp_path, [record])
-    assert not (tmp_path / "results.json").exists()
-    run_report.finish_run(recipe, tmp_path, [record])
-    assert (tmp_path / "results.json").exists()
-    assert load_model(tmp_path)
-    monkeypatch.setattr(f"{place.__name__}.{cut.partition('.')[2]}", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):  # again, as behind more trials
+    record = run_trial(recipe, tmp_path / "seed-0")
+    for attempt in range(2):  # again, as after more trials
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                run_report.finish_run(recipe, tmp_path, [record])
+        assert not (tmp_path / "results.json").exists(), attempt
         run_report.finish_run(recipe, tmp_path, [record])
-    assert not (tmp_path / "results.json").exists()
+        assert (tmp_path / "results.json").exists()
+    assert load_model(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["on the way", "at the end"])
-def test_a_validation_loss_that_is_no_number_is_one_clear_line(tmp_path, monkeypatch, kind):
-    room = trials if kind == "on the way" else outcome
-    original = room.measure_shared
+@pytest.mark.parametrize("module", [loop, trial_result])
+def test_a_validation_loss_that_is_not_finite_is_one_clear_line(tmp_path, monkeypatch, module):
+    original = module.measure_shared
 
     def spy(*arguments):
         return original(*arguments)._replace(loss=float("inf"))
 
-    monkeypatch.setattr(room, "measure_shared", spy)
+    monkeypatch.setattr(module, "measure_shared", spy)
     with pytest.raises(ValueError, match=r"the loss is inf after .* samples: lower learning_rate"):
-        trials.run_trial(Recipe(**BASE, **SHORT), 0, tmp_path, "x")
-
-
-def test_half_precision_that_a_cpu_does_not_have_is_refused(monkeypatch):
-    cpu = SimpleNamespace(device=torch.device("cpu"), num_processes=1)
-    monkeypatch.setattr(trials, "make_accelerator", lambda **_: cpu)
-    with pytest.raises(ValueError, match="mixed_precision fp16 does nothing on a CPU: use bf16"):
-        trials.check(Recipe(**BASE, **SHORT, mixed_precision="fp16"))
+        run_trial(Recipe(**BASE, **SHORT), tmp_path)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [0, 1])
 def test_swap_delta_solves_five_swaps(tmp_path, seed):
-    record = trials.run_trial(find_recipe("swap-delta"), seed, tmp_path, "soak")
+    accelerator = make_accelerator()
+    record = loop.run_trial(find_recipe("swap-delta"), seed, tmp_path, "soak", accelerator)
     assert record.sample_error_pct <= 0.5
     assert record.parameters <= 35_000
     assert record.samples <= 200_000

@@ -11,13 +11,22 @@ import pytest
 
 from scripts.core.records import REQUIRED, TrialRecord, read_records, summarise
 from scripts.training import jobs, runs
-from scripts.training.jobs import Outcome, Task
+from scripts.training.distributed import make_accelerator
+from scripts.training.jobs import Job, Outcome
 from scripts.training.recipes import find_recipe
-from scripts.training.runs import open_run, run_trials
-from scripts.training.trials import Paused, Settings
+from scripts.training.train_state import Paused, RunOptions
 
 RECIPE = find_recipe("swap-delta")
+ACCELERATOR = make_accelerator()
 ROOT = Path(__file__).parents[3]
+
+
+def open_run(recipe, folder, seeds, resume):
+    return runs.open_run(recipe, folder, seeds, resume, ACCELERATOR)
+
+
+def run_trials(recipe, folder, seeds, jobs=1):
+    return runs.run_trials(recipe, folder, seeds, ACCELERATOR, jobs)
 
 
 @pytest.fixture(autouse=True)
@@ -96,11 +105,11 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
     found = {0: record(0), 1: error, 2: record(2)}
     asked = []
 
-    def attempt(recipe, task, settings):
-        asked.append(task.seed)
-        return Outcome(task.seed, found[task.seed])
+    def run_job(recipe, job, *_):
+        asked.append(job.seed)
+        return Outcome(job.seed, found[job.seed])
 
-    monkeypatch.setattr(runs, "attempt", attempt)
+    monkeypatch.setattr(jobs, "run_job", run_job)
     words = str(error) if isinstance(error, Paused) else f"seed 1: {error}"
     with pytest.raises(type(error), match=words):
         run_trials(RECIPE, folder, [0, 1, 2])
@@ -115,9 +124,9 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
 
 def test_a_job_that_dies_is_named(folder, monkeypatch):
     monkeypatch.setattr(jobs, "_work", die)
-    (outcome,) = jobs.run_jobs(RECIPE, [Task(3, folder, "x")], 2, Settings())
+    (outcome,) = jobs.run_in_processes(RECIPE, [Job(3, folder, "x")], 2, RunOptions())
     assert outcome.seed == 3
-    assert "its process died with exit code 7: go on with --resume" in str(outcome.found)
+    assert "its process died with exit code 7: go on with --resume" in str(outcome.result)
 
 
 def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monkeypatch):
@@ -128,41 +137,41 @@ def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monke
     assert sorted(found.seed for found in kept) == [0, 2, 3]
 
 
-def die_or_send(recipe, task, settings, threads, lock, connection) -> None:
+def die_or_send(recipe, job, options, threads, lock, sender) -> None:
     """What the processes do of which one dies."""
-    if task.seed == 1:
+    if job.seed == 1:
         os._exit(7)
-    connection.send(Outcome(task.seed, record(task.seed)))
+    sender.send(Outcome(job.seed, record(job.seed)))
 
 
 def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch):
     monkeypatch.setattr(jobs, "_work", pause)
     os.mkfifo(folder / "go")
-    tasks = [Task(seed, folder, "x") for seed in (0, 1, 2)]
-    outcomes = jobs.run_jobs(RECIPE, tasks, 2, Settings())
+    todo = [Job(seed, folder, "x") for seed in (0, 1, 2)]
+    outcomes = jobs.run_in_processes(RECIPE, todo, 2, RunOptions())
     first = next(outcomes)
-    assert (first.seed, str(first.found)) == (0, "0 paused")
+    assert (first.seed, str(first.result)) == (0, "0 paused")
     (folder / "go").write_text("")  # waits for its reader, the job that still runs
-    assert [(seed, str(found)) for seed, found in outcomes] == [(1, "1 paused")]
+    assert [(seed, str(result)) for seed, result in outcomes] == [(1, "1 paused")]
 
 
-def pause(recipe, task, settings, threads, lock, connection) -> None:
+def pause(recipe, job, options, threads, lock, sender) -> None:
     """What the processes do of which the second has the longer way to its checkpoint."""
-    if task.seed == 1:
-        (task.folder / "go").read_text()
-    connection.send(Outcome(task.seed, Paused(f"{task.seed} paused")))
+    if job.seed == 1:
+        (job.folder / "go").read_text()
+    sender.send(Outcome(job.seed, Paused(f"{job.seed} paused")))
 
 
 def test_what_ends_behind_a_pause_is_kept(folder, monkeypatch):
     found = [Outcome(0, Paused("one")), Outcome(1, record(1)), Outcome(2, Paused("two"))]
-    monkeypatch.setattr(runs, "run_jobs", lambda *_: iter(found))
+    monkeypatch.setattr(runs, "run_in_processes", lambda *_: iter(found))
     with pytest.raises(Paused, match=r"^one; two$"):
         run_trials(RECIPE, folder, [0, 1, 2], jobs=2)
     assert [found.seed for found in read_records(folder / "trials.jsonl")] == [1]
 
 
 def test_checkpoints_that_a_kill_behind_the_record_left_are_removed(folder, monkeypatch):
-    monkeypatch.setattr(runs, "attempt", lambda _, task, __: Outcome(task.seed, record(task.seed)))
+    monkeypatch.setattr(jobs, "run_job", lambda _, job, *__: Outcome(job.seed, record(job.seed)))
     run_trials(RECIPE, folder, [0, 1])
     for seed in (0, 1):
         (folder / f"seed-{seed}" / "checkpoint-00000020").mkdir(parents=True)
@@ -219,8 +228,10 @@ def test_a_run_is_trained_by_one_process_at_a_time(folder):
     code = (
         "import sys; from pathlib import Path\n"
         "from scripts.training.recipes import find_recipe\n"
+        "from scripts.training.distributed import make_accelerator\n"
         "from scripts.training.runs import open_run\n"
-        "open_run(find_recipe('swap-delta'), Path('a'), [0], False); print('open', flush=True)\n"
+        "open_run(find_recipe('swap-delta'), Path('a'), [0], False, make_accelerator())\n"
+        "print('open', flush=True)\n"
         "sys.stdin.read()"
     )
     other = subprocess.Popen(
