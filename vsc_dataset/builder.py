@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from vsc_dataset.checking import flag, whole
+from vsc_dataset.checking import check_bool, check_int
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
-from vsc_dataset.draws import Range
+from vsc_dataset.generator.spec import Range
 from vsc_dataset.parquet import SCHEMA, TRACE, make_table
 from vsc_dataset.sampling import sample
 
@@ -150,9 +150,9 @@ def _normal(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that differ from the named configuration, in one form: they name the cache."""
     own = {key: settings.pop(key) for key in ("seed", "trace") if settings.get(key) is not None}
     if "seed" in own:
-        own["seed"] = whole("seed", own["seed"], 0)
+        own["seed"] = check_int("seed", own["seed"], 0)
     if "trace" in own:
-        own["trace"] = flag("trace", own["trace"])
+        own["trace"] = check_bool("trace", own["trace"])
     if settings.get("description"):
         raise ValueError(f"description is {settings['description']!r}: the configuration's stands")
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})

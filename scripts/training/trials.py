@@ -195,7 +195,7 @@ class _Saving:
 def check(recipe: Recipe, trust_remote_code: bool = False) -> None:
     """Raise a ValueError for a recipe that could not start, before anything is written."""
     for split in ("train", "validation", "test"):
-        recipe.config.draw(split)
+        recipe.config.sample_spec(split)
     accelerator = make_accelerator(mixed_precision=recipe.mixed_precision)
     if recipe.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise ValueError("mixed_precision fp16 does nothing on a CPU: use bf16, or no")

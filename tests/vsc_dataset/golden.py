@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 from vsc_dataset import CONFIGS, DATA_VERSION, sample, split_of
-from vsc_dataset.hashing import row_seed, word
+from vsc_dataset.generator.hashing import sample_state, word
 
 GOLDEN = tomllib.loads((Path(__file__).parent / "golden.toml").read_text("utf-8"))
 
@@ -49,13 +49,13 @@ def main() -> None:
         (0, 10**12, 3),
         (2**64 - 1, 1, 4095),
     ]:
-        print(f'"{key} {i} {j}" = "{word(row_seed(key, i), j):#018x}"')
+        print(f'"{key} {i} {j}" = "{word(sample_state(key, i), j):#018x}"')
     print("\n[keys]  # of the split's rows under seed 0, and of train under seed 1")
     for name, config in CONFIGS.items():
         for split in config.splits:
-            print(f'"{name} {split} 0" = "{config.draw(split).key():#018x}"')
+            print(f'"{name} {split} 0" = "{config.sample_spec(split).key():#018x}"')
         if "train" in config.splits:
-            print(f'"{name} train 1" = "{config.draw("train").key(1):#018x}"')
+            print(f'"{name} train 1" = "{config.sample_spec("train").key(1):#018x}"')
     print("\n[splits]")
     questions = {
         question: None  # configurations share held questions: each is listed once

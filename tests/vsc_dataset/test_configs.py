@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 
 from tests.vsc_dataset.cases import configs
-from vsc_dataset import CONFIGS, TaskConfig, oracle, sample
+from vsc_dataset import CONFIGS, TaskConfig, sample
 from vsc_dataset.configs import make_config
+from vsc_dataset.generator import reference
 from vsc_dataset.splits import SPLITS
 
 
@@ -26,8 +27,8 @@ from vsc_dataset.splits import SPLITS
         ({"operators": ""}, "operators is ''"),
         ({"operators": "+"}, "'+' needs '-'"),
         ({"operators": ">+"}, "'+' needs '-'"),
-        ({"operators": ">", "length": 1}, "an exchange needs 2 letters"),
-        ({"operators": ">", "length": (1, 3)}, "an exchange needs 2 letters"),
+        ({"operators": ">", "length": 1}, "a swap needs 2 letters"),
+        ({"operators": ">", "length": (1, 3)}, "a swap needs 2 letters"),
         ({"weights": (0, 0, 0)}, "the weight of '>' is 0: it must be from 1 to 10"),
         ({"weights": (1, 1)}, "give one whole number for each of '>-+'"),
         ({"weights": (1.0, 1, 1)}, "the weight of '>' is 1.0: it must be a whole number"),
@@ -85,10 +86,10 @@ def test_rows_have_room_for_the_longest_evaluation():
 
 def test_a_grid_of_complete_programs_leaves_out_what_is_rarely_reached():
     config = TaskConfig(length=3, grid_nops=(100, 128, 200), complete=True)
-    draw = config.draw("nops100")
-    assert draw.reach(128) > 1e-3 > draw.reach(160)
+    spec = config.sample_spec("nops100")
+    assert spec.reach(128) > 1e-3 > spec.reach(160)
     assert config.splits == ("nops100", "nops128")
-    near = [n for n in range(100, 200) if draw.reach(n) >= 1e-3]
+    near = [n for n in range(100, 200) if spec.reach(n) >= 1e-3]
     assert TaskConfig(length=3, grid_nops=tuple(range(100, 200)), complete=True).splits == tuple(
         f"nops{n}" for n in near
     )
@@ -116,7 +117,7 @@ def test_a_configuration_is_frozen():
 @settings(max_examples=25)
 def test_no_row_is_wider_than_the_row_width(config):
     for split in config.splits:
-        oracle.sample(config, split, range(3))  # encode refuses a row that is too wide
+        reference.sample(config, split, range(3))  # encode refuses a row that is too wide
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_question_without_operations_is_legal():
         ("ABC:1>2 2>4", "operation 2 '2>4': position 4 is out of range 1 to 3"),
         ("ABC:-3 -3", "operation 2 '-3': position 3 is out of range 1 to 2"),
         ("ABC:-3 +3", "operation 2 '+3': position 3 is out of range 1 to 2"),
-        ("ABC:2>2", "operation 1 '2>2': an exchange needs two different positions"),
+        ("ABC:2>2", "operation 1 '2>2': a swap needs two different positions"),
         ("ABC:+1", "operation 1 '+1': the stack is empty"),
         ("AB:-1 -1 +1", "operation 3 '+1': no letter is left"),
     ],

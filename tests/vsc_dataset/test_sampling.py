@@ -1,4 +1,4 @@
-"""Sampling: the fast path against the oracle, byte for byte, and the purity of a row."""
+"""Sampling: the the fast path against the reference, byte for byte, and the purity of a sample."""
 
 import os
 import subprocess
@@ -19,12 +19,11 @@ from vsc_dataset import (
     DATA_VERSION,
     Examples,
     TaskConfig,
-    drawing,
     execute,
-    oracle,
     sample,
     sampling,
 )
+from vsc_dataset.generator import draw, reference
 
 FIELDS = ("input_ids", "labels", "answer_mask", "length", "nops")
 
@@ -50,14 +49,16 @@ def test_every_configuration_and_split_has_golden_rows_under_the_version():
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_fast_path_agrees_with_oracle_on_named_configurations(name):
+def test_fast_path_agrees_with_reference_on_named_configurations(name):
     config = CONFIGS[name]
     for split in config.splits:
-        draw = config.draw(split)
-        if draw.nops[1] > 64 or (draw.complete and draw.reach(draw.nops[1]) < 0.2):
-            continue  # the oracle would take minutes for what other splits show as well
+        spec = config.sample_spec(split)
+        if spec.nops[1] > 64 or (spec.complete and spec.reach(spec.nops[1]) < 0.2):
+            continue  # the reference would take minutes for what other splits show as well
         rows = range(3 if config.grid_nops else 150)
-        assert_same(sample(name, split, rows, seed=7), oracle.sample(config, split, rows, seed=7))
+        assert_same(
+            sample(name, split, rows, seed=7), reference.sample(config, split, rows, seed=7)
+        )
 
 
 def test_complete_programs_execute_all_that_was_planned():
@@ -68,17 +69,17 @@ def test_complete_programs_execute_all_that_was_planned():
 
 @given(configs(), st.integers(0, 2**40), st.integers(0, 2**32))
 @settings(max_examples=40)
-def test_fast_path_agrees_with_oracle_on_any_configuration(config, start, seed):
+def test_fast_path_agrees_with_reference_on_any_configuration(config, start, seed):
     for split in config.splits:
         rows = range(start, start + 20)
-        assert_same(sample(config, split, rows, seed), oracle.sample(config, split, rows, seed))
+        assert_same(sample(config, split, rows, seed), reference.sample(config, split, rows, seed))
 
 
 @pytest.mark.parametrize("layout", ["compact", "spaced"])
-def test_fast_path_agrees_with_oracle_on_50_000_programs_of_every_size(layout):
+def test_fast_path_agrees_with_reference_on_50_000_programs_of_every_size(layout):
     config = TaskConfig(length=(1, 26), nops=(0, 64), layout=layout)
     examples = sample(config, "train", range(50_000))
-    assert_same(examples, oracle.sample(config, "train", range(50_000)))
+    assert_same(examples, reference.sample(config, "train", range(50_000)))
     assert set(examples.length) == set(range(1, 27))
     assert set(examples.nops) == set(range(65))
 
@@ -99,9 +100,9 @@ def test_block_size_does_not_matter(monkeypatch):
     expected = sample("default", "validation", range(3000))
     for block, cached, spare in ((1, 1, 1), (7, 3, 5), (1000, 1000, 64), (1000, 64, 10**6)):
         monkeypatch.setattr(sampling, "BLOCK", block)
-        monkeypatch.setattr(sampling, "CACHED_ROWS", cached)
-        monkeypatch.setattr(drawing, "CACHED_ROWS", cached)
-        monkeypatch.setattr(drawing, "SPARE_ROWS", spare)
+        monkeypatch.setattr(sampling, "CACHED_SAMPLES", cached)
+        monkeypatch.setattr(draw, "CACHED_SAMPLES", cached)
+        monkeypatch.setattr(draw, "SPARE_SAMPLES", spare)
         rows = range(3000) if block > 7 else range(100)
         assert_same(sample("default", "validation", rows), expected[: len(rows)])
 
@@ -221,7 +222,7 @@ def test_complete_programs_are_complete_in_every_split():
     for split in config.splits:
         examples = sample(config, split, range(200))
         assert set(examples.nops) == {8}
-        assert_same(examples[:20], oracle.sample(config, split, range(20)))
+        assert_same(examples[:20], reference.sample(config, split, range(20)))
 
 
 def test_wide_rows_take_no_more_memory_than_their_bytes():

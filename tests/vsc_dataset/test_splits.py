@@ -5,7 +5,8 @@ from hypothesis import given
 
 from tests.vsc_dataset.cases import programs
 from tests.vsc_dataset.golden import GOLDEN
-from vsc_dataset import CONFIGS, Operation, Program, TaskConfig, oracle, parse, sample, split_of
+from vsc_dataset import CONFIGS, Operation, Program, TaskConfig, parse, sample, split_of
+from vsc_dataset.generator import reference
 
 
 @pytest.mark.parametrize("question, split", GOLDEN["splits"].items())
@@ -68,7 +69,7 @@ def held_questions(rows: int) -> set[str]:
         canonical(question)
         for name, config in CONFIGS.items()
         for split in config.splits
-        if split != "train" and config.draw(split).nops[1] <= 64
+        if split != "train" and config.sample_spec(split).nops[1] <= 64
         for question in sample(name, split, range(100 if config.grid_nops else rows)).questions()
     }
 
@@ -128,7 +129,7 @@ def test_a_row_that_no_question_fits_is_refused_with_its_numbers():
         if split == only:
             assert sample(tiny, split, range(3)).questions() == ["A:"] * 3
             continue
-        for twin in (sample, oracle.sample):
+        for twin in (sample, reference.sample):
             with pytest.raises(ValueError, match="no question of length 1 and nops 0") as error:
                 twin(tiny, split, [0])
             assert f"split {split!r} in 4096 attempts" in str(error.value)
