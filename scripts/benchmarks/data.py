@@ -97,7 +97,8 @@ print(time.perf_counter() - start)
 
 def dataset_table() -> str:
     """`load_dataset` of a million rows beside writing the same rows from ready arrays."""
-    from vsc_dataset.parquet import make_table, write_table
+    from scripts.publishing.parquet import write_table
+    from vsc_dataset.arrow import make_table
 
     with tempfile.TemporaryDirectory() as folder:
         ready = make_table(sample("default", "train", range(TRAIN_ROWS)))

@@ -26,7 +26,7 @@ FLOORS = {
         "sampling",
         "stream",
         "torch_stream",
-        "parquet",
+        "arrow",
         "builder",
         "load_dataset",
         "metrics",
@@ -107,7 +107,11 @@ HOMES = {
         "vsc_dataset/metrics/vsc_error/vsc_error.py",
     },
     "evaluate": {"vsc_dataset/metrics/vsc_error/vsc_error.py"},
-    "pyarrow": {"vsc_dataset/parquet.py", "vsc_dataset/builder.py"},
+    "pyarrow": {
+        "scripts/publishing/parquet.py",
+        "vsc_dataset/arrow.py",
+        "vsc_dataset/builder.py",
+    },
 }
 """The only files or folders that may import a library."""
 

@@ -1,6 +1,7 @@
 """`load_dataset("vsc")` and `vsc_dataset.load`: the generator's rows, offline, from anywhere."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,15 @@ def test_a_setting_and_its_other_spelling_share_a_cache():
         for length in ((3, 3), [3, 3], 3)
     }
     assert len(paths) == 1
+
+
+@pytest.mark.parametrize("changed", ["configs.toml", "language.py", "generator/draw.py"])
+def test_another_generator_has_another_cache(tmp_path, changed):
+    package = tmp_path / "vsc_dataset"
+    shutil.copytree(Path(builder.__file__).parent, package)
+    assert builder.source_hash(package) == builder.source_hash()
+    (package / changed).write_bytes((package / changed).read_bytes() + b"# changed")
+    assert builder.source_hash(package) != builder.source_hash()
 
 
 def test_names_and_splits_are_listed():

@@ -10,15 +10,15 @@ import pytest
 
 from vsc_dataset import METRIC_PATH, sample
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
-from vsc_dataset.metrics.vsc_error.floors import floor_predictions
+from vsc_dataset.metrics.vsc_error.trivial_baselines import baseline_predictions
 
 
 @pytest.fixture(scope="module")
 def answers():
-    """Questions, true answers, and those of a floor."""
+    """Questions, true answers, and those of a baseline."""
     examples = sample("default", "validation", range(500))
     questions = examples.questions()
-    return questions, examples.answers(), floor_predictions(questions)["first 2"]
+    return questions, examples.answers(), baseline_predictions(questions)["first 2"]
 
 
 @pytest.fixture(scope="module")
