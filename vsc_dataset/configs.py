@@ -255,14 +255,14 @@ def make_config(name: str = "default", **settings: Any) -> TaskConfig:
         raise ValueError(f"configuration {name!r} is unknown: {nearest(name, _TABLES)}")
     # The settings join the table, not the finished configuration: what the table leaves out
     # (answer_width, eval_nops, weights) follows them.
-    given = {**_TABLES[name], **settings}
-    known = [field.name for field in fields(TaskConfig)]
-    for setting in given:
-        if setting not in known:
+    values = {**_TABLES[name], **settings}
+    names = [field.name for field in fields(TaskConfig)]
+    for setting in values:
+        if setting not in names:
             raise ValueError(
-                f"configuration field {setting!r} is unknown: {nearest(setting, known)}"
+                f"configuration field {setting!r} is unknown: {nearest(setting, names)}"
             )
-    config = TaskConfig(**given)
+    config = TaskConfig(**values)
     for setting in ("nops", "eval_nops"):
         if config.grid_nops and settings.get(setting) is not None:
             wanted = check_range(setting, settings[setting], 0, MAX_NOPS)

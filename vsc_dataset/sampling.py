@@ -10,7 +10,7 @@ from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.generator.buffers import thread_buffers
 from vsc_dataset.generator.draw import CACHED_SAMPLES, draw_programs
-from vsc_dataset.generator.hashing import GOLDEN, UInt64Array, mix64_array
+from vsc_dataset.generator.hashing import UInt64Array, sample_state_array
 from vsc_dataset.generator.lookup import make_lookup_tables
 from vsc_dataset.generator.render import render_samples
 
@@ -49,7 +49,7 @@ def sample(
     config = make_config(config) if isinstance(config, str) else config
     spec, numbers = config.sample_spec(split), _as_indices(indices)
     width = config.padded_width(pad_to)
-    key = np.uint64(spec.key(check_int("seed", seed, 0)))
+    key = spec.key(check_int("seed", seed, 0))
     tables, buffers = make_lookup_tables(spec, config.layout), thread_buffers()
     out_3xNxW = np.empty((3, len(numbers), -(-width // 8)), np.uint64)
     length, nops = np.empty(len(numbers), np.uint8), np.empty(len(numbers), np.uint16)
@@ -57,9 +57,7 @@ def sample(
     for start in range(0, len(numbers), size):
         block = slice(start, start + size)
         state, scratch = buffers.array("state", 2, len(numbers[block]))
-        np.multiply(numbers[block], np.uint64(GOLDEN), out=state)
-        np.add(state, key, out=state)
-        mix64_array(state, scratch)
+        sample_state_array(key, numbers[block], state, scratch)
         programs = draw_programs(spec, tables, state)
         for first in range(0, len(state), CACHED_SAMPLES):
             part = slice(first, first + CACHED_SAMPLES)

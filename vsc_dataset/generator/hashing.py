@@ -59,6 +59,15 @@ def sample_state(key: int, index: int) -> int:
     return mix64((key + GOLDEN * index) & MASK_64)
 
 
+def sample_state_array(
+    key: int, indices_N: UInt64Array, out_N: UInt64Array, scratch_N: UInt64Array
+) -> None:
+    """Compute `sample_state` of every index into `out_N`."""
+    np.multiply(indices_N, np.uint64(GOLDEN), out=out_N)
+    np.add(out_N, np.uint64(key), out=out_N)
+    mix64_array(out_N, scratch_N)
+
+
 def word(state: int, j: int) -> int:
     """Compute word j of a sample, of 64 bits; word 0 is the sample's state itself."""
     return mix64((state + GOLDEN * j) & MASK_64) if j else state

@@ -11,7 +11,7 @@ from vsc_dataset import CONFIGS, sample
 from vsc_dataset.generator import reference
 from vsc_dataset.generator.buffers import Buffers
 from vsc_dataset.generator.draw import ProgramBatch, draw_attempt
-from vsc_dataset.generator.hashing import GOLDEN, mix64_array
+from vsc_dataset.generator.hashing import sample_state_array
 from vsc_dataset.generator.lookup import make_lookup_tables
 from vsc_dataset.generator.reference import Digits, draw_operations
 from vsc_dataset.language import Operation
@@ -23,8 +23,8 @@ LEAST_P = 1e-4
 def unfiltered(name: str, draws: int = DRAWS) -> ProgramBatch:
     """First attempts, whatever their split."""
     spec = CONFIGS[name].sample_spec("train")
-    state = np.arange(draws, dtype=np.uint64) * np.uint64(GOLDEN) + np.uint64(spec.key())
-    mix64_array(state, np.empty_like(state))
+    state, scratch = np.empty((2, draws), np.uint64)
+    sample_state_array(spec.key(), np.arange(draws, dtype=np.uint64), state, scratch)
     buffers = Buffers()
     out = ProgramBatch.allocate(spec, buffers, "all", draws)
     draw_attempt(spec, make_lookup_tables(spec, "compact"), buffers, state, None, out)
@@ -125,13 +125,13 @@ def test_length_and_planned_nops_are_uniform_in_every_split(name):
     config = CONFIGS[name]
     for split in config.splits:
         spec = config.sample_spec(split)
-        examples = sample(name, split, range(100_000))
+        samples = sample(name, split, range(100_000))
         lengths = range(spec.length[0], spec.length[1] + 1)
-        assert p_value(counted(examples.length), {n: 1 / len(lengths) for n in lengths}) > LEAST_P
+        assert p_value(counted(samples.length), {n: 1 / len(lengths) for n in lengths}) > LEAST_P
         if name == "swap-nops2-5":
             numbers = range(spec.nops[0], spec.nops[1] + 1)
             shares = {n: 1 / len(numbers) for n in numbers}
-            assert p_value(counted(examples.nops), shares) > LEAST_P
+            assert p_value(counted(samples.nops), shares) > LEAST_P
 
 
 def test_the_reference_draws_operations_from_the_same_distribution(default):
@@ -151,9 +151,9 @@ def test_the_reference_draws_operations_from_the_same_distribution(default):
 
 def test_training_samples_have_the_references_distribution_of_answers():
     """Of a small configuration, by the first letter of the answer's place in the question."""
-    examples = sample("swap-nops2", "train", range(200_000))
+    samples = sample("swap-nops2", "train", range(200_000))
     places = Counter(
-        q.index(a[0]) for q, a in zip(examples.questions(), examples.answers(), strict=True)
+        q.index(a[0]) for q, a in zip(samples.questions(), samples.answers(), strict=True)
     )
     fewer = reference.sample(CONFIGS["swap-nops2"], "train", range(20_000))
     found = Counter(q.index(a[0]) for q, a in zip(fewer.questions(), fewer.answers(), strict=True))

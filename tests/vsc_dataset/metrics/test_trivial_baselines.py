@@ -24,9 +24,9 @@ def swaps():
     [("copy", 5)] + [(f"{end} {k}", 5 - k) for end in ("first", "last") for k in (1, 2, 3, 4)],
 )
 def test_five_swaps_are_as_wrong_as_the_swaps_left_out(swaps, name, left):
-    # A random exchange halves what a letter's place still tells: 80 % (1 - 2^-m) after m of them.
+    # A random swap halves what a letter's place still tells: 80% (1 - 2^-m) after m of them.
     assert swaps[name]["mask_error_pct"] == pytest.approx(80 * (1 - 0.5**left), abs=0.9)
-    # An odd permutation is never the identity; two exchanges cancel once in ten.
+    # An odd permutation is never the identity; two swaps cancel once in ten.
     if left in (1, 3, 5):
         assert swaps[name]["sample_error_pct"] == 100
     if left == 2:
@@ -97,8 +97,8 @@ def test_copy_and_guess_use_the_questions_letters_alone(program):
 
 
 def test_baselines_are_the_error_rates_of_their_predictions():
-    examples = sample("default", "test", range(300))
-    questions, answers = examples.questions(), examples.answers()
+    samples = sample("default", "test", range(300))
+    questions, answers = samples.questions(), samples.answers()
     found, texts = trivial_baselines(questions, 5, (1, 7)), baseline_predictions(questions, (1, 7))
     assert list(found) == ["copy", "guess", "first 1", "first 7", "last 1", "last 7"]
     for name, rates in found.items():
