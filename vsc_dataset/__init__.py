@@ -5,7 +5,7 @@ from pathlib import Path
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig
 from vsc_dataset.encoding import Examples
 from vsc_dataset.language import Operation, Program, execute, parse, score
-from vsc_dataset.registration import load, register_when_imported
+from vsc_dataset.load_dataset import load, register_when_imported
 from vsc_dataset.sampling import sample
 from vsc_dataset.splits import SPLITS, split_of
 from vsc_dataset.stream import TrainingStream

@@ -1,8 +1,8 @@
-"""A configuration's name and settings -> a `datasets` builder, which `load_dataset("vsc")` runs."""
+"""The builder of `datasets` that `load_dataset("vsc")` runs."""
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,18 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from vsc_dataset.checking import flag, whole
+from vsc_dataset.arrow import SCHEMA, TRACE, make_table
+from vsc_dataset.checking import check_bool, check_int
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
-from vsc_dataset.draws import Range
-from vsc_dataset.parquet import SCHEMA, TRACE, make_table
 from vsc_dataset.sampling import sample
 
 ROWS_PER_TABLE = 50_000
 BYTES_PER_TABLE = 2**22
 """A stream's first row comes when its table is made: long rows come in shorter ones."""
 
-TRIED_ROWS = 256
-BYTES_TRIED = 2**16
-"""So many of each split before any is prepared: an error there says why, a worker's does not."""
+PROBED_SAMPLES = 256
+PROBED_BYTES = 2**16
+"""Made of each split before any is prepared: an error there says why, a worker's does not."""
 
 ROWS_PER_SHARD = 50_000
 """A process of `num_proc`, or a worker of a stream, takes whole shards."""
@@ -31,41 +30,28 @@ ROWS_PER_SHARD = 50_000
 MAX_SHARDS = 10_000
 """They are a list in memory: of more rows, shards are longer."""
 
+TASK_FIELDS = [field.name for field in fields(TaskConfig) if field.name != "description"]
+
+_TaskFields: type = make_dataclass("_TaskFields", [(name, Any, None) for name in TASK_FIELDS])
+
 
 @dataclass
-class VscBuilderConfig(datasets.BuilderConfig):
-    """A named configuration with the fields that differ from it; None: as the name says.
+class VscBuilderConfig(_TaskFields, datasets.BuilderConfig):  # type: ignore[misc]
+    """A named configuration with the fields of TaskConfig that differ from it; None: as it has.
 
     Args:
-      seed: of the training rows alone.
-      trace: add the letters after each operation.
+      seed: of the training samples alone.
+      trace: add the state after each operation.
     """
 
-    length: Range | None = None
-    nops: Range | None = None
-    eval_nops: Range | None = None
-    operators: str | None = None
-    weights: tuple[int, ...] | None = None
-    num_items: int | None = None
-    layout: str | None = None
-    answer_width: int | None = None
-    num_train: int | None = None
-    num_validation: int | None = None
-    num_test: int | None = None
-    num_test_programs: int | None = None
-    grid_nops: tuple[int, ...] | None = None
-    complete: bool | None = None
     seed: int = 0
     trace: bool = False
 
     @property
     def task(self) -> TaskConfig:
-        """The configuration of the task."""
-        given = {name: getattr(self, name) for name in TASK_FIELDS}
-        return make_config(self.name, **{k: v for k, v in given.items() if v is not None})
-
-
-TASK_FIELDS = [field.name for field in fields(TaskConfig) if field.name != "description"]
+        """Make the configuration of the task."""
+        changed = {name: getattr(self, name) for name in TASK_FIELDS}
+        return make_config(self.name, **{k: v for k, v in changed.items() if v is not None})
 
 
 class VscBuilder(datasets.ArrowBasedBuilder):
@@ -88,8 +74,8 @@ class VscBuilder(datasets.ArrowBasedBuilder):
         for key in ("data_files", "data_dir"):  # `load_dataset` brings both, empty
             refuse_files(key, settings.pop(key, None))
         name = config_name or self.DEFAULT_CONFIG_NAME
-        own = {key: settings.pop(key) for key in list(settings) if key not in PASSED}
-        settings |= _normal(name, own)
+        ours = {key: settings.pop(key) for key in list(settings) if key not in LIBRARY_SETTINGS}
+        settings |= _normalize(name, ours)
         super().__init__(*args, config_name=name, **settings)
 
     def _info(self) -> datasets.DatasetInfo:
@@ -103,10 +89,10 @@ class VscBuilder(datasets.ArrowBasedBuilder):
     def _split_generators(self, dl_manager: Any) -> list[datasets.SplitGenerator]:
         task = self.config.task
         generators = []
-        tried = max(1, min(TRIED_ROWS, BYTES_TRIED // task.row_width))
+        probed = max(1, min(PROBED_SAMPLES, PROBED_BYTES // task.row_width))
         for split in task.splits:
             rows = task.num_rows(split)
-            sample(task, split, range(min(rows, tried)), self.config.seed)
+            sample(task, split, range(min(rows, probed)), self.config.seed)
             size = max(ROWS_PER_SHARD, -(-rows // MAX_SHARDS))
             shards = [(split, lo, min(lo + size, rows)) for lo in range(0, rows, size)]
             generators.append(datasets.SplitGenerator(name=split, gen_kwargs={"shards": shards}))
@@ -119,12 +105,12 @@ class VscBuilder(datasets.ArrowBasedBuilder):
         size = max(1, min(ROWS_PER_TABLE, BYTES_PER_TABLE // task.row_width))
         for number, (split, low, high) in enumerate(shards):
             for start in range(low, high, size):
-                rows = np.arange(start, min(start + size, high), dtype=np.uint64)
-                examples = sample(task, split, rows, self.config.seed)
-                yield Key(number, start - low), make_table(examples, self.config.trace)
+                indices = np.arange(start, min(start + size, high), dtype=np.uint64)
+                samples = sample(task, split, indices, self.config.seed)
+                yield Key(number, start - low), make_table(samples, self.config.trace)
 
 
-PASSED = {
+LIBRARY_SETTINGS = {
     "cache_dir",
     "dataset_name",
     "hash",
@@ -137,7 +123,7 @@ PASSED = {
     "writer_batch_size",
     "config_id",
 }
-"""What `datasets` itself hands to a builder; every other keyword is a setting of ours."""
+"""What `datasets` itself gives to a builder; every other keyword is a setting of ours."""
 
 
 def refuse_files(key: str, value: Any) -> None:
@@ -146,28 +132,27 @@ def refuse_files(key: str, value: Any) -> None:
         raise ValueError(f"{key} is {value!r}: the rows of vsc are made, nothing is read")
 
 
-def _normal(name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that differ from the named configuration, in one form: they name the cache."""
-    own = {key: settings.pop(key) for key in ("seed", "trace") if settings.get(key) is not None}
-    if "seed" in own:
-        own["seed"] = whole("seed", own["seed"], 0)
-    if "trace" in own:
-        own["trace"] = flag("trace", own["trace"])
+def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Bring what differs from the named configuration to one form: it names the cache."""
+    extra = {key: settings.pop(key) for key in ("seed", "trace") if settings.get(key) is not None}
+    if "seed" in extra:
+        extra["seed"] = check_int("seed", extra["seed"], 0)
+    if "trace" in extra:
+        extra["trace"] = check_bool("trace", extra["trace"])
     if settings.get("description"):
         raise ValueError(f"description is {settings['description']!r}: the configuration's stands")
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})
     if not task.splits:
         raise ValueError(f"configuration {name!r} has no rows left in any split: ask for some")
-    changed = {
-        k: getattr(task, k) for k in TASK_FIELDS if getattr(task, k) != getattr(CONFIGS[name], k)
-    }
-    return changed | {key: value for key, value in own.items() if value}
+    named = CONFIGS[name]
+    changed = {k: getattr(task, k) for k in TASK_FIELDS if getattr(task, k) != getattr(named, k)}
+    return changed | {key: value for key, value in extra.items() if value}
 
 
-def source_hash() -> str:
-    """SHA-256 of all that makes the rows: another generator has another cache."""
+def source_hash(package: Path = Path(__file__).parent) -> str:
+    """Hash all that makes the rows (SHA-256): another generator has another cache."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*")):
+    for path in sorted([*package.glob("*"), *package.glob("generator/*")]):
         if path.suffix in (".py", ".toml"):
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -1,17 +1,17 @@
-"""A value that a user gave -> the value, or a ValueError that names it and its limits."""
+"""Check the values that a user gave: a ValueError names the value and its limits."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from numbers import Integral
 from typing import Any
 
-from vsc_dataset.draws import Range
+from vsc_dataset.generator.spec import Range
 
 
-def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
-    """A whole number within its limits, numpy's too; ValueError names value and limits.
+def check_int(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
+    """Check a whole number, numpy's too, against its limits.
 
-    >>> whole("seed", -1, 0)
+    >>> check_int("seed", -1, 0)
     Traceback (most recent call last):
     ValueError: seed is -1: it must be a whole number from 0
     """
@@ -26,10 +26,10 @@ def whole(name: str, value: Any, lowest: int, highest: int | None = None) -> int
     return number
 
 
-def flag(name: str, value: Any) -> bool:
-    """True or False, numpy's too; ValueError for a text, which would count as true.
+def check_bool(name: str, value: Any) -> bool:
+    """Check for True or False, numpy's too, and not a text, which would count as true.
 
-    >>> flag("trace", "no")
+    >>> check_bool("trace", "no")
     Traceback (most recent call last):
     ValueError: trace is 'no': it must be True or False
     """
@@ -38,19 +38,19 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def whole_range(name: str, value: Any, lowest: int, highest: int) -> Range:
-    """An inclusive range from a number or a pair."""
+def check_range(name: str, value: Any, lowest: int, highest: int) -> Range:
+    """Make an inclusive range from a number or a pair."""
     pair = (value, value) if isinstance(value, Integral) else value
     if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
         raise ValueError(f"{name} is {value!r}: it must be a whole number or a (lowest, highest)")
-    low, high = (whole(name, end, lowest, highest) for end in pair)
+    low, high = (check_int(name, end, lowest, highest) for end in pair)
     if low > high:
         raise ValueError(f"{name} is ({low}, {high}): the lowest comes first")
     return low, high
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest known one, or all of them.
+    """Suggest the nearest name, or all of them, for a message about an unknown one.
 
     >>> nearest("swap-nop5", ["default", "swap-nops5"])
     "did you mean 'swap-nops5'?"

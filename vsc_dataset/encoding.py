@@ -1,6 +1,6 @@
-"""Programs -> model input and labels as bytes; a block of bytes -> texts.
+"""Model input and labels as bytes, and their texts.
 
-A row is the question, a separator and the answer field, filled up with spaces: the field to
+A row is the question, a separator and the answer field, padded with spaces: the field to
 `answer_width` bytes, the row to L. The model's input has the byte MASK in the answer field.
 """
 
@@ -21,7 +21,7 @@ ByteArray = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Examples:
-    """N questions as a model sees them.
+    """N samples as a model reads them.
 
     Attributes:
       input_ids: uint8 (N, L), the answer field as MASK.
@@ -42,26 +42,26 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, rows: slice) -> "Examples":
-        """A view of some rows.
+    def __getitem__(self, samples: slice) -> "Examples":
+        """View some of the samples.
 
         Raises:
-          TypeError: one number: the arrays of one row would have no N.
+          TypeError: one number: the arrays of one sample would have no N.
         """
-        if isinstance(rows, Integral):
-            end = rows + 1 or ""
-            raise TypeError(f"examples[{rows}] has no rows: write examples[{rows}:{end}]")
+        if isinstance(samples, Integral):
+            end = samples + 1 or ""
+            raise TypeError(f"examples[{samples}] has no rows: write examples[{samples}:{end}]")
         return Examples(
-            self.input_ids[rows],
-            self.labels[rows],
-            self.answer_mask[rows],
-            self.length[rows],
-            self.nops[rows],
+            self.input_ids[samples],
+            self.labels[samples],
+            self.answer_mask[samples],
+            self.length[samples],
+            self.nops[samples],
             self.layout,
         )
 
     def questions(self) -> list[str]:
-        """The texts before the second colon."""
+        """Read the texts before the second colon."""
         separator = len(LAYOUTS[self.layout].before_answer)
         ends = self.answer_mask.argmax(axis=1) - separator
         texts = self.labels.tobytes().decode("ascii")
@@ -69,13 +69,13 @@ class Examples:
         return [texts[i * width : i * width + end] for i, end in enumerate(ends.tolist())]
 
     def answers(self) -> list[str]:
-        """The answers, without filling."""
+        """Read the answers, without padding."""
         width = int(self.answer_mask[:1].sum())
         return decode_answers(self.labels[self.answer_mask].reshape(len(self), width))
 
 
 def decode_answers(answers_NxW: ByteArray) -> list[str]:
-    """The texts of answer fields, without their filling; bytes above 127 become Latin-1.
+    """Read the texts of answer fields, without padding; bytes above 127 become Latin-1.
 
     >>> decode_answers(np.frombuffer(b"AB CAB", np.uint8).reshape(2, 3))
     ['AB', 'CAB']
@@ -86,7 +86,7 @@ def decode_answers(answers_NxW: ByteArray) -> list[str]:
 
 
 def encode(program: Program, width: int, answer_width: int) -> tuple[ByteArray, ByteArray]:
-    r"""Lay one question out as model input and labels.
+    r"""Encode one sample as model input and labels.
 
     Args:
       program: letters and operations; at most `width` bytes when printed with its answer field.
@@ -124,7 +124,7 @@ def encode(program: Program, width: int, answer_width: int) -> tuple[ByteArray, 
 
 
 def encode_all(programs: Sequence[Program], width: int, answer_width: int) -> Examples:
-    """Lay questions of one layout out as rows of one width; see `encode`."""
+    """Encode samples of one layout as rows of one width; see `encode`."""
     rows = [encode(program, width, answer_width) for program in programs]
     input_ids_NxL = np.array([ids for ids, _ in rows], np.uint8).reshape(len(rows), width)
     return Examples(

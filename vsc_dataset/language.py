@@ -1,9 +1,9 @@
-"""A question's text -> Program; a Program -> its text, its answer and the letters on the way.
+"""Questions as texts and as programs, their answers and their traces.
 
 The task's language, in the standard library alone. Grammar, in the layout "compact":
 
     question = letters ":" [operation {" " operation}]
-    operation = x ">" y   exchange the letters at positions x and y
+    operation = x ">" y   swap the letters at positions x and y
               | "-" x     take letter x out and push it on the stack
               | "+" x     pop the stack and insert that letter so that it becomes letter x
 
@@ -35,7 +35,7 @@ _OPERATION = re.compile(r"(?:([1-9]\d*)>([1-9]\d*)|([-+])([1-9]\d*))", re.ASCII)
 
 
 class Operation(NamedTuple):
-    """One operation: its kind (">", "-" or "+"), position x, and y for an exchange.
+    """One operation: its kind (">", "-" or "+"), position x, and y for a swap.
 
     >>> str(Operation(">", 3, 1)), str(Operation("-", 2))
     ('3>1', '-2')
@@ -78,12 +78,12 @@ class Program:
 
     @cached_property
     def trace(self) -> tuple[str, ...]:
-        """The letters after each operation."""
+        """The state after each operation."""
         return _trace(self.letters, self.operations)
 
     @property
     def answer(self) -> str:
-        """The letters that result, without filling."""
+        """The letters that result, without padding."""
         return self.trace[-1] if self.trace else self.letters
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ class Program:
 
     @property
     def prompt(self) -> str:
-        """The question with the separator behind it: all that a model is given."""
+        """The question and the separator after it: all that a model is given."""
         return str(self) + LAYOUTS[self.layout].before_answer
 
 
@@ -131,7 +131,7 @@ def parse(question: str) -> Program:
 
 
 def execute(question: str) -> str:
-    """The answer to a question, in either layout.
+    """Execute a question, in either layout, and return its answer.
 
     Raises:
       ValueError: the question is malformed; the message says what is wrong and where.
@@ -143,9 +143,9 @@ def execute(question: str) -> str:
 
 
 def score(question: str, text: str) -> float:
-    """1.0 where `text` is the answer, else the share of right characters.
+    """Score a text: 1.0 where it is the answer, else the share of right characters.
 
-    Spaces at the end of `text` are filling and do not count. The share is taken of the longer one
+    Spaces at the end of `text` are padding and do not count. The share is taken of the longer one
     of both, so a text that is too long is never right.
 
     Raises:
@@ -176,7 +176,7 @@ def _check_letters(letters: str) -> None:
 
 
 def _parse_operations(text: str, layout: str, start: int) -> tuple[Operation, ...]:
-    """Read the operations behind the first colon; `start` is the character where they begin."""
+    """Read the operations after the first colon; `start` is the character where they begin."""
     prefix = LAYOUTS[layout].after_letters[1:]
     separator = LAYOUTS[layout].between_operations
     body = text[len(prefix) :]
@@ -199,7 +199,7 @@ def _parse_operations(text: str, layout: str, start: int) -> tuple[Operation, ..
 
 
 def _trace(letters: str, operations: tuple[Operation, ...]) -> tuple[str, ...]:
-    """The letters after each operation; ValueError names the first one that is impossible."""
+    """Execute the operations; ValueError names the first one that is impossible."""
     cells, stack, trace = list(letters), list[str](), list[str]()
     for number, operation in enumerate(operations, 1):
         reason = _impossible(operation, len(cells), len(stack))
@@ -217,7 +217,7 @@ def _trace(letters: str, operations: tuple[Operation, ...]) -> tuple[str, ...]:
 
 
 def _impossible(operation: Operation, num_letters: int, stack_depth: int) -> str:
-    """Why this operation cannot be executed now; the empty text where it can."""
+    """Tell why this operation cannot be executed now; the empty text where it can."""
     if operation.kind not in tuple(OPERATORS):
         return f"kind {operation.kind!r} is unknown: use one of > - +"
     if not num_letters:
@@ -226,7 +226,7 @@ def _impossible(operation: Operation, num_letters: int, stack_depth: int) -> str
         if not 1 <= position <= num_letters:
             return f"position {position} is out of range 1 to {num_letters}"
     if operation.kind == ">" and operation.x == operation.y:
-        return "an exchange needs two different positions"
+        return "a swap needs two different positions"
     if operation.kind == "+" and not stack_depth:
         return "the stack is empty"
     return ""

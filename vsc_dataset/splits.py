@@ -1,13 +1,13 @@
-"""A question -> the one split that it belongs to, from its text alone.
+"""The one split that a question belongs to, from its text alone.
 
 The canonical form has neither layout nor orientation: tokens "1>2" (smaller position first), "-3",
 "+12" for the operations, single characters for the letters. So a question, however written, is in
-one split of every configuration, and no held question is ever in anybody's training data.
+one split of every configuration, and no held-out question is ever in anybody's training data.
 """
 
 from collections.abc import Iterable
 
-from vsc_dataset.hashing import MASK_64, mix64
+from vsc_dataset.generator.hashing import MASK_64, mix64
 from vsc_dataset.language import Operation, Program, parse
 
 SPLITS = ("train", "validation", "test", "test_programs")
@@ -19,13 +19,13 @@ SALT_Q = 0xBB67AE8584CAA73B
 BUCKET_SHIFT = 60
 """A bucket is the top 4 bits of a hash: one of 16."""
 
-UNSEEN_MIN_OPS = 3
-UNSEEN_MIN_POSITION = 3
-"""Only a program of this many operations that names this position or a higher one can be unseen."""
+HELD_OUT_MIN_OPS = 3
+HELD_OUT_MIN_POSITION = 3
+"""Only a program of this many operations that names this position or a higher one is held out."""
 
 
 def canonical(operation: Operation) -> str:
-    """The token of an operation, in which 2>1 and 1>2 are the same.
+    """Write the token of an operation, in which 2>1 and 1>2 are the same.
 
     >>> canonical(Operation(">", 12, 2)), canonical(Operation("+", 3))
     ('2>12', '+3')
@@ -35,12 +35,12 @@ def canonical(operation: Operation) -> str:
 
 
 def token_value(token: str) -> int:
-    """A token's ASCII bytes as a little-endian integer: what `poly` adds up."""
+    """Read a token's ASCII bytes as a little-endian integer: what `poly` adds up."""
     return int.from_bytes(token.encode("ascii"), "little")
 
 
 def poly(tokens: Iterable[str], multiplier: int) -> int:
-    """The sum of token i's value times multiplier^(i + 1), modulo 2^64.
+    """Sum token i's value times multiplier^(i + 1), modulo 2^64.
 
     >>> poly(["A", "B"], 10)
     7250
@@ -52,7 +52,7 @@ def poly(tokens: Iterable[str], multiplier: int) -> int:
 
 
 def split_of(question: str) -> str:
-    """The split of a question, in either layout.
+    """Find the split of a question, in either layout.
 
     Returns:
       "train", "validation", "test" or "test_programs".
@@ -66,16 +66,16 @@ def split_of(question: str) -> str:
 
 
 def split_of_program(program: Program) -> str:
-    """`split_of` for a question that has been parsed already."""
+    """Find the split of a question that has been parsed already."""
     operations = poly(map(canonical, program.operations), M_OPS)
-    if may_be_unseen(program) and mix64(operations ^ SALT_P) >> BUCKET_SHIFT == 0:
+    if may_be_held_out(program) and mix64(operations ^ SALT_P) >> BUCKET_SHIFT == 0:
         return "test_programs"
     question = (operations + poly(program.letters, M_LET)) & MASK_64
     bucket = mix64(question ^ SALT_Q) >> BUCKET_SHIFT
     return {0: "validation", 1: "test"}.get(bucket, "train")
 
 
-def may_be_unseen(program: Program) -> bool:
-    """Whether a program is long enough, and reaches far enough, to be held out as a whole."""
+def may_be_held_out(program: Program) -> bool:
+    """Tell whether a program is long enough, and reaches far enough, to be held out as a whole."""
     positions = [max(operation.x, operation.y) for operation in program.operations]
-    return len(positions) >= UNSEEN_MIN_OPS and max(positions) >= UNSEEN_MIN_POSITION
+    return len(positions) >= HELD_OUT_MIN_OPS and max(positions) >= HELD_OUT_MIN_POSITION

@@ -1,20 +1,19 @@
-"""A configuration and a position -> this process's batches of endless training data."""
+"""This process's batches of endless training data."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from vsc_dataset.checking import whole
+from vsc_dataset.checking import check_int
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.sampling import sample
 
 BLOCK = 16_384
-"""Rows that are drawn at once, and handed out in slices."""
-
+"""Samples that are drawn at once, and handed out in slices."""
 
 MAX_START = 2**63 - 1
-"""Rows have numbers below 2^64: a stream that begins here reaches no end."""
+"""Samples have numbers below 2^64: a stream that begins here reaches no end."""
 
 
 class TrainingStream(Iterator[Examples]):
@@ -22,20 +21,20 @@ class TrainingStream(Iterator[Examples]):
 
     It can be read, and set: the next batch begins there.
 
-    Batch b is rows b * batch_size to (b + 1) * batch_size - 1 of the split; rank r takes every
+    Batch b is samples b * batch_size to (b + 1) * batch_size - 1 of the split; rank r takes every
     `world_size`-th of them from r on. So any number of processes sees the same batches, and a
     stream that starts at another one's `position` goes on exactly where that one stopped.
 
     Args:
       config: a TaskConfig or the name of one.
-      batch_size: rows of a batch, over all ranks together.
+      batch_size: samples of a batch, over all ranks together.
       seed: another stream; 0 is what `load_dataset` gives.
-      start: the first row.
+      start: the first sample.
       rank, world_size: which process this is, and of how many.
-      every: only every so many-th batch, from `start` on; the workers of a loader share them so.
+      every: only each `every`-th batch, from `start` on; the workers of a loader share them so.
       pad_to: the width of rows in bytes, L or more.
     Yields:
-      Examples of batch_size // world_size rows.
+      Examples, batch_size // world_size of them.
     Raises:
       ValueError: the ranks cannot share a batch evenly, or a number is out of range.
 
@@ -55,17 +54,23 @@ class TrainingStream(Iterator[Examples]):
         every: int = 1,
         pad_to: int | None = None,
     ) -> None:
-        self.batch_size = whole("batch_size", batch_size, 1)
-        self.seed, self._position = whole("seed", seed, 0), whole("start", start, 0, MAX_START)
-        self.world_size, self.every = whole("world_size", world_size, 1), whole("every", every, 1)
-        self.rank = whole("rank", rank, 0, world_size - 1)
+        self.batch_size = check_int("batch_size", batch_size, 1)
+        self.seed, self._position = (
+            check_int("seed", seed, 0),
+            check_int("start", start, 0, MAX_START),
+        )
+        self.world_size, self.every = (
+            check_int("world_size", world_size, 1),
+            check_int("every", every, 1),
+        )
+        self.rank = check_int("rank", rank, 0, world_size - 1)
         if batch_size % world_size:
             raise ValueError(
                 f"batch_size {batch_size} cannot be shared evenly by {world_size} processes: "
                 f"use a multiple of {world_size}"
             )
         self.config = make_config(config) if isinstance(config, str) else config
-        self.config.draw("train")
+        self.config.sample_spec("train")
         self.config.padded_width(pad_to)
         self.pad_to = pad_to
         self._block: Examples | None = None
@@ -73,23 +78,23 @@ class TrainingStream(Iterator[Examples]):
 
     @property
     def position(self) -> int:
-        """The row with which the next batch begins."""
+        """Number of the sample with which the next batch begins."""
         return self._position
 
     @position.setter
-    def position(self, row: int) -> None:
-        self._position, self._block = whole("position", row, 0, MAX_START), None
+    def position(self, sample: int) -> None:
+        self._position, self._block = check_int("position", sample, 0, MAX_START), None
 
     def __next__(self) -> Examples:
-        rows = self.batch_size // self.world_size
+        size = self.batch_size // self.world_size
         if self._block is None or self._at == len(self._block):
-            batches = np.arange(max(BLOCK // rows, 1), dtype=np.uint64)
+            batches = np.arange(max(BLOCK // size, 1), dtype=np.uint64)
             indices = batches[:, None] * np.uint64(self.every * self.batch_size)
-            own = np.arange(self.rank, self.batch_size, self.world_size, dtype=np.uint64)
-            indices = indices + own + np.uint64(self._position)
+            ranks = np.arange(self.rank, self.batch_size, self.world_size, dtype=np.uint64)
+            indices = indices + ranks + np.uint64(self._position)
             self._block = sample(self.config, "train", indices.ravel(), self.seed, self.pad_to)
             self._at = 0
-        batch = self._block[self._at : self._at + rows]
-        self._at += rows
+        batch = self._block[self._at : self._at + size]
+        self._at += size
         self._position += self.every * self.batch_size
         return batch

@@ -1,4 +1,4 @@
-"""A TrainingStream -> batches of tensors from a DataLoader, with any number of workers."""
+"""A TrainingStream as batches of tensors from a DataLoader, with any number of workers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -33,9 +33,9 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
         start = self.settings.get("start", 0) + number * self.settings["batch_size"]
-        for examples in TrainingStream(**{**self.settings, "start": start, "every": workers}):
+        for samples in TrainingStream(**{**self.settings, "start": start, "every": workers}):
             yield {
-                "input_ids": torch.from_numpy(examples.input_ids).long(),
-                "labels": torch.from_numpy(examples.labels).long(),
-                "answer_mask": torch.from_numpy(examples.answer_mask),
+                "input_ids": torch.from_numpy(samples.input_ids).long(),
+                "labels": torch.from_numpy(samples.labels).long(),
+                "answer_mask": torch.from_numpy(samples.answer_mask),
             }

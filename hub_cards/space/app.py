@@ -20,7 +20,7 @@ if find_spec("vsc_dataset") is None:  # a Space installs packages before its own
 from demo import asking, loading, results, showing  # noqa: E402
 
 from vsc_dataset import CONFIGS, sample  # noqa: E402
-from vsc_dataset.metrics.vsc_error.floors import floors  # noqa: E402
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines  # noqa: E402
 
 FIRST = "NPFKT:5>4 3>1 1>4 4>2 1>3"
 FLOOR_CONFIG, FLOOR_SPLIT, FLOOR_ROWS = "swap-nops5", "test", 10_000
@@ -99,7 +99,7 @@ def results_tab(folder: Path) -> None:
         f"of `{FLOOR_CONFIG}`, {FLOOR_SPLIT}."
     )
     questions = sample(FLOOR_CONFIG, FLOOR_SPLIT, range(FLOOR_ROWS)).questions()
-    gr.HTML(showing.floors(floors(questions)))
+    gr.HTML(showing.floors(trivial_baselines(questions)))
     for kind in ("curves", "answers"):
         for picture in sorted((folder / "figures").glob(f"*{kind}.png")):
             gr.Image(str(picture), label=picture.stem, interactive=False, buttons=["fullscreen"])

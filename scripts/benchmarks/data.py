@@ -12,10 +12,10 @@ from scripts.benchmarks.plain_loop import make_rows
 from scripts.benchmarks.timing import best_seconds
 from scripts.reporting.tables import table
 from vsc_dataset.configs import CONFIGS
-from vsc_dataset.drawing import draw_questions
-from vsc_dataset.hashing import mix64_array
+from vsc_dataset.generator.draw import draw_programs
+from vsc_dataset.generator.hashing import mix64_array
+from vsc_dataset.generator.lookup import make_lookup_tables
 from vsc_dataset.sampling import BLOCK, sample
-from vsc_dataset.tables import make_tables
 
 GOALS = {"swap-nops2-5": 120, "default": 120, "level-8": 10}
 """How many times the plain loop the generator is to be."""
@@ -32,20 +32,20 @@ def nanoseconds(name: str) -> dict[str, float]:
     and writing input, labels and mask.
     """
     config = CONFIGS[name]
-    draw = config.draw("train")
-    tables = make_tables(draw, config.layout)
+    spec = config.sample_spec("train")
+    tables = make_lookup_tables(spec, config.layout)
     count = BLOCK // (8 if config.row_width > 100 else 1)
     state, scratch = np.arange(2 * count, dtype=np.uint64).reshape(2, count)
     out = np.zeros((3, count, -(-config.row_width // 8)), np.uint64)
 
     def hash_words() -> None:
-        for _ in range(draw.words_per_attempt):
+        for _ in range(spec.words_per_attempt):
             mix64_array(state, scratch)
 
     functions = {
         "plain": lambda: make_rows(config, count // PLAIN_SHARE, 0),
         "sample": lambda: sample(config, "train", np.arange(count, dtype=np.uint64)),
-        "draw": lambda: draw_questions(draw, tables, state),
+        "draw": lambda: draw_programs(spec, tables, state),
         "hash": hash_words,
         "write": lambda: out.fill(0),
     }
@@ -97,7 +97,8 @@ print(time.perf_counter() - start)
 
 def dataset_table() -> str:
     """`load_dataset` of a million rows beside writing the same rows from ready arrays."""
-    from vsc_dataset.parquet import make_table, write_table
+    from scripts.publishing.parquet import write_table
+    from vsc_dataset.arrow import make_table
 
     with tempfile.TemporaryDirectory() as folder:
         ready = make_table(sample("default", "train", range(TRAIN_ROWS)))

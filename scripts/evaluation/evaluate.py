@@ -21,7 +21,7 @@ from scripts.evaluation.first_error import count_steps, cut_config, first_wrong_
 from scripts.evaluation.grid import QUESTIONS, ask_grid, fitting, horizon_of, published
 from vsc_dataset import sample
 from vsc_dataset.configs import CONFIGS, TaskConfig, make_config
-from vsc_dataset.metrics.vsc_error.floors import floors
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 ANSWERS = ("questions", "references", "predictions")
 
@@ -157,7 +157,7 @@ def _answered(candidate: Candidate, request: Request) -> dict[str, Any]:
 @lru_cache(maxsize=16)
 def _floors(config: TaskConfig, split: str, count: int) -> dict[str, dict[str, Any]]:
     """`floors`, once for all candidates that are asked the same."""
-    return floors(sample(config, split, range(count)).questions(), config.answer_width)
+    return trivial_baselines(sample(config, split, range(count)).questions(), config.answer_width)
 
 
 def _first_wrong(

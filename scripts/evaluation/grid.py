@@ -15,7 +15,7 @@ from vsc_dataset import Examples, sample
 from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
-from vsc_dataset.metrics.vsc_error.floors import KS, floor_predictions
+from vsc_dataset.metrics.vsc_error.trivial_baselines import KS, baseline_predictions
 
 HORIZON_GRID = "grid-len5"
 QUESTIONS = 1000
@@ -158,7 +158,7 @@ def _floors(config: TaskConfig, nops: int, num_questions: int) -> dict[str, dict
     answers = examples.answers()
     rates = {
         name: error_rates(texts, answers, answer_width=config.answer_width)
-        for name, texts in floor_predictions(short).items()
+        for name, texts in baseline_predictions(short).items()
         if name == "copy" or name.startswith("first")
     }
     return {

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from scripts.core.io import replacing
 from scripts.publishing.dataset_card import MANIFEST, dataset_card, read_manifest
+from scripts.publishing.parquet import Shard, describe_split, faults, shards_of, stands, write_shard
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
-from vsc_dataset.metrics.vsc_error.floors import floors
-from vsc_dataset.parquet import Shard, describe_split, faults, shards_of, stands, write_shard
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 from vsc_dataset.sampling import sample
 
 FLOOR_QUESTIONS = 1_000
@@ -116,6 +116,6 @@ def write_manifest(folder: Path) -> list[str]:
 def _floors(name: str) -> dict[str, dict[str, float]]:
     """What answers that need no model reach on a configuration's first test questions."""
     questions = sample(name, "test", range(FLOOR_QUESTIONS)).questions()
-    found = floors(questions, CONFIGS[name].answer_width)
+    found = trivial_baselines(questions, CONFIGS[name].answer_width)
     keys = ("sample_error_pct", "mask_error_pct")
     return {floor: {key: rates[key] for key in keys} for floor, rates in found.items()}

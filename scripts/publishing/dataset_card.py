@@ -18,8 +18,9 @@ from scripts.publishing.cards import (
 )
 from scripts.publishing.reading import need, read_object
 from scripts.training.recipes import Recipe, read_recipes
-from vsc_dataset import hashing, splits
+from vsc_dataset import splits
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
+from vsc_dataset.generator import hashing
 
 MANIFEST = "manifest.json"
 RESULTS = HUB_CARDS / "results"
@@ -180,8 +181,8 @@ def _hash_facts() -> dict[str, Any]:
         "shifts": [30, 27, 31],
         "shift": splits.BUCKET_SHIFT,
         **{name: hex(getattr(splits, name.upper())) for name in names},
-        "min_ops": splits.UNSEEN_MIN_OPS,
-        "min_position": splits.UNSEEN_MIN_POSITION,
+        "min_ops": splits.HELD_OUT_MIN_OPS,
+        "min_position": splits.HELD_OUT_MIN_POSITION,
         "unseen": 0,
         "validation": 0,
         "test": 1,

@@ -10,7 +10,7 @@ from scripts.core.records import SOLVED_PCT, TrialRecord, median_trial, summaris
 from scripts.reporting.figures import AnswerRow, answers_picture, distinct, error_curves
 from scripts.reporting.tables import nops_table, trials_table
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates, wrong_characters
-from vsc_dataset.metrics.vsc_error.floors import floors
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 PICTURE_ROWS = 12
 """Answers in each block of the picture."""
@@ -83,7 +83,7 @@ def _measure(answered: Answered, answer_width: int) -> tuple[dict[str, Any], dic
     questions, references, predictions = answered
     return (
         error_rates(predictions, references, questions, answer_width),
-        floors(questions, answer_width),
+        trivial_baselines(questions, answer_width),
     )
 
 

@@ -22,7 +22,7 @@ from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, tr
 from scripts.training.train_state import RunOptions
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
-from vsc_dataset.metrics.vsc_error.floors import floors
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 ERRORS = ("sample_error_pct", "mask_error_pct")
 QUESTIONS = 2000
@@ -111,7 +111,7 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
 def _floors(config: TaskConfig) -> dict[str, dict[str, float]]:
     """Both errors of answers that need no model, on all validation questions."""
     questions = sample(config, "validation", range(config.num_validation)).questions()
-    found = floors(questions, config.answer_width)
+    found = trivial_baselines(questions, config.answer_width)
     return {name: {key: rates[key] for key in ERRORS} for name, rates in found.items()}
 
 

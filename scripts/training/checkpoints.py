@@ -28,7 +28,7 @@ from scripts.training.recipes import Recipe
 from scripts.training.train_state import TrainState
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from scripts.training.distributed import Accelerator
 
 PARTIAL = ".partial"
 REFUSED = ".refused"

@@ -22,7 +22,7 @@ from scripts.training.recipes import Recipe
 from scripts.training.train_state import Paused, RunOptions
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from scripts.training.distributed import Accelerator
 
 
 class Job(NamedTuple):

@@ -24,7 +24,7 @@ from scripts.training.validation import measure_shared
 from vsc_dataset import Examples, TrainingStream, sample
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from scripts.training.distributed import Accelerator
 
 LOG_EVERY = 20
 """Steps between two lines of the log: reading the loss makes a GPU wait."""
@@ -49,7 +49,7 @@ def check_recipe(
       ValueError: it cannot; the message says why.
     """
     for split in ("train", "validation", "test"):
-        recipe.config.draw(split)
+        recipe.config.sample_spec(split)
     recipe.check_processes(accelerator.num_processes)
     torch.manual_seed(seed)
     processes = accelerator.num_processes

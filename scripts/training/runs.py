@@ -21,7 +21,7 @@ from scripts.training.trial_result import CURVE_FILE
 from vsc_models.layer_source import split
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from scripts.training.distributed import Accelerator
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"

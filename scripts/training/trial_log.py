@@ -12,7 +12,7 @@ from scripts.training.recipes import Recipe
 from scripts.training.train_state import RunOptions, TrainState
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from scripts.training.distributed import Accelerator
 
 LOG_FILE = "log.jsonl"
 

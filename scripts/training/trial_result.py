@@ -21,7 +21,7 @@ from vsc_dataset import Examples, sample
 from vsc_dataset.configs import TaskConfig
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from scripts.training.distributed import Accelerator
 
 CURVE_FILE = "curve.json"
 ANSWERS_FILE = "answers.json"

@@ -11,7 +11,7 @@ from vsc_dataset import Examples
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    from scripts.training.distributed import Accelerator
 
 
 def measure_shared(

@@ -11,7 +11,7 @@ from hub_cards.space.demo.results import leaderboard, read_trials
 from scripts.core.records import read_records, summarise
 from tests.scripts.reporting.cases import record
 from vsc_dataset import execute, parse
-from vsc_dataset.metrics.vsc_error.floors import floors
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 RESULTS = Path(__file__).parents[2] / "hub_cards" / "results"
 
@@ -141,5 +141,5 @@ def test_no_results_are_said():
 
 
 def test_floors_are_the_metrics():
-    html = showing.floors(floors(["NPFKT:5>4 3>1"]))
+    html = showing.floors(trivial_baselines(["NPFKT:5>4 3>1"]))
     assert "<td>copy</td><td>100.00</td><td>80.00</td>" in html

@@ -61,6 +61,6 @@ def configs(draw: st.DrawFn) -> TaskConfig:
         layout=draw(st.sampled_from(["compact", "spaced"])),
         answer_width=draw(st.sampled_from([None, length[1] + 3])),
     )
-    # The oracle takes long for complete programs that few draws reach.
-    common = all(config.draw(split).reach(nops[1]) > 0.1 for split in config.splits)
+    # The reference takes long for complete programs that few draws reach.
+    common = all(config.sample_spec(split).reach(nops[1]) > 0.1 for split in config.splits)
     return replace(config, complete=common and draw(st.booleans()))

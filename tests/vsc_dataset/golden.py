@@ -8,26 +8,26 @@ import tomllib
 from pathlib import Path
 
 from vsc_dataset import CONFIGS, DATA_VERSION, sample, split_of
-from vsc_dataset.hashing import row_seed, word
+from vsc_dataset.generator.hashing import sample_state, word
 
 GOLDEN = tomllib.loads((Path(__file__).parent / "golden.toml").read_text("utf-8"))
 
 
 def digest(name: str, split: str) -> str:
-    """SHA-256 of the first rows as lines "question TAB answer NEWLINE"; fewer of a grid's."""
-    examples = sample(name, split, range(20 if CONFIGS[name].grid_nops else 1_000))
-    rows = zip(examples.questions(), examples.answers(), strict=True)
+    """SHA-256 of the first samples as lines "question TAB answer NEWLINE"; fewer of a grid's."""
+    samples = sample(name, split, range(20 if CONFIGS[name].grid_nops else 1_000))
+    rows = zip(samples.questions(), samples.answers(), strict=True)
     return hashlib.sha256("".join(f"{q}\t{a}\n" for q, a in rows).encode()).hexdigest()
 
 
 def combined(rows: dict[str, str]) -> str:
-    """One digest of all rows: what a version of the dataset stands for."""
+    """One digest of all samples: what a version of the dataset stands for."""
     text = "".join(f"{place} {value}\n" for place, value in sorted(rows.items()))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def main() -> None:
-    """Print all golden values; refuse rows that differ under a version that has others."""
+    """Print all golden values; refuse samples that differ under a version that has others."""
     rows = {
         f"{name} {split}": digest(name, split) for name, c in CONFIGS.items() for split in c.splits
     }
@@ -49,16 +49,16 @@ def main() -> None:
         (0, 10**12, 3),
         (2**64 - 1, 1, 4095),
     ]:
-        print(f'"{key} {i} {j}" = "{word(row_seed(key, i), j):#018x}"')
+        print(f'"{key} {i} {j}" = "{word(sample_state(key, i), j):#018x}"')
     print("\n[keys]  # of the split's rows under seed 0, and of train under seed 1")
     for name, config in CONFIGS.items():
         for split in config.splits:
-            print(f'"{name} {split} 0" = "{config.draw(split).key():#018x}"')
+            print(f'"{name} {split} 0" = "{config.sample_spec(split).key():#018x}"')
         if "train" in config.splits:
-            print(f'"{name} train 1" = "{config.draw("train").key(1):#018x}"')
+            print(f'"{name} train 1" = "{config.sample_spec("train").key(1):#018x}"')
     print("\n[splits]")
     questions = {
-        question: None  # configurations share held questions: each is listed once
+        question: None  # configurations share held-out questions: each is listed once
         for name, config in CONFIGS.items()
         if not config.grid_nops
         for split in config.splits

@@ -1,6 +1,7 @@
-"""`load_dataset("vsc")` and `vsc_dataset.load`: the generator's rows, offline, from anywhere."""
+"""`load_dataset("vsc")` and `vsc_dataset.load`: the generator's samples, offline, from anywhere."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,29 +40,29 @@ def load_dataset(*args, **settings):
     return load_dataset("vsc", *args, **settings)
 
 
-def columns(name: str, split: str, rows: range, **settings) -> dict[str, list]:
-    """What a dataset of these rows must hold."""
-    examples = sample(name, split, rows, **settings)
+def columns(name: str, split: str, indices: range, **settings) -> dict[str, list]:
+    """What the columns of a dataset of these samples must be."""
+    samples = sample(name, split, indices, **settings)
     return {
-        "question": examples.questions(),
-        "answer": examples.answers(),
-        "length": examples.length.tolist(),
-        "nops": examples.nops.tolist(),
+        "question": samples.questions(),
+        "answer": samples.answers(),
+        "length": samples.length.tolist(),
+        "nops": samples.nops.tolist(),
     }
 
 
 @pytest.mark.parametrize("load", [load_dataset, vsc_dataset.load], ids=["load_dataset", "load"])
 @pytest.mark.parametrize("name", ["swap-nops5", "default-spaced"])
-def test_dataset_holds_the_rows_of_the_generator(load, name):
+def test_dataset_has_the_samples_of_the_generator(load, name):
     dataset = load(name, **SMALL)
     assert tuple(dataset) == CONFIGS[name].splits
     for split in dataset:
-        rows = range(SMALL[f"num_{split}"])
-        assert dataset[split][:] == columns(name, split, rows)
+        indices = range(SMALL[f"num_{split}"])
+        assert dataset[split][:] == columns(name, split, indices)
 
 
 @pytest.mark.parametrize("load", [load_dataset, vsc_dataset.load], ids=["load_dataset", "load"])
-def test_streaming_gives_the_same_rows(load):
+def test_streaming_gives_the_same_samples(load):
     stream = load("default", split="train", streaming=True, **SMALL)
     assert stream.num_shards == 2
     rows = list(stream.take(5))
@@ -75,7 +76,7 @@ def test_streaming_gives_the_same_rows(load):
     )
 
 
-def test_processes_and_slices_give_the_same_rows(tmp_path):
+def test_processes_and_slices_give_the_same_samples(tmp_path):
     dataset = load_dataset(
         "swap-nops2", split="train[100:200]", num_proc=2, cache_dir=str(tmp_path), **SMALL
     )
@@ -101,13 +102,13 @@ def test_load_passes_its_processes_on(monkeypatch):
     assert seen == [2]
 
 
-def test_seed_moves_the_training_rows_alone():
+def test_seed_moves_the_training_samples_alone():
     dataset = load_dataset("swap-nops3", seed=7, **SMALL)
     assert dataset["train"][:100] == columns("swap-nops3", "train", range(100), seed=7)
     assert dataset["test"][:] == columns("swap-nops3", "test", range(50))
 
 
-def test_trace_gives_the_letters_after_each_operation():
+def test_trace_gives_the_state_after_each_operation():
     dataset = load_dataset(split="test", trace=True, **{**SMALL, "num_train": 10})
     for row in dataset:
         assert row["trace"] == list(parse(row["question"]).trace)
@@ -128,6 +129,15 @@ def test_a_setting_and_its_other_spelling_share_a_cache():
         for length in ((3, 3), [3, 3], 3)
     }
     assert len(paths) == 1
+
+
+@pytest.mark.parametrize("changed", ["configs.toml", "language.py", "generator/draw.py"])
+def test_another_generator_has_another_cache(tmp_path, changed):
+    package = tmp_path / "vsc_dataset"
+    shutil.copytree(Path(builder.__file__).parent, package)
+    assert builder.source_hash(package) == builder.source_hash()
+    (package / changed).write_bytes((package / changed).read_bytes() + b"# changed")
+    assert builder.source_hash(package) != builder.source_hash()
 
 
 def test_names_and_splits_are_listed():

@@ -32,7 +32,7 @@ def test_letters_are_conserved(program):
         assert len(set(letters)) == len(letters)
 
 
-def test_trace_gives_the_letters_after_each_operation():
+def test_trace_gives_the_state_after_each_operation():
     assert parse("UXMP: -2, -3, 1>2, +2").trace == ("UMP", "UM", "MU", "MPU")
 
 
@@ -63,7 +63,7 @@ def test_a_question_without_operations_is_legal():
         ("ABC:1>2 2>4", "operation 2 '2>4': position 4 is out of range 1 to 3"),
         ("ABC:-3 -3", "operation 2 '-3': position 3 is out of range 1 to 2"),
         ("ABC:-3 +3", "operation 2 '+3': position 3 is out of range 1 to 2"),
-        ("ABC:2>2", "operation 1 '2>2': an exchange needs two different positions"),
+        ("ABC:2>2", "operation 1 '2>2': a swap needs two different positions"),
         ("ABC:+1", "operation 1 '+1': the stack is empty"),
         ("AB:-1 -1 +1", "operation 3 '+1': no letter is left"),
     ],
@@ -76,7 +76,7 @@ def test_malformed_question_is_refused_with_place_and_reason(question, words):
     assert "\n" not in str(error.value)
 
 
-def test_a_question_that_is_no_text_is_refused():
+def test_a_question_that_is_not_a_text_is_refused():
     with pytest.raises(ValueError, match="a question is a text such as"):
         parse(5)
 
@@ -96,7 +96,7 @@ def test_an_operation_of_no_kind_is_refused(kind):
         Program("AB", (Operation("-", 1), Operation(kind, 1)))
 
 
-def test_what_is_no_text_is_refused():
+def test_what_is_not_a_text_is_refused():
     with pytest.raises(ValueError, match=r"letters are \['A'\]: they must be a text"):
         Program(["A"])
     with pytest.raises(ValueError, match="the answer is None: it must be a text"):

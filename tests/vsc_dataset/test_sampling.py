@@ -1,4 +1,4 @@
-"""Sampling: the fast path against the oracle, byte for byte, and the purity of a row."""
+"""Sampling: the the fast path against the reference, byte for byte, and the purity of a sample."""
 
 import os
 import subprocess
@@ -19,12 +19,11 @@ from vsc_dataset import (
     DATA_VERSION,
     Examples,
     TaskConfig,
-    drawing,
     execute,
-    oracle,
     sample,
     sampling,
 )
+from vsc_dataset.generator import draw, reference
 
 FIELDS = ("input_ids", "labels", "answer_mask", "length", "nops")
 
@@ -39,58 +38,55 @@ def assert_same(a: Examples, b: Examples) -> None:
 
 
 @pytest.mark.parametrize("place, value", GOLDEN["rows"].items())
-def test_rows_never_change(place, value):
+def test_samples_never_change(place, value):
     assert digest(*place.split()) == value
 
 
-def test_every_configuration_and_split_has_golden_rows_under_the_version():
+def test_every_configuration_and_split_has_golden_samples_under_the_version():
     places = {f"{name} {split}" for name, config in CONFIGS.items() for split in config.splits}
     assert set(GOLDEN["rows"]) == places
     assert GOLDEN["versions"][DATA_VERSION] == combined(GOLDEN["rows"]), "raise DATA_VERSION"
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_fast_path_agrees_with_oracle_on_named_configurations(name):
+def test_fast_path_agrees_with_reference_on_named_configurations(name):
     config = CONFIGS[name]
     for split in config.splits:
-        draw = config.draw(split)
-        if draw.nops[1] > 64 or (draw.complete and draw.reach(draw.nops[1]) < 0.2):
-            continue  # the oracle would take minutes for what other splits show as well
-        rows = range(3 if config.grid_nops else 150)
-        assert_same(sample(name, split, rows, seed=7), oracle.sample(config, split, rows, seed=7))
-
-
-def test_complete_programs_execute_all_that_was_planned():
-    for split in CONFIGS["grid-all-len5"].splits:
-        examples = sample("grid-all-len5", split, range(50))
-        assert set(examples.nops) == {int(split.removeprefix("nops"))}
+        spec = config.sample_spec(split)
+        if spec.nops[1] > 64 or (spec.complete and spec.reach(spec.nops[1]) < 0.2):
+            continue  # the reference would take minutes for what other splits show as well
+        indices = range(3 if config.grid_nops else 150)
+        assert_same(
+            sample(name, split, indices, seed=7), reference.sample(config, split, indices, seed=7)
+        )
 
 
 @given(configs(), st.integers(0, 2**40), st.integers(0, 2**32))
 @settings(max_examples=40)
-def test_fast_path_agrees_with_oracle_on_any_configuration(config, start, seed):
+def test_fast_path_agrees_with_reference_on_any_configuration(config, start, seed):
     for split in config.splits:
-        rows = range(start, start + 20)
-        assert_same(sample(config, split, rows, seed), oracle.sample(config, split, rows, seed))
+        indices = range(start, start + 20)
+        expected = reference.sample(config, split, indices, seed)
+        assert_same(sample(config, split, indices, seed), expected)
 
 
 @pytest.mark.parametrize("layout", ["compact", "spaced"])
-def test_fast_path_agrees_with_oracle_on_50_000_programs_of_every_size(layout):
+def test_fast_path_agrees_with_reference_on_50_000_programs_of_every_size(layout):
     config = TaskConfig(length=(1, 26), nops=(0, 64), layout=layout)
-    examples = sample(config, "train", range(50_000))
-    assert_same(examples, oracle.sample(config, "train", range(50_000)))
-    assert set(examples.length) == set(range(1, 27))
-    assert set(examples.nops) == set(range(65))
+    samples = sample(config, "train", range(50_000))
+    assert_same(samples, reference.sample(config, "train", range(50_000)))
+    assert set(samples.length) == set(range(1, 27))
+    assert set(samples.nops) == set(range(65))
 
 
 def test_answers_are_what_the_language_says():
-    examples = sample("default-spaced", "train", range(2000))
-    assert examples.answers() == [execute(question) for question in examples.questions()]
+    samples = sample("default-spaced", "train", range(2000))
+    assert samples.answers() == [execute(question) for question in samples.questions()]
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=30))
 @settings(max_examples=25)
-def test_a_row_depends_on_its_index_alone(indices):
+def test_a_sample_depends_on_its_index_alone(indices):
     alone = [sample("default", "test", [i]).questions()[0] for i in indices]
     assert sample("default", "test", indices).questions() == alone
 
@@ -99,11 +95,11 @@ def test_block_size_does_not_matter(monkeypatch):
     expected = sample("default", "validation", range(3000))
     for block, cached, spare in ((1, 1, 1), (7, 3, 5), (1000, 1000, 64), (1000, 64, 10**6)):
         monkeypatch.setattr(sampling, "BLOCK", block)
-        monkeypatch.setattr(sampling, "CACHED_ROWS", cached)
-        monkeypatch.setattr(drawing, "CACHED_ROWS", cached)
-        monkeypatch.setattr(drawing, "SPARE_ROWS", spare)
-        rows = range(3000) if block > 7 else range(100)
-        assert_same(sample("default", "validation", rows), expected[: len(rows)])
+        monkeypatch.setattr(sampling, "CACHED_SAMPLES", cached)
+        monkeypatch.setattr(draw, "CACHED_SAMPLES", cached)
+        monkeypatch.setattr(draw, "SPARE_SAMPLES", spare)
+        count = 3000 if block > 7 else 100
+        assert_same(sample("default", "validation", range(count)), expected[:count])
 
 
 def test_threads_do_not_disturb_each_other():
@@ -113,23 +109,22 @@ def test_threads_do_not_disturb_each_other():
     assert all(result.questions() == expected for result in results)
 
 
-def test_more_rows_begin_with_the_same_rows():
+def test_more_samples_begin_with_the_same_samples():
     assert_same(sample("default", "test", range(20_000))[:10], sample("default", "test", range(10)))
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "12345"])
-def test_rows_are_the_same_in_another_process(hash_seed):
+def test_samples_are_the_same_in_another_process(hash_seed):
+    indices = [i * 999_999_937 % 10**12 for i in range(50)][::-1]
     code = (
         "from vsc_dataset import sample\n"
-        "rows = [i * 999_999_937 % 10**12 for i in range(50)][::-1]\n"
-        "print(sample('default', 'train', rows, seed=5).questions())"
+        f"print(sample('default', 'train', {indices}, seed=5).questions())"
     )
-    rows = [i * 999_999_937 % 10**12 for i in range(50)][::-1]
     root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": root}
     command = [sys.executable, "-c", code]
     output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert output.stdout.strip() == str(sample("default", "train", rows, seed=5).questions())
+    assert output.stdout.strip() == str(sample("default", "train", indices, seed=5).questions())
 
 
 def test_padding_goes_on_the_right_and_changes_nothing_else():
@@ -144,13 +139,13 @@ def test_padding_goes_on_the_right_and_changes_nothing_else():
         sample("default", "test", [0], pad_to=30)
 
 
-def test_a_wider_answer_field_is_filled_and_masked():
+def test_a_wider_answer_field_is_padded_and_masked():
     config = TaskConfig(length=3, nops=3, answer_width=6)
-    examples = sample(config, "train", range(200))
-    assert (examples.answer_mask.sum(axis=1) == 6).all()
-    assert ((examples.input_ids == 0) == examples.answer_mask).all()
+    samples = sample(config, "train", range(200))
+    assert (samples.answer_mask.sum(axis=1) == 6).all()
+    assert ((samples.input_ids == 0) == samples.answer_mask).all()
     np.testing.assert_array_equal(
-        examples.input_ids[~examples.answer_mask], examples.labels[~examples.answer_mask]
+        samples.input_ids[~samples.answer_mask], samples.labels[~samples.answer_mask]
     )
 
 
@@ -185,25 +180,20 @@ def test_numbers_may_be_those_of_numpy():
     np.testing.assert_array_equal(ours.labels, theirs.labels)
 
 
-def test_one_row_of_examples_is_a_slice():
-    examples = sample("default", "train", range(3))
+def test_a_slice_is_what_it_was_and_one_sample_is_a_slice():
+    examples = sample("default-spaced", "train", range(20))
+    assert examples[5:9].questions() == examples.questions()[5:9]
+    assert examples[5:9].layout == "spaced"
     with pytest.raises(TypeError, match=r"examples\[1\] has no rows: write examples\[1:2\]"):
         examples[1]
     with pytest.raises(TypeError, match=r"write examples\[-1:\]"):
         examples[-1]
-    assert examples[1:2].questions() == examples.questions()[1:2]
 
 
-def test_a_slice_of_examples_is_written_as_they_are():
-    examples = sample("default-spaced", "train", range(20))
-    assert examples[5:9].questions() == examples.questions()[5:9]
-    assert examples[5:9].layout == "spaced"
-
-
-def test_no_rows_are_no_rows():
-    examples = sample("default", "train", [])
-    assert len(examples) == 0
-    assert examples.questions() == examples.answers() == []
+def test_no_indices_give_no_samples():
+    samples = sample("default", "train", [])
+    assert len(samples) == 0
+    assert samples.questions() == samples.answers() == []
 
 
 @pytest.mark.parametrize(
@@ -215,13 +205,16 @@ def test_whole_numbers_of_several_types_are_whole_numbers(indices):
     assert sample("default", "train", indices).questions() == expected
 
 
-def test_complete_programs_are_complete_in_every_split():
+def test_complete_programs_execute_all_that_was_planned_in_every_split():
     config = TaskConfig(length=(3, 5), nops=8, operators="-+", complete=True)
     assert len(config.splits) == 4
     for split in config.splits:
-        examples = sample(config, split, range(200))
-        assert set(examples.nops) == {8}
-        assert_same(examples[:20], oracle.sample(config, split, range(20)))
+        samples = sample(config, split, range(200))
+        assert set(samples.nops) == {8}
+        assert_same(samples[:20], reference.sample(config, split, range(20)))
+    for split in CONFIGS["grid-all-len5"].splits:
+        nops = sample("grid-all-len5", split, range(50)).nops
+        assert set(nops) == {int(split.removeprefix("nops"))}
 
 
 def test_wide_rows_take_no_more_memory_than_their_bytes():

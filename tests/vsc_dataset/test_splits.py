@@ -5,7 +5,8 @@ from hypothesis import given
 
 from tests.vsc_dataset.cases import programs
 from tests.vsc_dataset.golden import GOLDEN
-from vsc_dataset import CONFIGS, Operation, Program, TaskConfig, oracle, parse, sample, split_of
+from vsc_dataset import CONFIGS, Operation, Program, TaskConfig, parse, sample, split_of
+from vsc_dataset.generator import reference
 
 
 @pytest.mark.parametrize("question, split", GOLDEN["splits"].items())
@@ -27,13 +28,13 @@ def test_layout_and_orientation_do_not_change_the_split(program):
 
 
 @given(programs())
-def test_unseen_is_a_property_of_the_program_alone(program):
+def test_held_out_is_a_property_of_the_program_alone(program):
     other = Program(program.letters[::-1], program.operations)
     assert (split_of(str(program)) == "test_programs") == (split_of(str(other)) == "test_programs")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_row_is_of_its_split(name):
+def test_every_sample_is_of_its_split(name):
     grid = bool(CONFIGS[name].grid_nops)
     for split in CONFIGS[name].splits:
         questions = sample(name, split, range(10 if grid else 500)).questions()
@@ -41,7 +42,7 @@ def test_every_row_is_of_its_split(name):
 
 
 def canonical(question: str) -> str:
-    """A question without layout and orientation, by the README's words: its own oracle."""
+    """A question without layout and orientation, by the README's words, to compare with."""
     letters, _, rest = question.partition(":")
     tokens = rest.replace(",", " ").split()
     return (
@@ -54,63 +55,63 @@ def canonical(question: str) -> str:
     )
 
 
-def overlap(train: list[str], held: list[str]) -> set[str]:
+def overlap(train: list[str], held_out: list[str]) -> set[str]:
     """The questions that both have, however they are written."""
-    return set(map(canonical, train)) & set(map(canonical, held))
+    return set(map(canonical, train)) & set(map(canonical, held_out))
 
 
 LEARNED = [name for name, config in CONFIGS.items() if not config.grid_nops]
 
 
-def held_questions(rows: int) -> set[str]:
-    """Canonical validation, test and unseen questions of all configurations."""
+def held_out_questions(count: int) -> set[str]:
+    """Canonical questions of the held-out splits of all configurations."""
     return {
         canonical(question)
         for name, config in CONFIGS.items()
         for split in config.splits
-        if split != "train" and config.draw(split).nops[1] <= 64
-        for question in sample(name, split, range(100 if config.grid_nops else rows)).questions()
+        if split != "train" and config.sample_spec(split).nops[1] <= 64
+        for question in sample(name, split, range(100 if config.grid_nops else count)).questions()
     }
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_training_and_held_questions_are_disjoint(seed):
-    """One million training rows in all against 10,000 of each held split."""
-    held = held_questions(10_000)
+def test_training_and_held_out_samples_are_disjoint(seed):
+    """One million training samples in all against 10,000 of each held-out split."""
+    held_out = held_out_questions(10_000)
     for name in LEARNED:
         train = sample(name, "train", range(1_000_000 // len(LEARNED) // 3), seed=seed)
-        assert not held.intersection(map(canonical, train.questions())), name
+        assert not held_out.intersection(map(canonical, train.questions())), name
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_ten_million_training_rows_and_held_questions_are_disjoint(seed):
-    held = held_questions(10_000)
+def test_ten_million_training_samples_and_held_out_ones_are_disjoint(seed):
+    held_out = held_out_questions(10_000)
     for name in LEARNED:
         for start in range(0, 10_000_000 // len(LEARNED) // 3, 50_000):
             train = sample(name, "train", range(start, start + 50_000), seed=seed)
-            assert not held.intersection(map(canonical, train.questions())), name
+            assert not held_out.intersection(map(canonical, train.questions())), name
 
 
-def test_no_unseen_program_is_in_training():
+def test_no_held_out_program_is_in_training():
     for name in LEARNED:
         questions = sample(name, "train", range(3_000), seed=1).questions()
         assert "test_programs" not in {split_of(question) for question in questions}
 
 
 def test_a_planted_violation_is_found():
-    held = sample("swap-nops5", "test", range(1000)).questions()
+    held_out = sample("swap-nops5", "test", range(1000)).questions()
     train = sample("swap-nops1-5", "train", range(1000)).questions()
-    assert not overlap(train, held)
-    program = parse(held[17])
+    assert not overlap(train, held_out)
+    program = parse(held_out[17])
     planted = Program(program.letters, tuple(map(_reversed, program.operations)), "spaced")
-    assert overlap([*train, str(planted)], held) == {canonical(held[17])}
+    assert overlap([*train, str(planted)], held_out) == {canonical(held_out[17])}
 
 
 def test_test_programs_come_from_the_part_of_the_ranges_where_they_exist():
-    examples = sample("default", "test_programs", range(2000))
-    assert set(examples.length) == {3, 4, 5}
-    assert set(examples.nops) == {3, 4, 5}
+    samples = sample("default", "test_programs", range(2000))
+    assert set(samples.length) == {3, 4, 5}
+    assert set(samples.nops) == {3, 4, 5}
     assert CONFIGS["swap-nops2"].splits == ("train", "validation", "test")
 
 
@@ -121,14 +122,14 @@ def test_a_split_that_does_not_exist_is_refused():
         sample("swap-nops2", "test_programs", [0])
 
 
-def test_a_row_that_no_question_fits_is_refused_with_its_numbers():
+def test_a_sample_that_no_question_fits_is_refused_with_its_numbers():
     tiny = TaskConfig(length=1, nops=0, num_items=1)
     only = split_of("A:")
     for split in tiny.splits:
         if split == only:
             assert sample(tiny, split, range(3)).questions() == ["A:"] * 3
             continue
-        for twin in (sample, oracle.sample):
+        for twin in (sample, reference.sample):
             with pytest.raises(ValueError, match="no question of length 1 and nops 0") as error:
                 twin(tiny, split, [0])
             assert f"split {split!r} in 4096 attempts" in str(error.value)

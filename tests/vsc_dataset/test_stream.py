@@ -15,13 +15,13 @@ def take(stream: TrainingStream, batches: int) -> list[str]:
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-def test_ranks_together_see_every_row_once(world_size):
+def test_ranks_together_see_every_sample_once(world_size):
     expected = sample("default", "train", range(12 * 64), seed=3).questions()
     shards = [
         take(TrainingStream("default", 64, seed=3, rank=rank, world_size=world_size), 12)
         for rank in range(world_size)
     ]
-    assert [q for rows in zip(*shards, strict=True) for q in rows] == expected
+    assert [q for questions in zip(*shards, strict=True) for q in questions] == expected
 
 
 @pytest.mark.parametrize("cut", [1, 5, 300])
@@ -35,7 +35,7 @@ def test_a_stream_cut_and_resumed_goes_on_exactly(cut):
     assert take(third, 300) == take(whole, 300)
 
 
-def test_seeds_share_no_rows_by_position():
+def test_seeds_share_no_samples_by_position():
     a, b = (set(take(TrainingStream("swap-nops5", 1000, seed=seed), 1)) for seed in (0, 1))
     assert len(a & b) == 0
 
@@ -62,7 +62,7 @@ def test_impossible_stream_is_refused(settings, words):
         TrainingStream("default", **settings)
 
 
-def test_position_counts_the_rows_of_all_ranks_past_a_block():
+def test_position_counts_the_samples_of_all_ranks_past_a_block():
     stream = TrainingStream("default", 512, rank=1, world_size=2)
     take(stream, 70)
     assert stream.position == 70 * 512
@@ -98,7 +98,7 @@ def test_a_mistake_in_a_loader_is_told_before_its_workers_start():
         TorchTrainingStream("default", 63, world_size=2)
 
 
-def test_a_start_from_which_the_rows_would_end_is_refused():
+def test_a_start_from_which_the_samples_would_end_is_refused():
     next(TrainingStream("default", 64, start=2**63 - 1))
     with pytest.raises(ValueError, match="start is 9223372036854775808: it must be from 0"):
         TrainingStream("default", 64, start=2**63)

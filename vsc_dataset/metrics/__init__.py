@@ -1,1 +1,1 @@
-"""Texts -> error rates: the metric and what stands beside its figures."""
+"""The metric and the baselines to compare it with."""

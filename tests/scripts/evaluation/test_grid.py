@@ -11,7 +11,7 @@ from scripts.evaluation.grid import ask_grid, fitting, horizon, horizon_of, publ
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
-from vsc_dataset.metrics.vsc_error.floors import floors
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 
 @pytest.mark.parametrize("limit, found", [(0, 0), (1, 1), (5, 5), (9, 8), (12, 12)])
@@ -62,7 +62,7 @@ def test_rates_are_those_of_the_published_questions():
 @pytest.mark.parametrize("name, nops", [("grid-len5", 3), ("grid-len5", 40), ("grid-all-len8", 12)])
 def test_floors_from_the_first_operations_are_those_of_the_whole_questions(name, nops):
     (row,) = ask_grid(Oracle(), name, [nops], 40)
-    whole = floors(
+    whole = trivial_baselines(
         sample(name, f"nops{nops}", range(40)).questions(), make_config(name).answer_width
     )
     for floor in ("copy", "first 1", "first 2", "first 3", "first 4"):

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts.publishing import parquet
 from scripts.publishing.dataset import all_shards, part_of, write_manifest
-from vsc_dataset import CONFIGS, DATA_VERSION, parquet, sample
-from vsc_dataset.parquet import file_sha256
+from scripts.publishing.parquet import file_sha256
+from vsc_dataset import CONFIGS, DATA_VERSION, sample
 
 ROOT = Path(__file__).parents[3]
 

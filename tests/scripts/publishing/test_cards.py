@@ -13,7 +13,8 @@ from scripts.core.records import append_record, summarise
 from scripts.publishing import cards, dataset_card, model_card
 from tests.scripts.publishing.made import SMALL, make_dataset, make_run
 from tests.scripts.reporting.cases import record
-from vsc_dataset import CONFIGS, DATA_VERSION, METRIC_PATH, hashing, sample, split_of, splits
+from vsc_dataset import CONFIGS, DATA_VERSION, METRIC_PATH, sample, split_of, splits
+from vsc_dataset.generator import hashing
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
 TEMPLATES = cards.HUB_CARDS / "templates"

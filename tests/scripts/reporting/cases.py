@@ -6,7 +6,7 @@ from scripts.core.records import TrialRecord
 from scripts.core.trial_store import Trial
 from scripts.reporting.report import Answered
 from vsc_dataset import sample
-from vsc_dataset.metrics.vsc_error.floors import floor_predictions
+from vsc_dataset.metrics.vsc_error.trivial_baselines import baseline_predictions
 
 
 def record(seed=0, **changes):
@@ -52,7 +52,7 @@ def answered(config, count, floor="first 4"):
     """Validation questions as a floor answers them."""
     examples = sample(config, "validation", range(count))
     questions = examples.questions()
-    return Answered(questions, examples.answers(), floor_predictions(questions)[floor])
+    return Answered(questions, examples.answers(), baseline_predictions(questions)[floor])
 
 
 COPY = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}

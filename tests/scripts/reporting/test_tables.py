@@ -6,7 +6,7 @@ from scripts.core.records import summarise
 from scripts.reporting.tables import nops_table, trials_table
 from tests.scripts.reporting.cases import answered, record
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
-from vsc_dataset.metrics.vsc_error.floors import floors
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 
 def words(line):
@@ -18,7 +18,7 @@ def words(line):
 def by_nops():
     questions, references, predictions = answered("default", 1000)
     rates = error_rates(predictions, references, questions, 5)
-    return rates["by_nops"], floors(questions, 5)
+    return rates["by_nops"], trivial_baselines(questions, 5)
 
 
 def test_the_table_by_nops_puts_each_number_beside_its_own_floors(by_nops):

@@ -1,1 +1,1 @@
-"""Predicted and true answers -> sample error and mask error, with the floors beside them."""
+"""Sample error and mask error of answers, and the trivial baselines next to them."""

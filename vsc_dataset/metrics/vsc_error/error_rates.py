@@ -1,4 +1,4 @@
-"""Predicted and true answers as texts -> error rates with their intervals.
+"""Error rates of predicted answers, with their intervals.
 
 numpy alone, and nothing else of this project: the file also works copied next to the metric.
 """
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z_95 = 1.959963984540054
-"""The normal quantile of a two-sided 95 % interval."""
+"""The normal quantile of a two-sided 95% interval."""
 
 RESAMPLES = 10_000
-"""Bootstrap resamples: the ends of an interval then move by about 3 % of a standard error."""
+"""Bootstrap resamples: the ends of an interval then move by about 3% of a standard error."""
 
 OPERATORS = ">-+"
 
@@ -25,10 +25,10 @@ def error_rates(
     questions: Sequence[str] | None = None,
     answer_width: int | None = None,
 ) -> dict[str, Any]:
-    """Sample error and mask error of N answers, all of them and by kind of question.
+    """Compute sample error and mask error of N answers, of all of them and by kind of question.
 
-    Both sides are filled up with spaces to the field's width, and the filling counts. Where a
-    prediction goes on behind the field with more than spaces, the field's last character is wrong.
+    Both sides are padded with spaces to the field's width, and padding counts. Where a prediction
+    goes on after the field with more than spaces, the field's last character is wrong.
 
     Args:
       predictions, references: N texts each; a true answer can be the empty text.
@@ -37,9 +37,9 @@ def error_rates(
     Returns:
       questions: N.
       sample_error_pct: answers with at least one wrong character, in percent of N.
-      sample_error_interval: [low, high], 95 %, in percent (Wilson).
+      sample_error_interval: [low, high], 95%, in percent (Wilson).
       mask_error_pct: wrong characters, in percent of N * W.
-      mask_error_interval: [low, high], 95 %, in percent, from resampled answers, for characters of
+      mask_error_interval: [low, high], 95%, in percent, from resampled answers, for characters of
         one answer depend on each other. Repeatable; [0, 0] where nothing is wrong.
       With `questions` also by_nops and by_length, {number of operations or letters: these five}.
     Raises:
@@ -63,7 +63,7 @@ def error_rates(
 def wrong_characters(
     predictions: Sequence[str], references: Sequence[str], answer_width: int | None = None
 ) -> NDArray[np.bool_]:
-    """Where the answer fields are wrong.
+    """Find where the answer fields are wrong.
 
     Args:
       predictions, references, answer_width: as in `error_rates`.
@@ -86,10 +86,10 @@ def wrong_characters(
 
 
 def field_width(references: Sequence[str], answer_width: int | None = None) -> int:
-    """W: the width that is given, or the longest reference's, and at least 1.
+    """Choose W: `answer_width`, or the longest reference's, at least 1.
 
     Raises:
-      ValueError: a width that is no whole number from 1, or below a reference.
+      ValueError: a width that is not a whole number from 1, or below a reference.
 
     >>> field_width(["NP", "NFTPK"]), field_width(["NP"], 8), field_width([""])
     (5, 8, 1)
@@ -108,7 +108,7 @@ def field_width(references: Sequence[str], answer_width: int | None = None) -> i
 
 
 def count_operations(questions: Sequence[str]) -> list[int]:
-    """Operations of each question, in either layout: one operator stands in each.
+    """Count the operations of each question, in either layout: each has one operator.
 
     >>> count_operations(["NPFKT:5>4 3>1", "YNP: 3>1, -3, +1", "ABC:"])
     [2, 3, 0]
@@ -117,7 +117,7 @@ def count_operations(questions: Sequence[str]) -> list[int]:
 
 
 def count_letters(questions: Sequence[str]) -> list[int]:
-    """Letters of each question, in either layout.
+    """Count the letters of each question, in either layout.
 
     >>> count_letters(["NPFKT:5>4 3>1", "YNP: 3>1, -3, +1", "ABC:"])
     [5, 3, 3]
@@ -126,7 +126,7 @@ def count_letters(questions: Sequence[str]) -> list[int]:
 
 
 def _split(question: str) -> tuple[str, str]:
-    """Letters and operations; ValueError without a colon."""
+    """Split letters from operations; ValueError without a colon."""
     letters, colon, operations = question.partition(":")
     if not colon:
         raise ValueError(f"question {question!r} has no colon: write it as 'NPFKT:5>4 3>1'")
@@ -145,19 +145,19 @@ def _check_texts(name: str, texts: Sequence[str], count: int) -> None:
 
 
 def _characters(texts: Sequence[str], width: int) -> NDArray[np.uint32]:
-    """The first `width` characters of each text, filled up with spaces: uint32 (N, W)."""
-    filled = np.array([text.ljust(width) for text in texts], f"<U{width}")
-    return filled.view(np.uint32).reshape(len(texts), width)
+    """Cut or pad each text with spaces to `width` characters: uint32 (N, W)."""
+    padded = np.array([text.ljust(width) for text in texts], f"<U{width}")
+    return padded.view(np.uint32).reshape(len(texts), width)
 
 
 def _by(groups: Sequence[int], wrong_N: NDArray[np.int_], width: int) -> dict[int, dict[str, Any]]:
-    """The rates of each group, in rising order."""
+    """Compute the rates of each group, in rising order."""
     groups_N = np.asarray(groups)
     return {int(g): _rates(wrong_N[groups_N == g], width) for g in np.unique(groups_N)}
 
 
 def _rates(wrong_N: NDArray[np.int_], width: int) -> dict[str, Any]:
-    """The five figures from the number of wrong characters in each answer."""
+    """Compute the five figures from the number of wrong characters in each answer."""
     count, samples = len(wrong_N), int((wrong_N > 0).sum())
     return {
         "questions": count,
@@ -169,18 +169,18 @@ def _rates(wrong_N: NDArray[np.int_], width: int) -> dict[str, Any]:
 
 
 def _wilson(wrong: int, count: int) -> list[float]:
-    """Wilson's 95 % interval of a share, in percent."""
+    """Compute Wilson's 95% interval of a share, in percent."""
     share, z2 = wrong / count, Z_95**2 / count
-    centre = share + z2 / 2
+    center = share + z2 / 2
     half = (z2 * (share * (1 - share) + z2 / 4)) ** 0.5
     # Rounding must not move an end off 0 or 100 where nothing or everything is wrong.
-    low = 100 * (centre - half) / (1 + z2) if wrong else 0.0
-    high = 100 * (centre + half) / (1 + z2) if wrong < count else 100.0
+    low = 100 * (center - half) / (1 + z2) if wrong else 0.0
+    high = 100 * (center + half) / (1 + z2) if wrong < count else 100.0
     return [low, high]
 
 
 def _bootstrap(wrong_N: NDArray[np.int_], width: int) -> list[float]:
-    """The 95 % interval of mask error over resampled answers, in percent.
+    """Compute the 95% interval of mask error over resampled answers, in percent.
 
     A resample matters only through how often each number of wrong characters is in it, and those
     numbers are multinomial: so its cost does not grow with N.

@@ -1,4 +1,4 @@
-"""Texts of answers -> error rates, as a metric of `evaluate`."""
+"""The error rates of answers as a metric of `evaluate`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,7 +44,7 @@ class VscError(evaluate.Metric):
     def add_batch(
         self, *, predictions: Any = None, references: Any = None, **settings: Any
     ) -> None:
-        """As ever, but one text is no list of letters; `compute` adds its lists here, too."""
+        """Refuse one text in place of a list of them; `compute` adds its lists here, too."""
         for name, texts in (("predictions", predictions), ("references", references)):
             if isinstance(texts, str):
                 raise ValueError(f"{name} is the text {texts!r}: give a list of texts")

@@ -1,29 +1,29 @@
-"""What shapes a row, and a seed -> its key; the radices of the digits that it is drawn with."""
+"""What shapes the samples of a split: their key, and the radices of their digits."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from vsc_dataset.hashing import assign_halves, make_key
+from vsc_dataset.generator.hashing import assign_halves, make_key
 
 Range = tuple[int, int]
 
 MAX_ATTEMPTS = 4096
 MAX_ATTEMPTS_COMPLETE = 2**20
-"""A program that executes all that was planned may be rare; see `Draw.reach`."""
+"""A program that executes all that was planned can be rare; see `SampleSpec.reach`."""
 
 CHANGES = {">": 0, "-": -1, "+": 1}
 """What an operation adds to the number of letters present."""
 
 
 @dataclass(frozen=True)
-class Draw:
-    """All that shapes the rows of one split: the fields that the hash's key is made of.
+class SampleSpec:
+    """All that shapes the samples of one split: the fields that their key is made of.
 
     Args:
       length, nops: lowest and highest.
       operators, weights, num_items: as in TaskConfig.
-      split: the split that a row's question must be of.
-      complete: a row must execute all planned operations.
+      split: the split that a sample's question must be of.
+      complete: a sample must execute all planned operations.
     """
 
     length: Range
@@ -35,7 +35,7 @@ class Draw:
     complete: bool = False
 
     def key(self, seed: int = 0) -> int:
-        """The key of the rows. The seed enters for `train` alone: held questions never move."""
+        """Hash the fields. The seed enters for `train` alone: held-out samples never move."""
         weights = ",".join(map(str, self.weights))
         return make_key(
             f"vsc length={self.length[0]}-{self.length[1]} nops={self.nops[0]}-{self.nops[1]} "
@@ -45,13 +45,13 @@ class Draw:
         )
 
     def kind_weights(self, num_letters: int, stack_depth: int) -> dict[str, int]:
-        """The kinds of operations that are possible now, with their weights."""
+        """Select the kinds of operations that are possible now, with their weights."""
         possible = {">": num_letters >= 2, "-": num_letters >= 1, "+": num_letters and stack_depth}
         pairs = zip(self.operators, self.weights, strict=True)
         return {kind: weight for kind, weight in pairs if possible[kind]}
 
     def operation_radix(self, num_letters: int, stack_depth: int) -> int:
-        """The values of an operation's digit: weights times ordered pairs of positions."""
+        """Count the values of an operation's digit: weights times ordered pairs of positions."""
         weight = sum(self.kind_weights(num_letters, stack_depth).values())
         return weight * max(1, num_letters * (num_letters - 1))
 
@@ -71,18 +71,18 @@ class Draw:
 
     @property
     def max_attempts(self) -> int:
-        """Attempts at a row before it is an error."""
+        """Attempts at a sample before it is an error."""
         return MAX_ATTEMPTS_COMPLETE if self.complete else MAX_ATTEMPTS
 
     def reach(self, nops: int) -> float:
-        """The share of draws of `nops` planned operations that execute all of them.
+        """Compute the share of draws of `nops` planned operations that execute all of them.
 
-        Of the length of which the fewest do: a row keeps the length that it was drawn with.
+        Of the length of which the fewest do: a sample keeps the length that it was drawn with.
         """
         return min(self._reach(n, nops) for n in range(self.length[0], self.length[1] + 1))
 
     def _reach(self, length: int, nops: int) -> float:
-        """The share of one length."""
+        """Compute the share of one length."""
         shares = {(length, 0): 1.0}
         for _ in range(nops):
             following: dict[tuple[int, int], float] = {}
@@ -96,7 +96,7 @@ class Draw:
         return sum(shares.values())
 
     def too_rare(self, length: int, nops: int) -> ValueError:
-        """The error of a row for which no attempt fell into the split."""
+        """Make the error of a sample for which no attempt fell into the split."""
         return ValueError(
             f"no question of length {length} and nops {nops} fell into split {self.split!r} in "
             f"{self.max_attempts} attempts: allow more letters or operations, or leave the split "

@@ -7,25 +7,27 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from vsc_dataset import CONFIGS, drawing, oracle, sample
-from vsc_dataset.hashing import GOLDEN, mix64_array
+from vsc_dataset import CONFIGS, sample
+from vsc_dataset.generator import reference
+from vsc_dataset.generator.buffers import Buffers
+from vsc_dataset.generator.draw import ProgramBatch, draw_attempt
+from vsc_dataset.generator.hashing import sample_state_array
+from vsc_dataset.generator.lookup import make_lookup_tables
+from vsc_dataset.generator.reference import Digits, draw_operations
 from vsc_dataset.language import Operation
-from vsc_dataset.memory import Memory
-from vsc_dataset.oracle import Digits, draw_operations
-from vsc_dataset.tables import make_tables
 
 DRAWS = 1_000_000
 LEAST_P = 1e-4
 
 
-def unfiltered(name: str, draws: int = DRAWS) -> drawing.Drawn:
+def unfiltered(name: str, draws: int = DRAWS) -> ProgramBatch:
     """First attempts, whatever their split."""
-    draw = CONFIGS[name].draw("train")
-    state = np.arange(draws, dtype=np.uint64) * np.uint64(GOLDEN) + np.uint64(draw.key())
-    mix64_array(state, np.empty_like(state))
-    memory = Memory()
-    out = drawing._room(draw, memory, "all", draws)
-    drawing._draw(draw, make_tables(draw, "compact"), memory, state, None, out)
+    spec = CONFIGS[name].sample_spec("train")
+    state, scratch = np.empty((2, draws), np.uint64)
+    sample_state_array(spec.key(), np.arange(draws, dtype=np.uint64), state, scratch)
+    buffers = Buffers()
+    out = ProgramBatch.allocate(spec, buffers, "all", draws)
+    draw_attempt(spec, make_lookup_tables(spec, "compact"), buffers, state, None, out)
     return out
 
 
@@ -59,10 +61,10 @@ def test_planned_length_and_nops_are_uniform_and_independent(default):
 
 def first_operations(config: str, length: int) -> dict[int, float]:
     """The share of each code as the first operation, by the definition."""
-    draw = CONFIGS[config].draw("train")
-    tables = make_tables(draw, "compact")
+    spec = CONFIGS[config].sample_spec("train")
+    tables = make_lookup_tables(spec, "compact")
     base = int(tables.start[length]) & 0xFFFFFFFF
-    radix = draw.operation_radix(length, 0)
+    radix = spec.operation_radix(length, 0)
     return {base + digit: 1 / radix for digit in range(radix)}
 
 
@@ -74,17 +76,17 @@ def test_first_operations_are_drawn_with_their_weights(default, length):
 
 def kind_shares(default, step: int) -> tuple[Counter, dict]:
     """Kinds of an operation of 5-letter programs with a letter on the stack, and their shares."""
-    draw = CONFIGS["default"].draw("train")
-    tables = make_tables(draw, "compact")
+    spec = CONFIGS["default"].sample_spec("train")
+    tables = make_lookup_tables(spec, "compact")
     chosen = (default.length == 5) & (default.nops > step)
     word = tables.step[default.codes[step - 1][chosen]]
-    four = word == np.uint64(draw.operation_radix(4, 1) << 32 | _base(tables, draw, 4))
-    digits = default.codes[step][chosen][four] - _base(tables, draw, 4)
+    four = word == np.uint64(spec.operation_radix(4, 1) << 32 | _base(tables, spec, 4))
+    digits = default.codes[step][chosen][four] - _base(tables, spec, 4)
     return counted(digits // 12), dict.fromkeys(range(5), 1 / 5)
 
 
-def _base(tables, draw, n: int) -> int:
-    """The base of the situation (n letters, 5 - n on the stack), found from the oracle's terms."""
+def _base(tables, spec, n: int) -> int:
+    """The base of the situation (n letters, 5 - n on the stack), found from the tables."""
     removal = int(tables.start[5]) & 0xFFFFFFFF
     code = removal + 3 * 20  # the first digit of "-" with five letters
     return int(tables.step[code]) & 0xFFFFFFFF if n == 4 else removal
@@ -112,33 +114,33 @@ def test_a_planted_bias_of_two_percent_is_found(default):
     removal = (first - min(first_operations("default", 5))) // 20 == 3
     shares = {False: 3 / 4, True: 1 / 4}
     assert p_value(counted(removal), shares) > LEAST_P
-    exchanges = np.flatnonzero(~removal)
-    removal[exchanges[::50]] = True  # 2 % of the exchanges
+    swaps = np.flatnonzero(~removal)
+    removal[swaps[::50]] = True  # 2% of the swaps
     assert p_value(counted(removal), shares) < LEAST_P
 
 
 @pytest.mark.parametrize("name", ["default", "swap-nops2-5", "level-5"])
 def test_length_and_planned_nops_are_uniform_in_every_split(name):
-    """Rows are redrawn until they fit, but length and planned nops are kept."""
+    """Samples are redrawn until they fit, but length and planned nops are kept."""
     config = CONFIGS[name]
     for split in config.splits:
-        draw = config.draw(split)
-        examples = sample(name, split, range(100_000))
-        lengths = range(draw.length[0], draw.length[1] + 1)
-        assert p_value(counted(examples.length), {n: 1 / len(lengths) for n in lengths}) > LEAST_P
+        spec = config.sample_spec(split)
+        samples = sample(name, split, range(100_000))
+        lengths = range(spec.length[0], spec.length[1] + 1)
+        assert p_value(counted(samples.length), {n: 1 / len(lengths) for n in lengths}) > LEAST_P
         if name == "swap-nops2-5":
-            numbers = range(draw.nops[0], draw.nops[1] + 1)
+            numbers = range(spec.nops[0], spec.nops[1] + 1)
             shares = {n: 1 / len(numbers) for n in numbers}
-            assert p_value(counted(examples.nops), shares) > LEAST_P
+            assert p_value(counted(samples.nops), shares) > LEAST_P
 
 
-def test_the_oracle_draws_operations_from_the_same_distribution(default):
-    draw = CONFIGS["default"].draw("train")
+def test_the_reference_draws_operations_from_the_same_distribution(default):
+    spec = CONFIGS["default"].sample_spec("train")
     kinds = Counter()
     for state in np.random.default_rng(0).integers(2**63, size=20_000).tolist():
-        digits = Digits(draw, state, 0)
+        digits = Digits(spec, state, 0)
         digits.length_and_nops()
-        for operation in draw_operations(draw, digits, 5, 1):
+        for operation in draw_operations(spec, digits, 5, 1):
             kinds[str(operation)] += 1
     expected = {
         **{str(Operation(">", x, y)): 3 / 80 for x in range(1, 6) for y in range(1, 6) if x != y},
@@ -147,13 +149,13 @@ def test_the_oracle_draws_operations_from_the_same_distribution(default):
     assert p_value(kinds, expected) > LEAST_P
 
 
-def test_training_rows_have_the_oracles_distribution_of_answers():
+def test_training_samples_have_the_references_distribution_of_answers():
     """Of a small configuration, by the first letter of the answer's place in the question."""
-    examples = sample("swap-nops2", "train", range(200_000))
+    samples = sample("swap-nops2", "train", range(200_000))
     places = Counter(
-        q.index(a[0]) for q, a in zip(examples.questions(), examples.answers(), strict=True)
+        q.index(a[0]) for q, a in zip(samples.questions(), samples.answers(), strict=True)
     )
-    fewer = oracle.sample(CONFIGS["swap-nops2"], "train", range(20_000))
+    fewer = reference.sample(CONFIGS["swap-nops2"], "train", range(20_000))
     found = Counter(q.index(a[0]) for q, a in zip(fewer.questions(), fewer.answers(), strict=True))
     shares = {place: count / 200_000 for place, count in sorted(places.items())}
     assert p_value(found, shares) > LEAST_P

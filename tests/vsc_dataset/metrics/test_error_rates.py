@@ -53,7 +53,7 @@ def test_the_width_is_the_longest_references_unless_given(pairs):
     assert error_rates(*texts) == error_rates(*texts, answer_width=width)
 
 
-def test_filling_counts_and_may_be_left_out():
+def test_padding_counts_and_may_be_left_out():
     assert error_rates(["NP"], ["NP"], answer_width=5)["mask_error_pct"] == 0
     assert error_rates(["NP   "], ["NP"], answer_width=5)["mask_error_pct"] == 0
     assert error_rates(["NPX"], ["NP"], answer_width=5)["mask_error_pct"] == 20
@@ -83,7 +83,7 @@ def test_mask_error_interval_resamples_answers():
         (wrong * 20.0,), np.mean, n_resamples=4000, method="percentile", rng=rng, batch=500
     )
     low, high = scipys.confidence_interval
-    # Characters taken as independent would give half this width, a 90 % interval ends 8 % short.
+    # Characters taken as independent would give half this width, a 90% interval ends 8% short.
     tolerance = 0.04 * (high - low)
     assert rates["mask_error_interval"] == pytest.approx([low, high], abs=tolerance)
 

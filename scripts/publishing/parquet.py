@@ -1,4 +1,4 @@
-"""Examples -> Arrow tables and Parquet files; such a file -> what is wrong with it."""
+"""Write the dataset's Parquet files, and verify them."""
 
 import hashlib
 import json
@@ -11,9 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from vsc_dataset.arrow import SCHEMA, make_table
 from vsc_dataset.configs import DATA_VERSION, TaskConfig
-from vsc_dataset.encoding import PAD, Examples
-from vsc_dataset.language import LAYOUTS, parse
 from vsc_dataset.sampling import sample
 
 ROWS_PER_FILE = 250_000
@@ -24,17 +23,6 @@ WRITING: dict[str, Any] = {
     "use_dictionary": ["length", "nops"],
     "write_page_checksum": True,
 }
-
-SCHEMA = pa.schema(
-    [
-        ("question", pa.string()),
-        ("answer", pa.string()),
-        ("length", pa.int32()),
-        ("nops", pa.int32()),
-    ]
-)
-TRACE = pa.field("trace", pa.list_(pa.string()))
-"""On request: the letters after each operation."""
 
 UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
 """What a damaged file raises."""
@@ -70,39 +58,6 @@ def shards_of(name: str, config: TaskConfig) -> list[Shard]:
             stop = min(rows, (i + 1) * ROWS_PER_FILE)
             shards.append(Shard(name, split, i, of, i * ROWS_PER_FILE, stop))
     return shards
-
-
-def make_table(examples: Examples, trace: bool = False) -> pa.Table:
-    """Rows as an Arrow table, by SCHEMA.
-
-    Args:
-      examples: N rows.
-      trace: add the letters after each operation; slow, one question after the other.
-    """
-    count, width = examples.labels.shape
-    answer_width = int(examples.answer_mask[:1].sum())
-    separator = len(LAYOUTS[examples.layout].before_answer)
-    ends_N = examples.answer_mask.argmax(axis=1) - separator
-    field_NxW = examples.labels[examples.answer_mask].reshape(count, answer_width)
-    filled_NxW = field_NxW != PAD
-    columns = [
-        _strings(examples.labels[np.arange(width) < ends_N[:, None]], ends_N),
-        _strings(field_NxW[filled_NxW], sum(filled_NxW.T.astype(np.int32))),
-        pa.array(examples.length.astype(np.int32)),
-        pa.array(examples.nops.astype(np.int32)),
-    ]
-    table = pa.Table.from_arrays(columns, schema=SCHEMA)
-    if trace:
-        traces = [list(parse(text).trace) for text in examples.questions()]
-        table = table.append_column(TRACE, pa.array(traces, TRACE.type))
-    return table
-
-
-def _strings(text: np.ndarray, widths_N: np.ndarray) -> pa.Array:
-    """N strings that stand one behind the other in `text`."""
-    offsets = np.zeros(len(widths_N) + 1, np.int32)
-    np.cumsum(widths_N, out=offsets[1:])
-    return pa.StringArray.from_buffers(len(widths_N), pa.py_buffer(offsets), pa.py_buffer(text))
 
 
 def tables(config: TaskConfig, shard: Shard) -> Iterator[pa.Table]:

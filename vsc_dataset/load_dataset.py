@@ -1,8 +1,8 @@
-"""`import vsc_dataset` -> `load_dataset("vsc", …)` finds the builder; `load` needs no such door.
+"""Make `load_dataset("vsc", …)` find the builder; `load` does without datasets' private API.
 
-`datasets` has no public way to add a builder under a name of its own, so one private class of it is
-replaced by a subclass. All of that stands in this file. It waits until `datasets` is imported:
-who wants the task alone should not pay for the library.
+`datasets` has no public way to add a builder under a new name, so one private class of it is
+replaced by a subclass, in this file alone. That waits until `datasets` is imported: users of the
+task alone should not pay for the library.
 """
 
 import sys
@@ -26,7 +26,7 @@ def register_when_imported() -> None:
 
 
 class _Waiting(MetaPathFinder):
-    """Lets the import of `datasets.load` happen as always, then registers."""
+    """Let the import of `datasets.load` happen as always, then register."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -58,7 +58,7 @@ def register() -> None:
     original = load.PackagedDatasetModuleFactory
 
     class Factory(original):  # type: ignore[misc, valid-type]
-        """The library's factory, which neither looks for files nor asks the network for "vsc"."""
+        """The library's factory, which for "vsc" neither looks for files nor uses the network."""
 
         def __init__(self, name: str, *args: Any, **settings: Any) -> None:
             self.name = name
@@ -88,10 +88,10 @@ def load(
     num_proc: int | None = None,
     **settings: Any,
 ) -> Any:
-    """The dataset by the public builder API alone, as `load_dataset("vsc", …)` gives it.
+    """Load the dataset by the public builder API alone, as `load_dataset("vsc", …)` does.
 
     Args:
-      name: of a configuration.
+      name: name of a configuration.
       split: one split, or a slice such as "train[:100]" where rows are not streamed; None for all
         of them.
       streaming: make the rows while they are read.

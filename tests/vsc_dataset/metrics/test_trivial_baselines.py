@@ -1,4 +1,4 @@
-"""What needs no model stands where theory puts it."""
+"""What needs no model has the errors that theory says."""
 
 from collections import Counter
 from itertools import permutations
@@ -11,12 +11,12 @@ from tests.vsc_dataset.cases import programs
 from vsc_dataset import Operation, Program, execute, sample
 from vsc_dataset.language import OPERATORS
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
-from vsc_dataset.metrics.vsc_error.floors import floor_predictions, floors
+from vsc_dataset.metrics.vsc_error.trivial_baselines import baseline_predictions, trivial_baselines
 
 
 @pytest.fixture(scope="module")
 def swaps():
-    return floors(sample("swap-nops5", "validation", range(10_000)).questions())
+    return trivial_baselines(sample("swap-nops5", "validation", range(10_000)).questions())
 
 
 @pytest.mark.parametrize(
@@ -24,16 +24,16 @@ def swaps():
     [("copy", 5)] + [(f"{end} {k}", 5 - k) for end in ("first", "last") for k in (1, 2, 3, 4)],
 )
 def test_five_swaps_are_as_wrong_as_the_swaps_left_out(swaps, name, left):
-    # A random exchange halves what a letter's place still tells: 80 % (1 - 2^-m) after m of them.
+    # A random swap halves what a letter's place still tells: 80% (1 - 2^-m) after m of them.
     assert swaps[name]["mask_error_pct"] == pytest.approx(80 * (1 - 0.5**left), abs=0.9)
-    # An odd permutation is never the identity; two exchanges cancel once in ten.
+    # An odd permutation is never the identity; two swaps cancel once in ten.
     if left in (1, 3, 5):
         assert swaps[name]["sample_error_pct"] == 100
     if left == 2:
         assert swaps[name]["sample_error_pct"] == pytest.approx(90, abs=1.2)
 
 
-def test_the_published_floors_of_five_swaps(swaps):
+def test_the_published_baselines_of_five_swaps(swaps):
     found = [
         swaps[name]["mask_error_pct"]
         for name in ("copy", "first 1", "first 2", "first 3", "first 4")
@@ -55,7 +55,7 @@ def test_guesses_take_every_arrangement_equally_often():
         if i != j
         for k in range(1, 5)
     ]
-    guesses = floor_predictions(questions, ks=[])["guess"]
+    guesses = baseline_predictions(questions, ks=[])["guess"]
     places = Counter(
         tuple(question.index(letter) for letter in guess)
         for question, guess in zip(questions, guesses, strict=True)
@@ -68,7 +68,7 @@ def test_guesses_take_every_arrangement_equally_often():
 @given(programs(), st.integers(1, 70))
 def test_first_k_is_the_question_cut_after_k_operations(program, k):
     cut = Program(program.letters, program.operations[:k], program.layout)
-    assert floor_predictions([str(program)], [k])[f"first {k}"] == [execute(str(cut))]
+    assert baseline_predictions([str(program)], [k])[f"first {k}"] == [execute(str(cut))]
 
 
 @given(programs(), st.integers(1, 6))
@@ -83,23 +83,23 @@ def test_last_k_skips_what_is_impossible_and_nothing_else(program, k):
             stack.append(cells.pop(x - 1))
         elif stack:
             cells.insert(x - 1, stack.pop())
-    assert floor_predictions([str(program)], [k])[f"last {k}"] == ["".join(cells)]
+    assert baseline_predictions([str(program)], [k])[f"last {k}"] == ["".join(cells)]
 
 
 @given(programs())
 def test_copy_and_guess_use_the_questions_letters_alone(program):
-    predictions = floor_predictions([str(program)])
+    predictions = baseline_predictions([str(program)])
     (guess,) = predictions["guess"]
     assert predictions["copy"] == [program.letters]
     assert len(guess) == len(set(guess)) == len(program.answer)
     assert set(guess) <= set(program.letters)
-    assert floor_predictions([str(program)])["guess"] == [guess]
+    assert baseline_predictions([str(program)])["guess"] == [guess]
 
 
-def test_floors_are_the_error_rates_of_their_predictions():
-    examples = sample("default", "test", range(300))
-    questions, answers = examples.questions(), examples.answers()
-    found, texts = floors(questions, 5, (1, 7)), floor_predictions(questions, (1, 7))
+def test_baselines_are_the_error_rates_of_their_predictions():
+    samples = sample("default", "test", range(300))
+    questions, answers = samples.questions(), samples.answers()
+    found, texts = trivial_baselines(questions, 5, (1, 7)), baseline_predictions(questions, (1, 7))
     assert list(found) == ["copy", "guess", "first 1", "first 7", "last 1", "last 7"]
     for name, rates in found.items():
         assert rates == error_rates(texts[name], answers, questions, 5)
@@ -108,9 +108,9 @@ def test_floors_are_the_error_rates_of_their_predictions():
 
 def test_last_k_skips_an_insertion_from_an_empty_stack():
     question = str(Program("ABC", (Operation("-", 1), Operation("+", 2), Operation(">", 1, 2))))
-    assert floor_predictions([question], [2])["last 2"] == ["BAC"]
+    assert baseline_predictions([question], [2])["last 2"] == ["BAC"]
 
 
 def test_no_operation_alone_is_a_value_error():
     with pytest.raises(ValueError, match="k is 0"):
-        floors(["AB:1>2"], ks=(0,))
+        trivial_baselines(["AB:1>2"], ks=(0,))

@@ -1,10 +1,11 @@
-"""A Draw and a layout -> the lookup tables that make `sampling` fast.
+"""The lookup tables of a SampleSpec and a layout, which make `sampling` fast.
 
-What can happen next depends on the situation alone: how many letters are present and how many lie
+What can happen next depends on the situation alone: how many letters are present and how many are
 on the stack. A digit drawn in a situation is one operation; its *code* is the situation's base plus
 the digit, and every table is indexed by codes. Code 0 is "no operation", where a program has ended.
 
-A lookup costs four times an arithmetic operation, so that one 64-bit word holds several fields.
+A lookup costs four times an arithmetic operation, so one 64-bit word holds several fields; the
+package's docstring draws them.
 """
 
 from dataclasses import dataclass
@@ -14,17 +15,17 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.draws import CHANGES, Draw
-from vsc_dataset.hashing import MASK_64, UInt64Array
+from vsc_dataset.generator.hashing import MASK_64, UInt64Array
+from vsc_dataset.generator.spec import CHANGES, SampleSpec
 from vsc_dataset.language import LAYOUTS, Operation
-from vsc_dataset.splits import M_LET, M_OPS, UNSEEN_MIN_POSITION, canonical, token_value
+from vsc_dataset.splits import HELD_OUT_MIN_POSITION, M_LET, M_OPS, canonical, token_value
 
 BASE_BITS = 32
 """A word of `step`: the base of the next situation, then its radix."""
 
 VALUE_BITS, REACH_BITS = 40, 12
 """A word of `mark`: the canonical token's value (5 bytes at most), then 1 where it names
-UNSEEN_MIN_POSITION or a higher one, then 1 where it is an operation at all. The last two can be
+HELD_OUT_MIN_POSITION or a higher one, then 1 where it is an operation at all. The last two can be
 added up over all steps."""
 
 TEXT_BITS = 56
@@ -42,13 +43,13 @@ END = 1 << BASE_BITS
 
 
 @dataclass(frozen=True)
-class Tables:
-    """Lookups for one Draw: I codes, H its longest length, P permutations.
+class LookupTables:
+    """Lookups for one SampleSpec: I codes, H its longest length, P permutations.
 
     Attributes:
       start: uint64 (H + 1,), by length: the `step` word with which a program begins.
       step, mark: uint64 (I,): see BASE_BITS, VALUE_BITS.
-      first_token, token: uint64 (I,), see TEXT_BITS; the separator in front of it included.
+      first_token, token: uint64 (I,), see TEXT_BITS; the separator before it included.
       token_bytes: the least and the most bytes of an operation's text at the first step, and at a
         later one.
       line: intp (I,), see LINE_BITS.
@@ -75,57 +76,67 @@ class Tables:
 
 
 @lru_cache(maxsize=32)
-def make_tables(draw: Draw, layout: str) -> Tables:
-    """All tables of a Draw, in the given layout."""
-    longest = draw.length[1]
-    situations = _situations(draw)
-    radices = [draw.operation_radix(*situation) for situation in situations]
+def make_lookup_tables(spec: SampleSpec, layout: str) -> LookupTables:
+    """Make all tables of a SampleSpec, in the given layout."""
+    longest = spec.length[1]
+    numbering = _Numbering(longest)
+    start, step, operation, line = _by_code(spec, numbering)
+    after_letters, between, _ = LAYOUTS[layout]
+    texts = list(map(str, numbering.operations))
+    return LookupTables(
+        start=start,
+        step=step,
+        mark=np.array([0, *map(_mark, numbering.operations)], np.uint64)[operation],
+        first_token=_tokens([after_letters, *(after_letters + text for text in texts)])[operation],
+        token=_tokens(["", *(between + text for text in texts)])[operation],
+        token_bytes=(_bounds(after_letters, texts), _bounds(between, texts)),
+        line=line,
+        lines=np.array(list(numbering.lines), np.intp),
+        line_bits=_line_bits(numbering.lines)
+        if longest <= COMPOSED_LENGTH
+        else np.zeros(0, np.uint64),
+        composed=_composed(longest) if longest <= COMPOSED_LENGTH else np.zeros(0, np.intp),
+        operation_powers=_powers(M_OPS, spec.nops[1]),
+        letter_powers=_powers(M_LET, longest),
+    )
+
+
+def _by_code(
+    spec: SampleSpec, numbering: "_Numbering"
+) -> tuple[UInt64Array, UInt64Array, NDArray[np.intp], NDArray[np.intp]]:
+    """Lay the codes out: `start` and `step`, the number of each code's operation, and `line`."""
+    situations = _situations(spec)
+    radices = [spec.operation_radix(*situation) for situation in situations]
     bases = dict(zip(situations, np.cumsum([1, *radices]).tolist(), strict=False))
 
     def step_word(n: int, depth: int) -> int:
         if (n, depth) not in bases:
             return END
-        return bases[n, depth] | draw.operation_radix(n, depth) << BASE_BITS
+        return bases[n, depth] | spec.operation_radix(n, depth) << BASE_BITS
 
-    known = _Known(longest)
     step = [np.array([END])]
     operation, line = [np.array([0])], [np.array([1 << LINE_BITS])]
     for n, depth in situations:
-        for kind, weight in draw.kind_weights(n, depth).items():
-            operations, lines = known.drawn(kind, n)
-            step.append(
-                np.full(weight * len(lines), step_word(n + CHANGES[kind], depth - CHANGES[kind]))
-            )
+        for kind, weight in spec.kind_weights(n, depth).items():
+            operations, lines = numbering.of_digits(kind, n)
+            following = step_word(n + CHANGES[kind], depth - CHANGES[kind])
+            step.append(np.full(weight * len(lines), following))
             operation.append(np.tile(operations, weight))
             line.append(np.tile(lines, weight))
-    which = np.concatenate(operation)
-    after_letters, between, _ = LAYOUTS[layout]
-    texts = [str(operation) for operation in known.operations]
-    return Tables(
-        start=np.array([step_word(n, 0) for n in range(longest + 1)], np.uint64),
-        step=np.concatenate(step).astype(np.uint64),
-        mark=np.array([0, *map(_mark, known.operations)], np.uint64)[which],
-        first_token=_tokens([after_letters, *(after_letters + text for text in texts)])[which],
-        token=_tokens(["", *(between + text for text in texts)])[which],
-        token_bytes=(_bounds(after_letters, texts), _bounds(between, texts)),
-        line=np.concatenate(line),
-        lines=np.array(list(known.lines), np.intp),
-        line_bits=_line_bits(known.lines) if longest <= COMPOSED_LENGTH else np.zeros(0, np.uint64),
-        composed=_composed(longest) if longest <= COMPOSED_LENGTH else np.zeros(0, np.intp),
-        operation_powers=_powers(M_OPS, draw.nops[1]),
-        letter_powers=_powers(M_LET, longest),
-    )
+    start = np.array([step_word(n, 0) for n in range(spec.length[1] + 1)], np.uint64)
+    columns = np.concatenate(operation), np.concatenate(line)
+    return start, np.concatenate(step).astype(np.uint64), *columns
 
 
-def _situations(draw: Draw) -> list[tuple[int, int]]:
-    """Every (letters present, letters on the stack) in which an operation can be drawn."""
-    if draw.operators == ">":
-        return [(n, 0) for n in range(draw.length[0], draw.length[1] + 1)]
-    lengths = range(draw.length[0], draw.length[1] + 1)
+def _situations(spec: SampleSpec) -> list[tuple[int, int]]:
+    """List every (letters present, letters on the stack) in which an operation can be drawn."""
+    if spec.operators == ">":
+        return [(n, 0) for n in range(spec.length[0], spec.length[1] + 1)]
+    lengths = range(spec.length[0], spec.length[1] + 1)
     return sorted({(n, length - n) for length in lengths for n in range(1, length + 1)})
 
 
-class _Known:
+class _Numbering:
     """Operations and permutations by number, in the order in which they are first met."""
 
     def __init__(self, longest: int) -> None:
@@ -137,15 +148,15 @@ class _Known:
         self._line_number(tuple(range(longest)))
         self.cache: dict[tuple[str, int], tuple[NDArray[np.intp], NDArray[np.intp]]] = {}
 
-    def drawn(self, kind: str, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """By digit: the numbers, from 1, of the operations of a kind on n letters; `line` words."""
+    def of_digits(self, kind: str, n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Number a kind's operations on n letters, by digit, from 1; make their `line` words."""
         if (kind, n) not in self.cache:
             operations, lines = [], []
             for p in range(max(1, n * (n - 1))):
                 x, y = divmod(p, n - 1) if n > 1 else (0, 0)
                 operation = Operation(kind, x + 1, y + 1 + (y >= x) if kind == ">" else 0)
                 operations.append(self.operations.setdefault(operation, len(self.operations) + 1))
-                number = self._line_number(_line(operation, n, self.longest))
+                number = self._line_number(_permute(operation, n, self.longest))
                 counted = 1 + CHANGES[kind] | 1 << CHANGE_BITS
                 lines.append(number | counted << LINE_BITS)
             self.cache[kind, n] = np.array(operations, np.intp), np.array(lines, np.intp)
@@ -155,8 +166,8 @@ class _Known:
         return self.lines.setdefault(line, len(self.lines))
 
 
-def _line(operation: Operation, n: int, longest: int) -> tuple[int, ...]:
-    """What an operation on n letters does to the line of cells and stack."""
+def _permute(operation: Operation, n: int, longest: int) -> tuple[int, ...]:
+    """Permute the line of letters and stack as an operation on n letters does."""
     line, x, y = list(range(longest)), operation.x - 1, operation.y - 1
     if operation.kind == ">":
         line[x], line[y] = line[y], line[x]
@@ -169,7 +180,7 @@ def _line(operation: Operation, n: int, longest: int) -> tuple[int, ...]:
 
 @lru_cache
 def _composed(longest: int) -> NDArray[np.intp]:
-    """See `Tables.composed`; permutations are numbered in the order of `permutations`."""
+    """Make `LookupTables.composed`; permutations are numbered in the order of `permutations`."""
     lines = list(permutations(range(longest)))
     numbers = {line: number for number, line in enumerate(lines)}
     composed = np.zeros((len(lines), 1 << COMPOSED_BITS), np.intp)
@@ -180,31 +191,31 @@ def _composed(longest: int) -> NDArray[np.intp]:
 
 
 def _line_bits(lines: dict[tuple[int, ...], int]) -> UInt64Array:
-    """See `Tables.line_bits`."""
+    """Make `LookupTables.line_bits`."""
     words = [int.from_bytes(bytes(8 * place for place in line), "little") for line in lines]
     return np.array(words, np.uint64)
 
 
 def _mark(operation: Operation) -> int:
-    """A word of `mark`."""
-    reaches = max(operation.x, operation.y) >= UNSEEN_MIN_POSITION
+    """Make a word of `mark`."""
+    reaches = max(operation.x, operation.y) >= HELD_OUT_MIN_POSITION
     value = token_value(canonical(operation))
     return value | reaches << VALUE_BITS | 1 << VALUE_BITS + REACH_BITS
 
 
 def _tokens(texts: list[str]) -> UInt64Array:
-    """Words of `token`."""
+    """Make the words of `token`."""
     return np.array([pack(text) | 8 * len(text) << TEXT_BITS for text in texts], np.uint64)
 
 
 def _bounds(separator: str, texts: list[str]) -> tuple[int, int]:
-    """The least and the most bytes of a text with a separator."""
+    """Find the least and the most bytes of a text with a separator."""
     widths = [len(separator + text) for text in texts]
     return min(widths), max(widths)
 
 
 def pack(text: str) -> int:
-    """A text as a little-endian integer, each byte exclusive-or a space.
+    """Pack a text into a little-endian integer, each byte exclusive-or a space.
 
     >>> pack("  !")
     65536
@@ -213,6 +224,6 @@ def pack(text: str) -> int:
 
 
 def _powers(multiplier: int, count: int) -> UInt64Array:
-    """multiplier^1 to multiplier^count, modulo 2^64."""
+    """Compute multiplier^1 to multiplier^count, modulo 2^64."""
     powers = [pow(multiplier, i + 1, MASK_64 + 1) for i in range(count)]
     return np.array(powers, np.uint64)

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from vsc_dataset import CONFIGS, parquet
-from vsc_dataset.parquet import faults, shards_of, stands, write_shard
+from scripts.publishing import parquet
+from scripts.publishing.parquet import faults, shards_of, stands, write_shard
+from vsc_dataset import CONFIGS
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_no_new_one(tmp_path, monkeypatch):

@@ -10,15 +10,15 @@ import pytest
 
 from vsc_dataset import METRIC_PATH, sample
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
-from vsc_dataset.metrics.vsc_error.floors import floor_predictions
+from vsc_dataset.metrics.vsc_error.trivial_baselines import baseline_predictions
 
 
 @pytest.fixture(scope="module")
 def answers():
-    """Questions, true answers, and those of a floor."""
-    examples = sample("default", "validation", range(500))
-    questions = examples.questions()
-    return questions, examples.answers(), floor_predictions(questions)["first 2"]
+    """Questions, true answers, and those of a baseline."""
+    samples = sample("default", "validation", range(500))
+    questions = samples.questions()
+    return questions, samples.answers(), baseline_predictions(questions)["first 2"]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
         ({"predictions": ["\ud83d"], "references": ["A"]}, "is no text that UTF-8 can write"),
     ],
 )
-def test_what_is_no_list_of_texts_is_refused_and_the_metric_goes_on(metric, answers, words):
+def test_what_is_not_a_list_of_texts_is_refused_and_the_metric_goes_on(metric, answers, words):
     with pytest.raises(ValueError, match=words):
         metric.compute(**answers)
     assert metric.compute(predictions=["A"], references=["A"])["questions"] == 1

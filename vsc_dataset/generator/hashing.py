@@ -1,9 +1,9 @@
-"""A key and an index -> 64-bit words, as Python integers and as numpy arrays, bit for bit equal.
+"""The 64-bit words of a sample, as Python integers and as numpy arrays, bit for bit equal.
 
-The generator is counter-based: a word is a function of (key, index, j), so any row of an endless
-stream can be made alone. The mixer is SplitMix64's finaliser (Steele, Lea and Flood, "Fast
+The generator is counter-based: a word is a function of (key, index, j), so any sample of an endless
+stream can be made alone. The mixer is SplitMix64's finalizer (Steele, Lea and Flood, "Fast
 splittable pseudorandom number generators", 2014). These bits are frozen: a change of any of them
-changes every row, and is a new version of the dataset.
+changes every sample, and is a new version of the dataset.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ HALF_CAPACITY = 2**24
 
 
 def mix64(z: int) -> int:
-    """SplitMix64's finaliser, a bijection of 64 bits.
+    """Apply SplitMix64's finalizer, a bijection of 64 bits.
 
     >>> hex(mix64(GOLDEN))
     '0xe220a8397b1dcdaf'
@@ -37,7 +37,7 @@ def mix64(z: int) -> int:
 
 
 def mix64_array(z: UInt64Array, scratch: UInt64Array) -> None:
-    """`mix64` of every element, in place; `scratch` has the same shape."""
+    """Apply `mix64` to every element, in place; `scratch` has the same shape."""
     for shift, multiplier in ((30, _MULTIPLY_1), (27, _MULTIPLY_2), (31, None)):
         np.right_shift(z, np.uint64(shift), out=scratch)
         np.bitwise_xor(z, scratch, out=z)
@@ -46,7 +46,7 @@ def mix64_array(z: UInt64Array, scratch: UInt64Array) -> None:
 
 
 def make_key(text: str) -> int:
-    """The key of a stream of rows: the first 8 bytes of BLAKE2b of its description.
+    """Hash the description of a stream of samples: the first 8 bytes of its BLAKE2b.
 
     >>> hex(make_key("length 2-5"))
     '0x571bd788c4d4780e'
@@ -54,18 +54,27 @@ def make_key(text: str) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def row_seed(key: int, index: int) -> int:
-    """The state that all words of row `index` start from."""
+def sample_state(key: int, index: int) -> int:
+    """Compute the state that all words of sample `index` start from."""
     return mix64((key + GOLDEN * index) & MASK_64)
 
 
-def word(seed: int, j: int) -> int:
-    """Word j of a row, of 64 bits; word 0 is the row's seed itself."""
-    return mix64((seed + GOLDEN * j) & MASK_64) if j else seed
+def sample_state_array(
+    key: int, indices_N: UInt64Array, out_N: UInt64Array, scratch_N: UInt64Array
+) -> None:
+    """Compute `sample_state` of every index into `out_N`."""
+    np.multiply(indices_N, np.uint64(GOLDEN), out=out_N)
+    np.add(out_N, np.uint64(key), out=out_N)
+    mix64_array(out_N, scratch_N)
+
+
+def word(state: int, j: int) -> int:
+    """Compute word j of a sample, of 64 bits; word 0 is the sample's state itself."""
+    return mix64((state + GOLDEN * j) & MASK_64) if j else state
 
 
 def assign_halves(radices: Sequence[int]) -> list[int]:
-    """The 32-bit half that each digit is drawn from.
+    """Assign each digit the 32-bit half that it is drawn from.
 
     A new half begins where the product of the largest radices would pass HALF_CAPACITY. Half h is
     the high (h even) or low (h odd) part of word h // 2.

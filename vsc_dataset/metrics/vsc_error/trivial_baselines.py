@@ -1,4 +1,4 @@
-"""Questions -> the error rates of answers that need no model."""
+"""The error rates of answers that need no model."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -11,42 +11,42 @@ KS = (1, 2, 3, 4)
 """How many operations are executed alone."""
 
 
-def floors(
+def trivial_baselines(
     questions: Sequence[str], answer_width: int | None = None, ks: Sequence[int] = KS
 ) -> dict[str, dict[str, Any]]:
-    """Error rates of each floor; a figure that does not fall below them shows nothing learned.
+    """Compute the error rates of each baseline; a model that is not below them has learned nothing.
 
     Args:
       questions: N texts before the second colon, in either layout.
       answer_width: W, characters of the answer field, as in `error_rates`.
-      ks: see `floor_predictions`.
+      ks: see `baseline_predictions`.
     Returns:
       {name: `error_rates`, with by_nops and by_length}, named and in the order of
-      `floor_predictions`.
+      `baseline_predictions`.
     Raises:
       ValueError: no questions, a malformed one, a width below an answer, a k below 1.
 
-    >>> rates = floors(["NPFKT:5>4 3>1"])
+    >>> rates = trivial_baselines(["NPFKT:5>4 3>1"])
     >>> rates["copy"]["mask_error_pct"], rates["first 1"]["mask_error_pct"]
     (80.0, 40.0)
     """
     answers = [parse(question).answer for question in questions]
-    predictions = floor_predictions(questions, ks)
+    predictions = baseline_predictions(questions, ks)
     return {
         name: error_rates(texts, answers, questions, answer_width)
         for name, texts in predictions.items()
     }
 
 
-def floor_predictions(questions: Sequence[str], ks: Sequence[int] = KS) -> dict[str, list[str]]:
-    """What each floor answers.
+def baseline_predictions(questions: Sequence[str], ks: Sequence[int] = KS) -> dict[str, list[str]]:
+    """Answer each question by each baseline.
 
     Args:
       questions: N texts before the second colon, in either layout.
       ks: numbers of operations, from 1.
     Returns:
       {name: N answers}:
-      copy: the question's letters as they stand.
+      copy: the question's letters as they are.
       guess: as many of the question's letters as the answer has, any choice and order of them
         equally likely; a function of the question's text. It knows the answer's length.
       first k: the letters after the first k operations. A shorter program is executed whole, so
@@ -56,7 +56,7 @@ def floor_predictions(questions: Sequence[str], ks: Sequence[int] = KS) -> dict[
     Raises:
       ValueError: a malformed question, a k below 1.
 
-    >>> floor_predictions(["YNP:3>1 -3 2>1"], ks=[2])
+    >>> baseline_predictions(["YNP:3>1 -3 2>1"], ks=[2])
     {'copy': ['YNP'], 'guess': ['PY'], 'first 2': ['PN'], 'last 2': ['NY']}
     """
     for k in ks:
@@ -72,8 +72,8 @@ def floor_predictions(questions: Sequence[str], ks: Sequence[int] = KS) -> dict[
 
 
 def _guess(program: Program) -> str:
-    """As many letters as the answer has, chosen and arranged by the question's hash."""
-    # 256 bits against at most 26! < 2^89 arrangements: the bias of the remainders is nothing.
+    """Choose and arrange as many letters as the answer has by the question's hash."""
+    # 256 bits against at most 26! < 2^89 arrangements: the bias of the remainders is negligible.
     rank = int.from_bytes(blake2b(str(program).encode("ascii"), digest_size=32).digest(), "big")
     left, chosen = list(program.letters), []
     for _ in program.answer:
@@ -83,12 +83,12 @@ def _guess(program: Program) -> str:
 
 
 def _first(program: Program, k: int) -> str:
-    """The letters after the first k operations, or after all."""
+    """Execute the first k operations, or all."""
     return program.trace[k - 1] if k < len(program.operations) else program.answer
 
 
 def _last(program: Program, k: int) -> str:
-    """The letters after those of the last k operations that are possible."""
+    """Execute those of the last k operations that are possible."""
     done: tuple[Operation, ...] = ()
     letters = program.letters
     for operation in program.operations[-k:]:
