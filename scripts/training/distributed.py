@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vsc_dataset.checking import nearest
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator as Accelerator
+    from accelerate import Accelerator as Accelerator  # noqa: PLC0414
 
 T = TypeVar("T")
 
