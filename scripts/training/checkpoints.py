@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from scripts.training.distributed import broadcast
+from scripts.training.distributed import broadcast, gather
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import TrainState
 
@@ -34,6 +34,9 @@ PARTIAL = ".partial"
 REFUSED = ".refused"
 STATE_FILE = "progress.txt"
 """A checksum, a space, and the state as JSON."""
+
+RANDOM_FILE = "random.json"
+"""The states of the random generators, a list by the processes' ranks."""
 
 MAX_KEPT = 2
 
@@ -61,35 +64,35 @@ class CheckpointFolder:
         Raises:
           OSError: it cannot be written; the ones before are kept.
         """
-        accelerator = self.accelerator
+        random_states = gather(self.accelerator, _random_state())
+        if self.accelerator.is_main_process:
+            self._write(state, random_states)
+        self.accelerator.wait_for_everyone()
+
+    def _write(self, state: TrainState, random_states: list[dict[str, Any]]) -> None:
+        """Write the files, and make them count in one rename."""
         target = self.folder / f"checkpoint-{state.step:08d}"
         partial = target.with_name(target.name + PARTIAL)
         try:
-            if accelerator.is_main_process:
-                shutil.rmtree(partial, ignore_errors=True)
-                partial.mkdir(parents=True)
-            accelerator.wait_for_everyone()
-            rank_file = partial / f"random-{accelerator.process_index}.json"
-            rank_file.write_text(json.dumps(_random_state()), "utf-8")
-            if accelerator.is_main_process:
-                save_file(_model_tensors(self.model), partial / "model.safetensors")
-                save_file(_optimizer_tensors(self.optimizer), partial / "optimizer.safetensors")
-            accelerator.wait_for_everyone()
-            if accelerator.is_main_process:
-                self._seal(partial, state)
-                shutil.rmtree(target, ignore_errors=True)
-                partial.rename(target)
-                for old in _whole(self.folder)[:-MAX_KEPT]:
-                    _remove(old)
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            (partial / RANDOM_FILE).write_text(json.dumps(random_states), "utf-8")
+            save_file(_model_tensors(self.model), partial / "model.safetensors")
+            save_file(_optimizer_tensors(self.optimizer), partial / "optimizer.safetensors")
+            self._seal(partial, state)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+            for old in _whole(self.folder)[:-MAX_KEPT]:
+                _remove(old)
         except (OSError, SafetensorError) as error:  # safetensors has an error of its own
             shutil.rmtree(partial, ignore_errors=True)
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise OSError(f"{target} cannot be written ({reason}): make room and resume") from None
-        accelerator.wait_for_everyone()
 
     def _seal(self, partial: Path, state: TrainState) -> None:
         """Write the state with the checksums of all other files."""
         kept = {"state": state.to_json(), "identity": self.identity}
+        kept["written_by"] = self._workers()
         kept["sha256"] = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         text = json.dumps(kept)
         line = f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
@@ -107,10 +110,11 @@ class CheckpointFolder:
         if found is None:
             return None
         path, state = self.folder / found[0], TrainState(**found[1])
-        rank = self.accelerator.process_index
         _load_model(self.model, load_file(path / "model.safetensors"))
         _load_optimizer(self.optimizer, load_file(path / "optimizer.safetensors"))
-        _set_random_state(json.loads((path / f"random-{rank}.json").read_text("utf-8")))
+        random_states = json.loads((path / RANDOM_FILE).read_text("utf-8"))
+        rank = self.accelerator.process_index
+        _set_random_state(random_states[rank % len(random_states)])
         return state
 
     def _find_newest(self) -> tuple[str, dict[str, Any]] | None:
@@ -141,10 +145,18 @@ class CheckpointFolder:
         for name, digest in kept["sha256"].items():
             if _sha256(path / name) != digest:
                 raise ValueError(f"{name} is torn")
-        if f"random-{self.accelerator.num_processes - 1}.json" not in kept["sha256"]:
-            raise ValueError("fewer processes wrote it: resume with as many as before")
+        if kept["written_by"] != self._workers():
+            print(
+                f"train: {path} was written by {kept['written_by']}, it goes on with "
+                f"{self._workers()}: the bits will differ from an uninterrupted run's",
+                file=sys.stderr,
+            )
         state: dict[str, Any] = kept["state"]
         return state
+
+    def _workers(self) -> str:
+        """Processes and threads in words: the sums of floats depend on them."""
+        return f"{self.accelerator.num_processes} processes of {torch.get_num_threads()} threads"
 
     def _is_ours(self, kept: Mapping[str, Any]) -> bool:
         """Whether a checkpoint has our bits: of the same training, seed and user's code."""

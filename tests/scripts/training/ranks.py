@@ -6,7 +6,6 @@ Started by test_processes.py in each process: python -m tests.scripts.training.r
 import json
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import numpy as np
@@ -47,14 +46,13 @@ def trained(accelerator) -> dict:
     def keep(model, *_):
         found["weights"] = [weight.flatten().tolist() for weight in model.parameters()]
 
+    scratch = Path(sys.argv[1], f"trial-of-{accelerator.num_processes}")
     with (
-        TemporaryDirectory() as scratch,
         patch.object(loop, "model_inputs", spy),
         patch.object(loop, "finish_trial", keep),
     ):
-        loop.run_trial(RECIPE, 0, Path(scratch), "x", accelerator)
-        log = Path(scratch, LOG_FILE)
-        lines = log.read_text().splitlines() if log.exists() else []
+        loop.run_trial(RECIPE, 0, scratch, "x", accelerator)
+        lines = (scratch / LOG_FILE).read_text().splitlines()
     losses = [json.loads(line)["train_loss"] for line in lines]
     return {"seen": seen, "losses": losses, **found}
 

@@ -65,7 +65,7 @@ def test_the_newest_whole_checkpoint_is_used(trial):
     assert load(trial) == 2
 
 
-FILES = ["model.safetensors", "optimizer.safetensors", "random-0.json"]
+FILES = ["model.safetensors", "optimizer.safetensors", "random.json"]
 
 
 @pytest.mark.parametrize("name", [*FILES, "progress.txt"])
@@ -119,7 +119,7 @@ def test_a_checkpoint_older_than_a_field_was_made_as_its_default_says(trial):
 def test_the_same_step_may_be_torn_twice(trial):
     folder = trial.folder
     newest, copy = folder / "checkpoint-00000002", folder / "copy"
-    (newest / "random-0.json").write_bytes(b"")
+    (newest / "random.json").write_bytes(b"")
     shutil.copytree(newest, copy)
     assert load(trial) == 1
     copy.rename(newest)
@@ -129,7 +129,7 @@ def test_the_same_step_may_be_torn_twice(trial):
 
 def test_a_refused_checkpoint_pushes_no_good_one_out(trial):
     folder = trial.folder
-    path = folder / "checkpoint-00000002" / "random-0.json"
+    path = folder / "checkpoint-00000002" / "random.json"
     path.write_bytes(b"")
     shutil.move(folder / "checkpoint-00000002", folder / "checkpoint-00000009")
     assert load(trial) == 1
@@ -203,3 +203,16 @@ def test_generators_and_optimizer_go_on_where_they_stood(trial):
     stream = TrainingStream(RECIPE.config, RECIPE.batch_size, start=RECIPE.batch_size)
     assert [*drawn(), step()] == expected
     assert all(map(torch.equal, weights, trial.model.parameters()))
+
+
+def test_going_on_with_other_threads_is_told(trial, capsys):
+    assert load(trial) == 2
+    assert not capsys.readouterr().err
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        assert load(trial) == 2
+    finally:
+        torch.set_num_threads(threads)
+    told = f"written by 1 processes of {threads} threads, it goes on with 1 processes of"
+    assert told in capsys.readouterr().err
