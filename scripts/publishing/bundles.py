@@ -104,7 +104,7 @@ def assemble(
     if kind == "dataset":
         files, tag = _dataset_files(path, repo, scratch), f"v{DATA_VERSION}"
     elif kind == "model":
-        files = _model_files(path, repo, scratch, eval_results, on_the_way)
+        files = _model_files(path, repo, eval_results, on_the_way)
     elif kind == "metric":
         files, sdk = _metric_files(path, repo), "static"
     else:
@@ -177,11 +177,11 @@ def build_wheel(folder: Path) -> Path:
 
 
 def _model_files(
-    path: Path, repo: str, scratch: Path, eval_results: bool, on_the_way: Path | None
+    path: Path, repo: str, eval_results: bool, on_the_way: Path | None
 ) -> dict[str, Path | bytes]:
     """The checkpoint with tokenizer, pipeline and code, its card, figures and pictures."""
     from scripts.publishing import model_card
-    from scripts.publishing.checkpoint import export
+    from scripts.publishing.checkpoint import read_checkpoint
 
     checkpoint = on_the_way or path
     for found in checkpoint.iterdir():
@@ -191,15 +191,24 @@ def _model_files(
         if not needed.exists():
             raise ValueError(f"{needed} is missing: give {MAKERS['model']}")
     recipe = read_recipe(path)
-    exported = export(checkpoint, scratch / "model", make_config(recipe["data"]))
-    files: dict[str, Path | bytes] = {p.name: p for p in sorted((scratch / "model").iterdir())}
+    exported = read_checkpoint(checkpoint, make_config(recipe["data"]))
+    files: dict[str, Path | bytes] = dict(exported.files)
     extras = () if on_the_way else EXTRAS
     files |= {name: path / name for name in extras if (path / name).exists()}
     files["run.json"] = _without_places(path / "run.json")
     if eval_results:
         files[".eval_results/vsc.yaml"] = model_card.eval_results(path, repo).encode()
     finished = on_the_way is None
-    files["README.md"] = model_card.model_card(path, repo, *exported, finished=finished).encode()
+    card = model_card.model_card(
+        path,
+        repo,
+        exported.parameters,
+        exported.answer_width,
+        exported.auto_class,
+        exported.pad_to,
+        finished,
+    )
+    files["README.md"] = card.encode()
     return files
 
 

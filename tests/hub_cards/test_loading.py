@@ -11,7 +11,9 @@ from hub_cards.space.demo import loading
 from hub_cards.space.demo.loading import load, load_all, sources, trained_on
 from scripts.evaluation.predictions import predict
 from tests.hub_cards.bundle import untrained
+from tests.planted import MIXER, PLANTED, plant
 from vsc_dataset import CONFIGS, sample
+from vsc_models import VscMixerConfig, VscMixerForMaskedLM
 
 IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
 
@@ -101,12 +103,38 @@ def test_a_model_that_sees_its_padding_is_asked_in_rows_as_it_was_trained(tmp_pa
     assert load(str(tmp_path)).ask("NPF:1>2") == pipeline("NPF:1>2", pad_to=width)["answer"]
 
 
-def test_no_code_of_a_checkpoint_is_run(tmp_path):
-    untrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config |= {"model_type": "other", "auto_map": {"AutoConfig": "evil.Config"}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    checkpoints, faults = load_all([str(tmp_path)])
-    assert (checkpoints, len(faults)) == ([], 1)
-    assert not (tmp_path / "ran").exists()
+@pytest.mark.parametrize("kind", PLANTED)
+def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, kind):
+    folder, mark = tmp_path / "planted", tmp_path / "ran"
+    VscMixerForMaskedLM(VscMixerConfig(**MIXER)).save_pretrained(folder)
+    plant(folder, kind, mark)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    checkpoints, faults = load_all([str(folder)])
+    for checkpoint in checkpoints:  # the code is there, and nothing needs it
+        assert len(checkpoint.ask("NPF:1>2")) <= 5
+    assert len(checkpoints) + len(faults) == 1
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("mixer", ["planted.layer:GRU", "mixer_layer.py:GRU", "torch.py:GRU"])
+def test_a_custom_layer_is_left_out_in_one_line(tmp_path, mixer):
+    VscMixerForMaskedLM(VscMixerConfig(**MIXER)).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mixer": mixer}))
+    _, (fault,) = load_all([str(tmp_path)])
+    assert f"its custom layer {mixer} would be run" in fault
+    assert "only layers from torch, transformers, fla are loaded" in fault
+
+
+def test_attention_kernels_that_a_config_names_are_not_fetched(tmp_path):
+    config = AutoConfig.for_model(
+        "llama", vocab_size=256, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, **dict.fromkeys(IDS, 0),
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops5"}}))
+    path = tmp_path / "config.json"
+    named = {"attn_implementation": "somebody/kernels"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **named}))
+    assert load(str(tmp_path)).ask("NPF:1>2") is not None

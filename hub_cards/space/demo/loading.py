@@ -3,15 +3,20 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.utils.hub import cached_file
 from transformers.utils.logging import disable_progress_bar
 
 from vsc_dataset import CONFIGS, TaskConfig
-from vsc_models import VscPipeline
+from vsc_models import VscMixerConfig, VscPipeline
+from vsc_models.layer_source import is_file, split
 
 from .asking import Checkpoint
+
+LIBRARIES = ("torch", "transformers", "fla")
+"""Where the layer of a model may come from; any other module or file would be code to trust."""
 
 
 def sources(folder: Path) -> list[str]:
@@ -42,9 +47,13 @@ def load(source: str) -> Checkpoint:
     """
     disable_progress_bar()  # of loading a model that is loaded in a blink
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    _check_layer(config)
     masked = type(config) in AutoModelForMaskedLM._model_mapping
     auto_class = AutoModelForMaskedLM if masked else AutoModelForCausalLM
-    model = auto_class.from_pretrained(source, trust_remote_code=False, use_safetensors=True)
+    # "eager", because a config may name attention kernels that are fetched from a hub and run.
+    model = auto_class.from_pretrained(
+        source, trust_remote_code=False, use_safetensors=True, attn_implementation="eager"
+    )
     run = cached_file(source, "run.json", _raise_exceptions_for_missing_entries=False)
     data = trained_on(Path(run).read_text("utf-8")) if run else None
     if data and getattr(config, "answer_width", None) is None:
@@ -59,6 +68,18 @@ def load(source: str) -> Checkpoint:
         ask=lambda question: pipeline(question, pad_to=pad_to)["answer"],
         trained=(data.nops[0], data.nops[1]) if data else None,
     )
+
+
+def _check_layer(config: Any) -> None:
+    """Raise a ValueError for a layer whose import would run code that came with a checkpoint."""
+    if not isinstance(config, VscMixerConfig):
+        return
+    package = split(config.mixer)[0].partition(".")[0]
+    if is_file(config.mixer) or package not in LIBRARIES:
+        raise ValueError(
+            f"its custom layer {config.mixer} would be run, and this page runs no code of a "
+            f"checkpoint: only layers from {', '.join(LIBRARIES)} are loaded"
+        )
 
 
 def load_all(

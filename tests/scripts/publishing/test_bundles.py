@@ -3,15 +3,19 @@
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard, SpaceCard
 
+import vsc_models
 from scripts.publishing import bundles, cards, model_card
 from scripts.publishing.bundles import assemble
 from scripts.publishing.cards import example
 from scripts.publishing.dataset import write_manifest
+from tests.hub import clients
+from tests.planted import MIXER, PLANTED, plant
 from tests.scripts.publishing.made import make_dataset, make_run
 from vsc_dataset import CONFIGS, METRIC_PATH
 
@@ -40,6 +44,44 @@ def test_newer_eval_results_come_by_flag_alone(run, tmp_path):
     assert b"value: 97.53" in bundle.files[".eval_results/vsc.yaml"]
 
 
+def write(bundle, folder):
+    """The files of a bundle in a folder, as a user without this package downloads them."""
+    folder.mkdir()
+    for name, content in bundle.files.items():
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, kind):
+    run, mark = tmp_path / "planted", tmp_path / "ran"
+    make_run(run, "vsc_mixer", **MIXER)
+    plant(run, kind, mark)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    with suppress(ValueError):
+        assemble("model", run, "acme/m", tmp_path / "scratch")
+    assert not mark.exists()
+
+
+def test_the_code_of_our_models_is_published_as_it_is_here(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "modeling_delta.py").write_text("raise SystemExit")
+    bundle = assemble("model", tmp_path / "run", "acme/m", tmp_path)
+    for name in ("modeling_delta.py", "pipeline_vsc.py"):
+        assert bundle.files[name] == Path(vsc_models.__file__).with_name(name).read_bytes()
+
+
+def test_the_command_runs_no_code_of_a_checkpoint(tmp_path):
+    run, mark = make_run(tmp_path / "run", "vsc_mixer", **MIXER), tmp_path / "ran"
+    plant(run, "auto_map beside a layer's file", mark)
+    told = clients.push("http://127.0.0.1:9", tmp_path, "model", run, "acme/m")
+    assert told.stderr.count("\n") == 1, told.stderr
+    assert not mark.exists()
+
+
 GPT2 = {"n_embd": 8, "n_layer": 1, "n_head": 1, "vocab_size": 256, "n_positions": 64}
 BERT = {
     "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
@@ -57,7 +99,7 @@ def test_a_model_of_transformers_is_asked_as_its_card_says(tmp_path, model_type,
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
     assert ("trust_remote_code" in card) is not causal
     assert "answer_width" not in code
-    local = code.replace("acme/vsc-other", str(tmp_path / "scratch/model"))
+    local = code.replace("acme/vsc-other", str(write(bundle, tmp_path / "downloaded")))
     exec(re.sub(r"print\((.*)\)", r"answer = \1", local), found := {})
     assert isinstance(found["answer"], str)
     # A model that knows nothing may answer with any bytes: the field's width is what counts.
@@ -73,7 +115,7 @@ def test_a_model_that_sees_its_padding_is_asked_as_its_card_says(tmp_path):
     assert f"all of {width} bytes: fill up to that width" in card
     assert "counts as padding" not in card
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
-    local = code.replace("acme/vsc-other", str(tmp_path / "scratch/model"))
+    local = code.replace("acme/vsc-other", str(write(bundle, tmp_path / "downloaded")))
     exec(re.sub(r"print\((.*)\)", r"answer = \1", local), found := {})
     question = example("swap-nops1-5")["question"]
     assert found["answer"] == found["ask"](question, pad_to=width)["answer"]
@@ -106,7 +148,7 @@ def test_a_bundle_of_a_model_is_whole_and_pickles_are_refused(run, tmp_path):
         "curves.png", "answers.png", "run.json", "vsc.json",
     }  # fmt: skip
     assert wanted <= set(bundle.files)
-    config = json.loads(Path(bundle.files["config.json"]).read_text())
+    config = json.loads(bundle.files["config.json"])
     assert config["custom_pipelines"]["vsc"]["impl"] == "pipeline_vsc.VscPipeline"
     (run / "pytorch_model.bin").write_bytes(b"")
     try:
