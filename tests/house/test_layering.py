@@ -65,7 +65,6 @@ FLOORS = {
         "reproduce",
         "build_dataset",
         "push_to_hub",
-        "assemble_demo",
         "benchmark",
     ],
 }
@@ -88,7 +87,6 @@ HOMES = {
         "vsc_models",
     },
     "transformers": {
-        "scripts/assemble_demo.py",
         "scripts/benchmarks",
         "scripts/build_dataset.py",
         "scripts/evaluate.py",
