@@ -7,7 +7,6 @@ accelerate launch scripts/train.py --recipe mixed-l6 --max-samples 100000 --lear
 
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
@@ -18,7 +17,7 @@ def main() -> None:
     started = time.time()
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.training.flags import check_one_trial, read_flags
+    from scripts.training.flags import read_flags
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
     arguments, recipe = read_flags()
@@ -29,13 +28,9 @@ def main() -> None:
     check(recipe, arguments.trust_remote_code)
     folder, seeds = open_run(recipe, arguments.output_dir, arguments.seeds, arguments.resume)
     repo, private = arguments.push_to_hub, arguments.private
-    often = arguments.push_every_checkpoint
-    if often:  # a run that is resumed may have more trials than flags tell
-        check_one_trial(len(seeds))
     settings = Settings(
         report_to=tuple(arguments.report_to or ()),
         deadline=arguments.max_minutes and started + 60 * arguments.max_minutes,
-        push=partial(push, folder, repo, private) if repo and often else None,
         trust_remote_code=arguments.trust_remote_code,
     )
     again = f"the same command with --output-dir {folder} --resume goes on"
@@ -57,20 +52,15 @@ def main() -> None:
             push(folder, repo, private)
 
 
-def push(folder: Path, repo: str, private: bool, on_the_way: Path | None = None) -> None:
-    """Push the run's model, or one on the way; where that fails the run goes on, or is whole."""
+def push(folder: Path, repo: str, private: bool) -> None:
+    """Push the run's model; where that fails, say that the run is whole."""
     from scripts.publishing.hub import push_model
 
     try:
-        print(push_model(folder, repo, private, on_the_way=on_the_way), flush=True)
-    except Exception as error:  # whatever it is, it is not worth hours of training
+        print(push_model(folder, repo, private), flush=True)
+    except (ValueError, OSError) as error:
         words = " ".join(str(error).split()) or type(error).__name__
-        if on_the_way is not None:
-            print(f"train: not pushed to {repo}, training goes on: {words}", file=sys.stderr)
-        elif isinstance(error, ValueError | OSError):
-            raise ValueError(f"{folder} is whole, but was not pushed to {repo}: {words}") from None
-        else:
-            raise
+        raise ValueError(f"{folder} is whole, but was not pushed to {repo}: {words}") from None
 
 
 if __name__ == "__main__":

@@ -5,13 +5,11 @@ and the pipeline are written by this package.
 """
 
 import json
-import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from safetensors import SafetensorError, safe_open
 from transformers.dynamic_module_utils import custom_object_save
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -35,19 +33,21 @@ class Checkpoint(NamedTuple):
 
     Attributes:
       files: content by name.
-      parameters: numbers in its weights.
       auto_class: of transformers, that loads it.
       answer_width: bytes of its answer field.
       pad_to: bytes of its rows, for a model without a padding mask.
       layer: "FILE.py:CLASS" or "package.module:CLASS" of a custom layer, else "".
+      layer_version: "PACKAGE VERSION" of a layer from a package, else "".
+      has_own_code: there are Python files in it that this package did not write.
     """
 
     files: dict[str, Path | bytes]
-    parameters: int
     auto_class: str
     answer_width: int
     pad_to: int | None
-    layer: str
+    layer: str = ""
+    layer_version: str = ""
+    has_own_code: bool = False
 
 
 def read_checkpoint(folder: Path, task: TaskConfig) -> Checkpoint:
@@ -57,27 +57,29 @@ def read_checkpoint(folder: Path, task: TaskConfig) -> Checkpoint:
       folder: with `config.json` and `model.safetensors`.
       task: what it was trained on; its answer field and layout where the config has none.
     Raises:
-      ValueError: one line: `config.json` or the weights cannot be read, the model type has no
-        language-modelling head, or the layer's file is missing.
+      ValueError: one line: `config.json` cannot be read, the model type has no language-modelling
+        head, or the layer's file is missing.
     """
     disable_progress_bar()
     config = read_object(
         folder / "config.json", ("model_type",), "give a run as train.py leaves it"
     )
     auto_class = _auto_class(config, folder)
-    files = {p.name: p for p in (folder / WEIGHTS, folder / "generation_config.json") if p.exists()}
-    files |= _own_code(folder, config)
+    weights = (folder / WEIGHTS, folder / "generation_config.json")
+    files = {path.name: path for path in weights if path.exists()}
+    own_code = _own_code(folder, config)
     if config.get("answer_width") is None:
         config |= {"answer_width": task.answer_width, "layout": task.layout}
     written, entries = _package_files(config["model_type"], auto_class == MASKED)
     content = json.dumps(config | entries, indent=2).encode() + b"\n"
     return Checkpoint(
-        files={**files, **written, "config.json": content},
-        parameters=_count_parameters(folder / WEIGHTS),
+        files={**files, **own_code, **written, "config.json": content},
         auto_class=auto_class,
         answer_width=config["answer_width"],
         pad_to=None if config.get("mask_padding", True) else task.row_width,
-        layer=config.get("mixer", ""),
+        layer=config.get("mixer") or "",
+        layer_version=config.get("mixer_version") or "",
+        has_own_code=bool(own_code),
     )
 
 
@@ -142,13 +144,3 @@ def _package_files(model_type: str, masked: bool) -> tuple[dict[str, bytes], dic
                 names |= {path.name for path in map(Path, custom_object_save(ask, scratch))}
         files = {name: Path(scratch, name).read_bytes() for name in names}
     return files, {key: saved[key] for key in keys}
-
-
-def _count_parameters(weights: Path) -> int:
-    """The numbers in a file of weights, from its header."""
-    try:
-        with safe_open(weights, framework="numpy") as tensors:
-            names = tensors.keys()
-            return sum(math.prod(tensors.get_slice(name).get_shape()) for name in names)
-    except SafetensorError as error:
-        raise ValueError(f"{weights} cannot be read ({error}): copy or train it again") from None

@@ -56,9 +56,6 @@ class Arguments:
         default=None,
         metadata={"help": "OWNER/NAME on the hub that receives the finished run's model"},
     )
-    push_every_checkpoint: bool = field(
-        default=False, metadata={"help": "also push at every validation on the way"}
-    )
     private: bool = field(default=False, metadata={"help": "make that repository a private one"})
     trust_remote_code: bool = field(
         default=False, metadata={"help": "run code that a checkpoint given as --model brings"}
@@ -142,21 +139,9 @@ def _check(arguments: Arguments) -> None:
         )
     if arguments.max_minutes is not None and not arguments.max_minutes > 0:
         raise ValueError(f"--max-minutes {arguments.max_minutes:g} must be above 0")
-    for name in ("push_every_checkpoint", "private"):
-        if getattr(arguments, name) and arguments.push_to_hub is None:
-            raise ValueError(f"--{name.replace('_', '-')} without --push-to-hub: name a repository")
-    if arguments.push_every_checkpoint:
-        check_one_trial(trials or 1)
+    if arguments.private and arguments.push_to_hub is None:
+        raise ValueError("--private without --push-to-hub: name a repository")
     check_trackers(arguments.report_to or [])
-
-
-def check_one_trial(trials: int) -> None:
-    """Raise a ValueError for several trials that would push to one repository on their ways."""
-    if trials > 1:
-        raise ValueError(
-            f"--push-every-checkpoint with {trials} trials: a repository holds one model, so "
-            "train one trial or push at the end alone"
-        )
 
 
 def _check_push(repo: str, recipe: Recipe) -> None:

@@ -1,7 +1,7 @@
 """A recipe and a seed -> a folder with the trained model, its curve and its TrialRecord."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,12 @@ class Settings:
       checkpoint_seconds: the longest time between two checkpoints.
       place: the line of its progress bar.
       trust_remote_code: run the code that a checkpoint to train on brings.
-      push: is given the model's folder behind each validation on the way; None for nothing.
     """
 
     report_to: tuple[str, ...] = ()
     deadline: float | None = None
     checkpoint_seconds: float = 60.0
     place: int = 0
-    push: Callable[[Path], None] | None = None
     trust_remote_code: bool = False
 
 
@@ -88,11 +86,7 @@ def run_trial(
             accelerator.log(entry, step=progress.step)
             bar.update(progress.step * recipe.batch_size - bar.n)
             bar.set_postfix_str(logs.status(progress, points), refresh=False)
-            validated = progress.step in recipe.validation_steps
-            saving.look(accelerator, progress, points, validated)
-            if validated and settings.push is not None and accelerator.is_main_process:
-                outcome.leave_model(folder, accelerator.unwrap_model(trainee.model), points)
-                settings.push(folder / "model")
+            saving.look(accelerator, progress, points, progress.step in recipe.validation_steps)
     logs.end_trackers(accelerator)
     # Measured as the checkpoint will be asked: without mixed precision.
     model = accelerator.unwrap_model(

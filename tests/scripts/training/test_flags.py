@@ -83,8 +83,6 @@ def test_seeds_follow_from_the_first():
         (f"--seed {2**64 - 1} --trials 2", "the last trial's seed must be below 2^64"),
         ("--max-minutes 0", "--max-minutes 0 must be above 0"),
         ("--private", "--private without --push-to-hub"),
-        ("--push-every-checkpoint", "--push-every-checkpoint without --push-to-hub"),
-        ("--push-to-hub a/b --push-every-checkpoint --trials 2", "a repository holds one model"),
         ("--push-to-hub name", "--push-to-hub 'name' is no repository: write OWNER/NAME"),
         ("--push-to-hub a/é", "--push-to-hub 'a/é' is no repository: write OWNER/NAME"),
         ("--push-to-hub a/b --model x.py:make", "no Auto class loads what a function made"),

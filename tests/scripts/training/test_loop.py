@@ -173,19 +173,6 @@ def test_a_checkpoint_is_written_when_it_is_long_since_the_last(tmp_path, monkey
         saved.clear()
 
 
-def test_a_model_on_the_way_is_left_for_the_hub_at_every_validation(tmp_path):
-    found = []
-
-    def push(folder):
-        weights = load_model(folder).state_dict()
-        found.append((folder, sum(weight.sum().item() for weight in weights.values())))
-
-    recipe = Recipe(**{**BASE, **SHORT, "num_validations": 2, "validation_questions": 10})
-    trials.run_trial(recipe, 0, tmp_path, "x", trials.Settings(push=push))
-    assert [folder for folder, _ in found] == [tmp_path / "model"] * 2
-    assert len({total for _, total in found}) == 2
-
-
 def test_test_questions_are_asked_once_at_the_end(tmp_path, monkeypatch):
     asked = []
     for room in (trials, outcome, results):
