@@ -43,14 +43,8 @@ def main() -> None:
     """Say what would be pushed, or push."""
     arguments = parse_flags()
     from scripts.publishing.bundles import assemble
-    from scripts.publishing.hub import (
-        UnreachableError,
-        check_models,
-        describe,
-        make_plan,
-        push,
-        unchecked_plan,
-    )
+    from scripts.publishing.hub import check_models, describe, make_plan, push, unchecked_plan
+    from scripts.publishing.hub_errors import UnreachableError
 
     with TemporaryDirectory() as scratch:
         bundle = assemble(

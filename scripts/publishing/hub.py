@@ -1,26 +1,14 @@
 """Push a bundle to its repository on the hub: one commit of what has changed, then a tag."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from huggingface_hub import (
-    CommitOperationAdd,
-    CommitOperationDelete,
-    HfApi,
-    constants,
-    get_token,
-)
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of any client
-    HfHubHTTPError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import (  # type: ignore[attr-defined]
     build_hf_headers,
@@ -38,6 +26,7 @@ from scripts.publishing.bundles import (
     sha256_of,
 )
 from scripts.publishing.cards import endpoint
+from scripts.publishing.hub_errors import one_line
 from scripts.reporting.hub_ids import check_token
 
 GIT_FILES = (".gitattributes",)
@@ -45,10 +34,6 @@ GIT_FILES = (".gitattributes",)
 
 TEMPLATE = {"README.md", "index.html", "style.css"}
 """What the hub writes itself when a repository is created; the last two into static Spaces."""
-
-
-class UnreachableError(ValueError):
-    """The hub cannot be asked: no network, or none wanted."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +76,7 @@ def make_plan(bundle: Bundle, private: bool = False, overwrite_card: bool = Fals
     """
     check_token()
     api = HfApi()
-    with one_line(bundle):
+    with one_line(bundle.repo):
         try:
             info = api.repo_info(bundle.repo, repo_type=bundle.repo_type)
         except RepositoryNotFoundError:
@@ -123,7 +108,7 @@ def check_models(bundle: Bundle, names: Sequence[str]) -> None:
     """Raise a ValueError for a model that a demo names and the hub does not have."""
     api = HfApi()
     for name in names:
-        with one_line(bundle):
+        with one_line(bundle.repo):
             exists = api.repo_exists(name)
         if not exists:
             raise ValueError(
@@ -222,7 +207,7 @@ def push(bundle: Bundle, plan: Plan, private: bool = False) -> str:
     if get_token() is None:
         raise ValueError("no token: set HF_TOKEN, or log in with `hf auth login`")
     api, kind, head = HfApi(), bundle.repo_type, plan.head
-    with one_line(bundle):
+    with one_line(bundle.repo):
         if head is None:
             api.create_repo(
                 bundle.repo, repo_type=kind, private=private or None, space_sdk=bundle.sdk
@@ -273,40 +258,3 @@ def push_model(folder: Path, repo: str, private: bool = False) -> str:
     with TemporaryDirectory() as scratch:
         bundle = assemble("model", folder, repo, Path(scratch))
         return push(bundle, make_plan(bundle, private), private)
-
-
-@contextmanager
-def one_line(bundle: Bundle) -> Iterator[None]:
-    """Raise what goes wrong on the hub or on the way as a ValueError of one line."""
-    try:
-        yield
-    except (HTTPError, OfflineModeIsEnabled, RuntimeError) as error:
-        # huggingface_hub wraps what happens to a single file in a RuntimeError.
-        cause = error.__cause__ if isinstance(error, RuntimeError) else error
-        if not isinstance(cause, HTTPError | OfflineModeIsEnabled):
-            raise
-        kind = ValueError if isinstance(cause, HfHubHTTPError) else UnreachableError
-        raise kind(format_error(cause, bundle)) from None
-
-
-def format_error(error: BaseException, bundle: Bundle) -> str:
-    """Say in one line what went wrong and what helps, without anything that the request carried."""
-    repo, owner = bundle.repo, bundle.repo.partition("/")[0]
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set: unset it to push"
-    if not isinstance(error, HfHubHTTPError):
-        return (
-            f"{endpoint()} cannot be reached ({type(error).__name__}): check the "
-            "network and push again; until then main is the old state or the new one, whole"
-        )
-    status = error.response.status_code
-    known = {
-        401: "the token is not accepted: make a new one that may write and set HF_TOKEN",
-        403: f"the token may not write to {repo}: use one with the right to write for {owner}",
-        404: f"{repo} cannot be found any more: push again",
-        409: f"the name {repo} is taken, and this token cannot see by what: choose another",
-        412: f"{repo} has been pushed to in between: push again",
-    }
-    reason = " ".join((error.server_message or type(error).__name__).split())
-    reason = reason.replace(constants.ENDPOINT, endpoint())
-    return known.get(status, f"the hub answers {status} ({reason}): correct that and push again")
