@@ -16,7 +16,7 @@ from scripts.publishing.bundles import assemble
 from scripts.publishing.cards import example
 from scripts.publishing.checkpoint import read_checkpoint
 from scripts.publishing.dataset import write_manifest
-from tests.hub import clients
+from tests.fake_hub import clients
 from tests.planted import MIXER, PLANTED, plant
 from tests.scripts.publishing.made import make_dataset, make_run
 from vsc_dataset import CONFIGS, METRIC_PATH

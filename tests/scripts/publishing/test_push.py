@@ -10,8 +10,8 @@ from huggingface_hub import HfApi, constants
 
 from scripts.publishing.bundles import Bundle, assemble, marker
 from scripts.publishing.hub import describe, make_plan, push, push_model, unchecked_plan
-from tests.hub import clients
-from tests.hub.server import running
+from tests.fake_hub import clients
+from tests.fake_hub.server import running
 from tests.scripts.publishing.made import make_dataset, make_run
 from vsc_dataset import DATA_VERSION, METRIC_PATH
 
