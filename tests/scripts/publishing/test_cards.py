@@ -269,10 +269,10 @@ def test_a_model_that_was_trained_on_names_the_weights_that_it_began_from(tmp_pa
         assert str(tmp_path) not in card
 
 
-def test_a_dataset_without_floors_has_no_empty_table(manifest):
+def test_a_dataset_without_trivial_baselines_has_no_empty_table(manifest):
     bare = {**manifest, "floors": {**manifest["floors"], "by_config": {}}}
-    assert "## Floors" in dataset_card.dataset_card(manifest)
-    assert "## Floors" not in dataset_card.dataset_card(bare)
+    assert "## Trivial baselines" in dataset_card.dataset_card(manifest)
+    assert "## Trivial baselines" not in dataset_card.dataset_card(bare)
 
 
 def test_a_password_in_the_hub_s_address_is_in_no_card(monkeypatch, manifest):
