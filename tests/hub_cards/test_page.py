@@ -77,7 +77,7 @@ def address(demo):
     said = []
     for line in app.stdout:  # ends when the page is there, or with the process
         said.append(line)
-        if "http://" in line:
+        if "public link" in line:  # the last line of a page that is served
             break
     assert app.poll() is None, "".join(said)
     yield f"http://127.0.0.1:{port}"
