@@ -26,13 +26,12 @@ oldest: $(READY)
 	PYTHONPATH=.oldest pytest tests/vsc_dataset/test_builder.py
 	rm -rf .oldest
 
-# The page, asking the newest runs or CHECKPOINTS="runs/001-swap-delta …".
+# The page, with the newest runs that load or with CHECKPOINTS="runs/001-swap-delta …".
 demo: $(DEMO_READY)
 	ls runs/*/model.safetensors >/dev/null 2>&1 || $(MAKE) train
-	python scripts/assemble_demo.py --output-dir build/demo $(if $(CHECKPOINTS),--checkpoints $(CHECKPOINTS))
-	$(DEMO) build/demo/app.py
+	$(DEMO) hub_cards/space/app.py $(if $(CHECKPOINTS),--checkpoints $(CHECKPOINTS))
 
-# In a headless browser, which must be there: the test says what it lacks. Pictures go to build/.
+# The page and its API, and a headless browser where there is one. Pictures go to build/.
 demo-test: $(DEMO_READY)
 	VSC_PICTURES=build $(DEMO) -m pytest tests/hub_cards/test_page.py
 

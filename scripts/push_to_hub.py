@@ -1,12 +1,13 @@
-"""A dataset, a run, the metric or the demo -> its repository on the hub; without --yes only told.
+"""Publish a dataset, a run, the metric or the demo on the hub.
 
     python scripts/push_to_hub.py dataset data/vsc my-org/vsc
     python scripts/push_to_hub.py model runs/001-swap-delta my-org/vsc-swap-delta --yes
     python scripts/push_to_hub.py metric vsc_dataset/metrics/vsc_error my-org/vsc_error --yes
     python scripts/push_to_hub.py space hub_cards/space my-org/vsc --checkpoints my-org/vsc-1
 
-The token is HF_TOKEN's or that of `hf auth login`. A push is one commit, then a tag that names
-it. It can be interrupted and repeated at any time, and sends only what has changed.
+Without --yes it only says what would be sent. The token is HF_TOKEN's or that of `hf auth login`.
+A push is one commit, then a tag that names it. It can be interrupted and repeated at any time, and
+sends only what has changed; files that no push has made are kept.
 """
 
 import argparse
@@ -17,27 +18,33 @@ from tempfile import TemporaryDirectory
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
 
-def main() -> None:
-    """Tell what would be pushed, or push."""
+def parse_flags() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=("dataset", "model", "metric", "space"))
-    parser.add_argument("path", type=Path, metavar="PATH", help="the folder that holds it")
-    parser.add_argument("repo", metavar="REPO", help="owner/name")
-    parser.add_argument("--yes", action="store_true", help="do it")
-    parser.add_argument("--private", action="store_true", help="create a private repository")
-    parser.add_argument(
-        "--eval-results",
-        action="store_true",
-        help="add .eval_results, which the hub takes for the benchmarks on its list alone",
+    add = parser.add_argument
+    add("kind", choices=("dataset", "model", "metric", "space"))
+    add("path", type=Path, metavar="PATH", help="the folder that holds it")
+    add("repo", metavar="REPO", help="owner/name")
+    add("--yes", action="store_true", help="do it")
+    add("--private", action="store_true", help="create a private repository")
+    add("--overwrite-card", action="store_true", help="also where README.md was edited on the hub")
+    add(
+        "--license",
+        metavar="ID",
+        help="of a model, as the hub calls it; default: apache-2.0, or none with code of your own",
     )
-    parser.add_argument(
-        "--checkpoints", nargs="+", default=(), metavar="ID", help="models that a demo shall ask"
-    )
-    arguments = parser.parse_args()
+    add("--checkpoints", nargs="+", default=(), metavar="ID", help="models that a demo evaluates")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Say what would be pushed, or push."""
+    arguments = parse_flags()
     from scripts.publishing.bundles import assemble
-    from scripts.publishing.hub import describe, make_plan, push
+    from scripts.publishing.hub import check_models, describe, make_plan, push, unchecked_plan
+    from scripts.publishing.hub_errors import UnreachableError
 
     with TemporaryDirectory() as scratch:
         bundle = assemble(
@@ -45,10 +52,16 @@ def main() -> None:
             arguments.path,
             arguments.repo,
             Path(scratch),
-            arguments.eval_results,
             arguments.checkpoints,
+            arguments.license,
         )
-        plan = make_plan(bundle, arguments.private)
+        try:
+            check_models(bundle, arguments.checkpoints)
+            plan = make_plan(bundle, arguments.private, arguments.overwrite_card)
+        except UnreachableError as error:
+            if arguments.yes:
+                raise
+            plan = unchecked_plan(bundle, f"not compared ({error})")
         print(describe(bundle, plan))
         if arguments.yes:
             print(push(bundle, plan, arguments.private))

@@ -51,7 +51,7 @@ except ModuleNotFoundError as error:
         if name in __all__:
             raise ImportError(
                 f"vsc_models.{name} needs {_missing}, which is not installed: "
-                "pip install 'vsc-dataset[models]'"
+                "pip install -e '.[models]' in a clone of this package, or 'WHEEL[models]'"
             )
         raise AttributeError(f"module 'vsc_models' has no attribute {name!r}")
 else:

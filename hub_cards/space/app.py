@@ -1,6 +1,6 @@
-"""This folder -> a page to ask the checkpoints in it: `python app.py`."""
+"""Serve a page that compares the answers of checkpoints: `python app.py --checkpoints DIR …`."""
 
-import random
+import argparse
 import sys
 import zipfile
 from importlib.util import find_spec
@@ -11,103 +11,134 @@ from typing import Any
 import gradio as gr
 
 HERE = Path(__file__).resolve().parent
+CLONE = HERE.parents[1]
+CARDS = HERE if (HERE / "results").is_dir() else HERE.parent
+"""The folder of results and figures: a Space holds them itself, a clone next to it."""
 
 if find_spec("vsc_dataset") is None:  # a Space installs packages before its own files are there
-    packages = mkdtemp(prefix="vsc-")
-    zipfile.ZipFile(next(HERE.glob("wheel/vsc_dataset-*.whl"))).extractall(packages)
+    wheels = sorted(HERE.glob("wheel/vsc_dataset-*.whl"))
+    packages = mkdtemp(prefix="vsc-") if wheels else str(CLONE)
+    for wheel in wheels:
+        zipfile.ZipFile(wheel).extractall(packages)
     sys.path.append(packages)
 
-from demo import asking, loading, results, showing  # noqa: E402
+from demo import loading, results, showing  # noqa: E402
+from demo.handlers import Handlers, trivial_baselines  # noqa: E402
 
-from vsc_dataset import CONFIGS, sample  # noqa: E402
-from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines  # noqa: E402
+from vsc_dataset import CONFIGS  # noqa: E402
 
 FIRST = "NPFKT:5>4 3>1 1>4 4>2 1>3"
-FLOOR_CONFIG, FLOOR_SPLIT, FLOOR_ROWS = "swap-nops5", "test", 10_000
-TITLE = "# Very Selective Copying\nLetters, a program of exchanges (`5>4`) and stack operations \
+TITLE = "# Very Selective Copying\nLetters, a program of swaps (`5>4`) and stack operations \
 (`-2` takes a letter out, `+2` puts it back): which letters result?"
 THEME = gr.themes.Base(
     primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 )
+WAITING = 32
+"""Requests that wait at the same time; more are turned away."""
 
 
-def build(folder: Path) -> gr.Blocks:
-    """The page of a bundle: see `ask_tab` and `results_tab`."""
-    checkpoints, faults = loading.load_all(loading.sources(folder))
+def build(sources: list[str], runs: Path) -> gr.Blocks:
+    """Build the page of these checkpoints or, without any, of the newest runs of a folder."""
+    load = loading.load_all if sources else loading.load_newest
+    checkpoints, faults = load(sources or loading.finished_runs(runs))
+    for fault in faults:
+        print(f"app: {fault}", file=sys.stderr)
     with gr.Blocks(title="Very Selective Copying", analytics_enabled=False) as page:
         gr.Markdown(TITLE)
-        with gr.Tab("Ask"):
-            ask_tab(checkpoints, faults)
+        with gr.Tab("Answers"):
+            answers_tab(Handlers(checkpoints), faults)
         with gr.Tab("Results"):
-            results_tab(folder)
+            results_tab(CARDS)
+    page.queue(max_size=WAITING, default_concurrency_limit=1)
     return page
 
 
-def ask_tab(checkpoints: list[asking.Checkpoint], faults: list[str]) -> None:
-    """Type or draw a question; see every checkpoint's answer beside the true one."""
+def answers_tab(handlers: Handlers, faults: list[str]) -> None:
+    """Type or draw a question; see every checkpoint's answer next to the true one."""
+
+    def skipping(values: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(gr.skip() if value is None else value for value in values)
 
     def answer(question: str) -> str:
-        try:
-            program = asking.read(question)
-        except ValueError as error:
-            return showing.error(str(error))
-        followed = [asking.follow(program, checkpoint) for checkpoint in checkpoints]
-        return showing.answers(program, followed, asking.steps(program))
+        return handlers.answer(question)
 
-    def draw(config: str, split: str, index: float | None) -> tuple[Any, str]:
-        try:
-            question = asking.draw(config, split, index)
-        except ValueError as error:
-            return gr.skip(), showing.error(str(error))
-        return question, answer(question)
+    def draw(config: str, split: str, index: float) -> tuple[Any, ...]:
+        return skipping(handlers.draw(config, split, index))
 
-    def draw_any(config: str, split: str) -> tuple[Any, Any, str]:
-        try:
-            index = random.randrange(asking.num_rows(config, split))
-        except ValueError as error:
-            return gr.skip(), gr.skip(), showing.error(str(error))
-        return index, *draw(config, split, index)
+    def draw_any(config: str, split: str) -> tuple[Any, ...]:
+        return skipping(handlers.draw_any(config, split))
 
     def splits_of(config: str) -> Any:
-        splits = CONFIGS[config].splits
-        return gr.Dropdown(splits, value="test" if "test" in splits else splits[0])
+        found = handlers.splits_of(config)
+        return gr.Dropdown(found, value=handlers.usual_split(found)) if found else gr.skip()
 
     for fault in faults:
         gr.HTML(showing.error(fault))
+    splits = CONFIGS["swap-nops5"].splits
     with gr.Row(elem_classes="vsc-row"):
-        question = gr.Textbox(FIRST, label="Question", scale=5, elem_id="question")
-        ask = gr.Button("Ask", variant="primary", scale=1, elem_id="ask")
+        question = gr.Textbox(
+            FIRST, label="Question", scale=5, elem_id="question", max_length=handlers.longest
+        )
+        button = gr.Button("Answer", variant="primary", scale=1, elem_id="answer")
     with gr.Row(elem_classes="vsc-row"):
-        config = gr.Dropdown(list(CONFIGS), value="swap-nops5", label="or draw from", scale=2)
-        split = gr.Dropdown(CONFIGS["swap-nops5"].splits, value="test", label="split", scale=2)
-        index = gr.Number(0, label="row", precision=0, scale=1, elem_id="index")
-        drawing = gr.Button("Draw this row", scale=1, elem_id="draw")
+        # Any value reaches the handlers, through the API too: they say in one line what is wrong.
+        config, split = (
+            gr.Dropdown(names, value=value, label=label, scale=2, allow_custom_value=True)
+            for names, value, label in (
+                (list(CONFIGS), "swap-nops5", "or draw from"),
+                (splits, "test", "split"),
+            )
+        )
+        index = gr.Number(0, label="row", scale=1, elem_id="index")
+        row = gr.Button("Draw this row", scale=1, elem_id="draw")
         any_row = gr.Button("Draw any row", scale=1, elem_id="draw-any")
-    shown = gr.HTML(answer(FIRST), elem_id="answers")
-    gr.on([ask.click, question.submit], answer, question, shown)
-    drawing.click(draw, [config, split, index], [question, shown])
+    shown = gr.HTML(handlers.answer(FIRST), elem_id="answers")
+    gr.on([button.click, question.submit], answer, question, shown)
+    row.click(draw, [config, split, index], [question, shown])
     any_row.click(draw_any, [config, split], [index, question, shown])
     config.change(splits_of, config, split)
 
 
 def results_tab(folder: Path) -> None:
-    """The leaderboard, the answers that need no model, and the pictures."""
-    gr.Markdown("### Trials\nOn the test questions. Solved: at most 1 % sample error.")
-    gr.HTML(showing.leaderboard(results.leaderboard(results.read_trials(folder / "results"))))
-    gr.Markdown(
-        f"### Floors\nWhat answers are worth that need no model, on the first {FLOOR_ROWS:,} rows "
-        f"of `{FLOOR_CONFIG}`, {FLOOR_SPLIT}."
+    """Show a table of trials for each configuration, the trivial baselines, and the pictures."""
+    trials = results.read_trials(folder / "results")
+    gr.Markdown("### Trials\nOn `test`. Solved: a sample error of at most 1%.")
+    if not trials:
+        gr.HTML(showing.error("no results: put lines of trials into results/"))
+    for data, rows in results.leaderboards(trials).items():
+        gr.Markdown(f"#### Trained on `{data}`")
+        gr.HTML(showing.leaderboard(rows))
+    words, rates = trivial_baselines()
+    gr.Markdown(f"### Trivial baselines\nAnswers without a model, on {words}.")
+    gr.HTML(showing.trivial_baselines(rates))
+    for picture in results.pictures(folder / "figures"):
+        gr.Image(str(picture), label=picture.stem, interactive=False, buttons=["fullscreen"])
+
+
+def main() -> None:
+    """Serve the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--checkpoints",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of runs, or ids on the hub; default: those of checkpoints.json, else the "
+        "newest finished runs below runs/",
     )
-    questions = sample(FLOOR_CONFIG, FLOOR_SPLIT, range(FLOOR_ROWS)).questions()
-    gr.HTML(showing.floors(trivial_baselines(questions)))
-    for kind in ("curves", "answers"):
-        for picture in sorted((folder / "figures").glob(f"*{kind}.png")):
-            gr.Image(str(picture), label=picture.stem, interactive=False, buttons=["fullscreen"])
+    arguments = parser.parse_args()
+    try:
+        page = build(arguments.checkpoints or loading.listed(HERE), Path("runs"))
+    except (ValueError, OSError) as error:
+        sys.exit(f"app: {error}")
+    page.launch(
+        theme=THEME,
+        css_paths=HERE / "demo" / "style.css",
+        ssr_mode=False,
+        footer_links=[],
+        max_file_size=0,  # nothing is uploaded here
+    )
 
 
 if __name__ == "__main__":
-    try:
-        page = build(HERE)
-    except (ValueError, OSError) as error:
-        sys.exit(f"app: {error}")
-    page.launch(theme=THEME, css_paths=HERE / "demo" / "style.css", ssr_mode=False, footer_links=[])
+    main()

@@ -24,11 +24,13 @@ from vsc_dataset.configs import DATA_VERSION, make_config
 
 ROOT = HUB_CARDS.parent
 MARKER = "vsc.json"
-"""Says in every repository what pushed it, so that nothing else is ever overwritten."""
+"""Says in every repository what the last push wrote: nothing else is ever deleted."""
 
+CARD = "README.md"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-EXTRAS = ("results.json", "trials.jsonl", "curves.png", "answers.png", "report.txt")
-"""What a finished run leaves beside its checkpoint and its run.json."""
+RUN_FILE = "run.json"
+RESULT_FILES = ("results.json", "trials.jsonl", "curves.png", "answers.png")
+"""What a finished run holds next to its checkpoint."""
 
 Kind = Literal["dataset", "model", "metric", "space"]
 SIGNS: Mapping[str, str] = {
@@ -71,20 +73,18 @@ def assemble(
     path: Path,
     repo: str,
     scratch: Path,
-    eval_results: bool = False,
     checkpoints: Sequence[str] = (),
-    on_the_way: Path | None = None,
+    licence: str | None = None,
 ) -> Bundle:
-    """Everything that a repository shall hold.
+    """Gather everything that a repository shall hold.
 
     Args:
       kind: what `path` is.
       path: a folder, see MAKERS.
       repo: "owner/name".
       scratch: an empty folder, for what is made for the repository.
-      eval_results: add a model's figures in the form that the hub takes for listed benchmarks.
       checkpoints: ids of models that a demo asks beside those of its checkpoints.json.
-      on_the_way: a model of a run that goes on, in place of the one in `path`.
+      licence: of a model, an id of the hub's list; see `model_card`.
     Raises:
       ValueError: `path` is something else, lacks a file, holds pickled weights, or the kind has
         no such option.
@@ -92,19 +92,19 @@ def assemble(
     check_repo_id(repo, "REPO")
     for name in checkpoints:
         check_repo_id(name, "--checkpoints")
-    for flag, given, of in (
-        ("--eval-results", eval_results, "model"),
+    for flag, value, of in (
         ("--checkpoints", checkpoints, "space"),
+        ("--license", licence, "model"),
     ):
-        if given and kind != of:
+        if value and kind != of:
             raise ValueError(f"{flag} is for a {of}, this is a {kind}: leave it out")
-    _check_kind(kind, on_the_way or path)
+    _check_kind(kind, path)
     files: dict[str, Path | bytes]
     tag, sdk = f"v{version()}", None
     if kind == "dataset":
         files, tag = _dataset_files(path, repo, scratch), f"v{DATA_VERSION}"
     elif kind == "model":
-        files = _model_files(path, repo, scratch, eval_results, on_the_way)
+        files = _model_files(path, repo, licence)
     elif kind == "metric":
         files, sdk = _metric_files(path, repo), "static"
     else:
@@ -112,10 +112,35 @@ def assemble(
     pickled = [name for name in files if name.endswith(PICKLES)]
     if pickled:
         raise ValueError(f"{path} holds {pickled[0]}: weights are pushed as safetensors alone")
-    origin = {"kind": kind, "package": version(), "data": DATA_VERSION}
-    files[MARKER] = json.dumps(origin).encode() + b"\n"
+    files[MARKER] = marker(kind, files)
     repo_type = kind if kind in ("dataset", "model") else "space"
     return Bundle(repo, repo_type, dict(sorted(files.items())), tag, sdk)
+
+
+def marker(kind: str, files: Mapping[str, Path | bytes]) -> bytes:
+    """The marker file of a push of these files, a card among them."""
+    origin = {"kind": kind, "package": version(), "data": DATA_VERSION}
+    written = {"files": sorted({*files, MARKER}), "card": git_hash(files[CARD])}
+    return json.dumps(origin | written, indent=1).encode() + b"\n"
+
+
+def read_content(content: Path | bytes) -> bytes:
+    """The bytes of a file of a bundle."""
+    return content if isinstance(content, bytes) else content.read_bytes()
+
+
+def git_hash(content: Path | bytes) -> str:
+    """The hash that a hub lists a small file under, that of a git blob."""
+    data = read_content(content)
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def sha256_of(content: Path | bytes) -> str:
+    """The hash that a hub lists a large file under, and the manifest too."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_kind(kind: Kind, path: Path) -> None:
@@ -138,7 +163,7 @@ def _dataset_files(path: Path, repo: str, scratch: Path) -> dict[str, Path | byt
     for splits in manifest["configs"].values():
         for split in splits.values():
             for name, found in split["files"].items():
-                if not (path / name).exists() or file_sha256(path / name) != found["sha256"]:
+                if not (path / name).exists() or sha256_of(path / name) != found["sha256"]:
                     raise ValueError(
                         f"{path / name} is not what {MANIFEST} says: build_dataset.py --verify "
                         f"{path} says more, and --output-dir {path} builds it again"
@@ -149,12 +174,6 @@ def _dataset_files(path: Path, repo: str, scratch: Path) -> dict[str, Path | byt
     files[f"wheel/{wheel.name}"] = wheel
     files["README.md"] = dataset_card(manifest, repo, f"wheel/{wheel.name}").encode()
     return files
-
-
-def file_sha256(path: Path) -> str:
-    """As the manifest has it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def build_wheel(folder: Path) -> Path:
@@ -171,35 +190,28 @@ def build_wheel(folder: Path) -> Path:
     if done.returncode or not built:
         last = [*done.stderr.splitlines(), "no wheel"][-2 if done.stderr else -1]
         raise ValueError(
-            f"the wheel cannot be built ({last}): pip install 'vsc-dataset[dev]', in a clone"
+            f"the wheel cannot be built ({last}): pip install -e '.[dev]' in the clone"
         )
     return built[0]
 
 
-def _model_files(
-    path: Path, repo: str, scratch: Path, eval_results: bool, on_the_way: Path | None
-) -> dict[str, Path | bytes]:
-    """The checkpoint with tokenizer, pipeline and code, its card, figures and pictures."""
-    from scripts.publishing import model_card
-    from scripts.publishing.checkpoint import export
+def _model_files(path: Path, repo: str, licence: str | None) -> dict[str, Path | bytes]:
+    """The checkpoint with tokenizer, pipeline and code, its card, results and pictures."""
+    from scripts.publishing.checkpoint import read_checkpoint
+    from scripts.publishing.model_card import model_card
 
-    checkpoint = on_the_way or path
-    for found in checkpoint.iterdir():
+    for found in path.iterdir():
         if found.suffix in PICKLES:
             raise ValueError(f"{found} is pickled: weights are pushed as safetensors alone")
-    for needed in (checkpoint / "model.safetensors", path / "run.json"):
-        if not needed.exists():
-            raise ValueError(f"{needed} is missing: give {MAKERS['model']}")
-    recipe = read_recipe(path)
-    exported = export(checkpoint, scratch / "model", make_config(recipe["data"]))
-    files: dict[str, Path | bytes] = {p.name: p for p in sorted((scratch / "model").iterdir())}
-    extras = () if on_the_way else EXTRAS
-    files |= {name: path / name for name in extras if (path / name).exists()}
-    files["run.json"] = _without_places(path / "run.json")
-    if eval_results:
-        files[".eval_results/vsc.yaml"] = model_card.eval_results(path, repo).encode()
-    finished = on_the_way is None
-    files["README.md"] = model_card.model_card(path, repo, *exported, finished=finished).encode()
+    for needed in ("model.safetensors", RUN_FILE, *RESULT_FILES):
+        if not (path / needed).exists():
+            raise ValueError(f"{path / needed} is missing: give {MAKERS['model']}")
+    checkpoint = read_checkpoint(path, make_config(read_recipe(path)["data"]))
+    files: dict[str, Path | bytes] = {name: path / name for name in RESULT_FILES}
+    files |= {path.name: path for path in path.glob("report.txt")}
+    files |= checkpoint.files
+    files[RUN_FILE] = _without_places(path / RUN_FILE)
+    files["README.md"] = model_card(path, repo, checkpoint, licence).encode()
     return files
 
 

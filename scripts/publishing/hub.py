@@ -1,32 +1,35 @@
-"""A bundle -> a repository on the hub that holds it: one commit of what has changed, a tag."""
+"""Push a bundle to its repository on the hub: one commit of what has changed, then a tag."""
 
-import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from huggingface_hub import (
-    CommitOperationAdd,
-    CommitOperationDelete,
-    HfApi,
-    constants,
-    get_token,
-)
-from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of any client
-    HfHubHTTPError,
-    HTTPError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    get_session,
+    hf_raise_for_status,
+)
 
 from scripts.core.hub_ids import check_token
-from scripts.publishing.bundles import MARKER, SIGNS, Bundle, assemble
+from scripts.publishing.bundles import (
+    CARD,
+    MARKER,
+    Bundle,
+    assemble,
+    git_hash,
+    read_content,
+    sha256_of,
+)
 from scripts.publishing.cards import endpoint
+from scripts.publishing.hub_errors import one_line
 
-KEPT = (".gitattributes",)
+GIT_FILES = (".gitattributes",)
 """The hub's own file, which no bundle has."""
 
 TEMPLATE = {"README.md", "index.html", "style.css"}
@@ -35,18 +38,23 @@ TEMPLATE = {"README.md", "index.html", "style.css"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What a push would do.
+    """What a push does.
 
     Attributes:
+      state: of the repository, in words.
       head: the commit that stands now; None where there is no repository.
-      new, changed, unchanged, gone: paths in the repository; those that are gone are deleted.
+      new, changed, unchanged: paths in the repository.
+      gone: paths that the last push wrote and this one does not; they are deleted.
+      foreign: paths that no push wrote; they stay.
     """
 
+    state: str
     head: str | None
     new: list[str]
     changed: list[str]
     unchanged: list[str]
     gone: list[str]
+    foreign: list[str]
 
     @property
     def sent(self) -> list[str]:
@@ -54,53 +62,113 @@ class Plan:
         return [*self.new, *self.changed]
 
 
-def make_plan(bundle: Bundle, private: bool = False) -> Plan:
+def make_plan(bundle: Bundle, private: bool = False, overwrite_card: bool = False) -> Plan:
     """Compare a bundle with what stands on the hub.
 
+    Args:
+      bundle: what the repository shall hold.
+      private: refuse a repository that is public.
+      overwrite_card: write over a README.md that somebody has edited on the hub.
     Raises:
+      UnreachableError: the hub cannot be asked.
       ValueError: the name is taken by something else, the repository is public and shall be
-        private, the token cannot be sent, or the hub cannot be asked.
+        private, its card was edited, or the token cannot be sent.
     """
     check_token()
     api = HfApi()
-    with one_line(bundle):
+    with one_line(bundle.repo):
         try:
             info = api.repo_info(bundle.repo, repo_type=bundle.repo_type)
         except RepositoryNotFoundError:
-            return Plan(None, list(bundle.files), [], [], [])
-        entries = api.list_repo_tree(
-            bundle.repo, recursive=True, revision=info.sha, repo_type=bundle.repo_type
-        )
-        there = {
-            entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id
-            for entry in entries
-            if isinstance(entry, RepoFile) and entry.path not in KEPT
-        }
-    if set(there) - TEMPLATE and MARKER not in there:
-        raise ValueError(f"{bundle.repo} is taken by something else: choose another name")
-    for sign, kind in SIGNS.items():
-        if sign in there and sign not in bundle.files:
-            raise ValueError(f"{bundle.repo} holds a {kind}: choose another name")
+            return unchecked_plan(bundle, "to be created")
+        hashes = _list_hashes(api, bundle, info.sha)
+        last = _last_push(api, bundle, info.sha) if MARKER in hashes else {}
+    _check_repository(bundle, hashes, last, overwrite_card)
     if private and not info.private:
         raise ValueError(
             f"{bundle.repo} is public already: make it private in its settings, or push without "
             "--private"
         )
-    changed = [p for p in bundle.files if p in there and there[p] not in _hashes(bundle.files[p])]
+    written = set(last.get("files", [])) if MARKER in hashes else set(hashes)
+    there = [path for path in bundle.files if path in hashes]
+    changed = [path for path in there if not _is_same(bundle.files[path], hashes[path])]
+    extra = [path for path in hashes if path not in bundle.files]
     return Plan(
+        state=f"now at {info.sha}",
         head=info.sha,
-        new=[path for path in bundle.files if path not in there],
+        new=[path for path in bundle.files if path not in hashes],
         changed=changed,
-        unchanged=[path for path in bundle.files if path in there and path not in changed],
-        gone=[path for path in there if path not in bundle.files],
+        unchanged=[path for path in there if path not in changed],
+        gone=[path for path in extra if path in written],
+        foreign=[path for path in extra if path not in written],
     )
 
 
-def _hashes(content: Path | bytes) -> tuple[str, str]:
-    """What the hub calls a small file (a git blob) and a large one."""
-    data = content.read_bytes() if isinstance(content, Path) else content
-    blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
-    return blob.hexdigest(), hashlib.sha256(data).hexdigest()
+def check_models(bundle: Bundle, names: Sequence[str]) -> None:
+    """Raise a ValueError for a model that a demo names and the hub does not have."""
+    api = HfApi()
+    for name in names:
+        with one_line(bundle.repo):
+            exists = api.repo_exists(name)
+        if not exists:
+            raise ValueError(
+                f"--checkpoints {name}: {endpoint()} has no such model that this token can see: "
+                "push it first"
+            )
+
+
+def unchecked_plan(bundle: Bundle, state: str) -> Plan:
+    """The plan where there is no repository, or none that could be looked at."""
+    return Plan(state, None, list(bundle.files), [], [], [], [])
+
+
+def _list_hashes(api: HfApi, bundle: Bundle, revision: str | None) -> dict[str, str]:
+    """The files of a repository: a large one's SHA-256, a small one's hash of a git blob."""
+    entries = api.list_repo_tree(
+        bundle.repo, recursive=True, revision=revision, repo_type=bundle.repo_type
+    )
+    return {
+        entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id
+        for entry in entries
+        if isinstance(entry, RepoFile) and entry.path not in GIT_FILES
+    }
+
+
+def _is_same(content: Path | bytes, listed: str) -> bool:
+    """Whether a file is the one that the hub lists under this hash, of either kind."""
+    return listed == (sha256_of(content) if len(listed) == 64 else git_hash(content))
+
+
+def _last_push(api: HfApi, bundle: Bundle, revision: str | None) -> dict[str, Any]:
+    """What the marker of a repository says; nothing where somebody has edited it."""
+    kind = "" if bundle.repo_type == "model" else f"{bundle.repo_type}s/"
+    url = f"{api.endpoint}/{kind}{bundle.repo}/resolve/{revision}/{MARKER}"
+    response = get_session().get(url, headers=build_hf_headers())
+    hf_raise_for_status(response)
+    try:
+        found = json.loads(response.content)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _check_repository(
+    bundle: Bundle, hashes: Mapping[str, str], last: Mapping[str, Any], overwrite_card: bool
+) -> None:
+    """Raise a ValueError where a push would write over what it should not."""
+    if MARKER not in hashes:
+        if set(hashes) - TEMPLATE:
+            raise ValueError(f"{bundle.repo} is taken by something else: choose another name")
+        return
+    kind, wanted = last.get("kind"), json.loads(read_content(bundle.files[MARKER])).get("kind")
+    if kind != wanted:
+        raise ValueError(f"{bundle.repo} holds a {kind}: choose another name")
+    own = (last.get("card"), git_hash(bundle.files[CARD]))
+    if CARD in hashes and hashes[CARD] not in own and not overwrite_card:
+        raise ValueError(
+            f"{CARD} of {bundle.repo} was edited on the hub: copy what you want to keep, then "
+            "add --overwrite-card"
+        )
 
 
 def size_of(content: Path | bytes) -> int:
@@ -110,11 +178,13 @@ def size_of(content: Path | bytes) -> int:
 
 def describe(bundle: Bundle, plan: Plan) -> str:
     """What a push would do, a line for each file."""
-    place = f"{bundle.repo_type} {bundle.repo} on {endpoint()}"
-    lines = [f"{place}, {'to be created' if plan.head is None else f'now at {plan.head}'}:"]
+    lines = [f"{bundle.repo_type} {bundle.repo} on {endpoint()}, {plan.state}:"]
     for word, paths in (("new", plan.new), ("changed", plan.changed), ("same", plan.unchanged)):
         lines += [f"  {word:8}{size_of(bundle.files[p]):>14,}  {p}" for p in paths]
-    lines += [f"  {'deleted':8}{'':>14}  {path}" for path in plan.gone]
+    for word, paths in (("deleted", plan.gone), ("kept", plan.foreign)):
+        lines += [f"  {word:8}{'':>14}  {path}" for path in paths]
+    if plan.head is None and bundle.sdk == "static":
+        lines += [f"  {'deleted':8}{'':>14}  what the hub puts into a new Space"]
     size = sum(size_of(bundle.files[path]) for path in plan.sent)
     gone = f", {len(plan.gone)} to delete" if plan.gone else ""
     lines += [f"{len(plan.sent)} files, {size:,} bytes to send{gone}; tag {bundle.tag}"]
@@ -137,7 +207,7 @@ def push(bundle: Bundle, plan: Plan, private: bool = False) -> str:
     if get_token() is None:
         raise ValueError("no token: set HF_TOKEN, or log in with `hf auth login`")
     api, kind, head = HfApi(), bundle.repo_type, plan.head
-    with one_line(bundle):
+    with one_line(bundle.repo):
         if head is None:
             api.create_repo(
                 bundle.repo, repo_type=kind, private=private or None, space_sdk=bundle.sdk
@@ -177,61 +247,14 @@ def _move_tag(api: HfApi, bundle: Bundle, head: str | None) -> None:
     api.create_tag(bundle.repo, tag=bundle.tag, revision=head, repo_type=bundle.repo_type)
 
 
-def push_model(
-    folder: Path,
-    repo: str,
-    private: bool = False,
-    eval_results: bool = False,
-    on_the_way: Path | None = None,
-) -> str:
-    """Publish a run: checkpoint, card, figures, curves.
+def push_model(folder: Path, repo: str, private: bool = False) -> str:
+    """Publish a finished run: checkpoint, card, results, pictures.
 
-    Args:
-      folder: of the run.
-      repo: "owner/name".
-      private: for a repository that does not exist yet.
-      eval_results, on_the_way: see `assemble`.
     Returns:
       What was done, in a line.
     Raises:
       ValueError: as `assemble` and `push`.
     """
     with TemporaryDirectory() as scratch:
-        bundle = assemble("model", folder, repo, Path(scratch), eval_results, on_the_way=on_the_way)
+        bundle = assemble("model", folder, repo, Path(scratch))
         return push(bundle, make_plan(bundle, private), private)
-
-
-@contextmanager
-def one_line(bundle: Bundle) -> Iterator[None]:
-    """Raise what goes wrong on the hub or on the way as a ValueError of one line."""
-    try:
-        yield
-    except (HTTPError, OfflineModeIsEnabled, RuntimeError) as error:
-        # huggingface_hub wraps what happens to a single file in a RuntimeError.
-        cause = error.__cause__ if isinstance(error, RuntimeError) else error
-        if not isinstance(cause, HTTPError | OfflineModeIsEnabled):
-            raise
-        raise ValueError(_words(cause, bundle)) from None
-
-
-def _words(error: BaseException, bundle: Bundle) -> str:
-    """Value, limit and way out, without anything that the request carried."""
-    repo, owner = bundle.repo, bundle.repo.partition("/")[0]
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set: unset it to push"
-    if not isinstance(error, HfHubHTTPError):
-        return (
-            f"{endpoint()} cannot be reached ({type(error).__name__}): check the "
-            "network and push again; until then main is the old state or the new one, whole"
-        )
-    status = error.response.status_code
-    known = {
-        401: "the token is not accepted: make a new one that may write and set HF_TOKEN",
-        403: f"the token may not write to {repo}: use one with the right to write for {owner}",
-        404: f"{repo} cannot be found any more: push again",
-        409: f"the name {repo} is taken, and this token cannot see by what: choose another",
-        412: f"{repo} has been pushed to in between: push again",
-    }
-    reason = " ".join((error.server_message or type(error).__name__).split())
-    reason = reason.replace(constants.ENDPOINT, endpoint())
-    return known.get(status, f"the hub answers {status} ({reason}): push again, or mend that")

@@ -1,17 +1,12 @@
-"""A run and its checkpoint -> the model's card, and its results as the hub lists them."""
+"""Render the card of a trained model."""
 
 import json
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-from huggingface_hub import (
-    EvalResult,
-    EvalResultEntry,
-    ModelCardData,
-    eval_result_entries_to_yaml,
-)
+from huggingface_hub import EvalResult, ModelCardData
 
 from scripts.core.records import TrialRecord, read_records
 from scripts.publishing.cards import (
@@ -23,7 +18,8 @@ from scripts.publishing.cards import (
     repositories,
     version,
 )
-from scripts.publishing.reading import is_local, read_recipe
+from scripts.publishing.checkpoint import MASKED, Checkpoint
+from scripts.publishing.reading import is_local, read_object, read_recipe
 from scripts.reporting.tables import nops_table, trials_table
 from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset.configs import DATA_VERSION, TaskConfig, make_config
@@ -34,80 +30,88 @@ SOURCES = {
 }
 """Where the layers of a model type come from: keys of references.bib."""
 
+RESULT_KEYS = ("shown_seed", "samples", "split", "by_nops", "versions", "devices")
 MEASURES = {"sample_error_pct": "sample error %", "mask_error_pct": "mask error %"}
 
 
-def model_card(
-    folder: Path,
-    repo: str,
-    parameters: int,
-    answer_width: int | None,
-    auto_class: str = "AutoModelForMaskedLM",
-    pad_to: int | None = None,
-    finished: bool = True,
-) -> str:
+def model_card(folder: Path, repo: str, checkpoint: Checkpoint, licence: str | None = None) -> str:
     """README.md of a trained model.
 
     Args:
-      folder: of a run: run.json and, once it has ended, results.json and trials.jsonl.
+      folder: of a finished run: run.json, results.json and trials.jsonl.
       repo: its id on the hub.
-      parameters: of the checkpoint.
-      answer_width: bytes of its answer field, where its config tells them.
-      auto_class: of transformers, that loads it.
-      pad_to: bytes of its rows, where it sees their padding.
-      finished: the checkpoint is the run's, and not one on its way.
+      checkpoint: its files, and what they say.
+      licence: an id of the hub's list; None: Apache-2.0, where code and first weights are ours.
     """
     recipe = read_recipe(folder)
     named = _named(recipe)
-    path = folder / "results.json"
-    results = json.loads(path.read_text("utf-8")) if finished and path.exists() else None
+    trial = shown_trial(folder)
+    results = read_object(folder / "results.json", RESULT_KEYS, "give a run as train.py leaves it")
     task = make_config(recipe["data"])
-    beside = repositories(repo)
     began = _began_from(recipe["model"])
+    data = _model_data(folder, repo, checkpoint, recipe, licence)
     layers = () if recipe.get("mixer") else SOURCES.get(recipe["model"], ())
-    data = ModelCardData(
-        language=LANGUAGE,
-        license="apache-2.0",
-        library_name="transformers",
-        pipeline_tag="fill-mask" if auto_class == "AutoModelForMaskedLM" else None,
-        datasets=[beside["dataset_repo"]],
-        metrics=[beside["metric_repo"]],
-        tags=[*TAGS, named.name] if named else TAGS,
-        model_name=repo.partition("/")[2],
-        base_model=began if began and not is_local(began) else None,
-        eval_results=_model_index(folder, repo) if results else None,
-    )
-    facts: dict[str, Any] = {"parameters": parameters, "results": results}
-    if results:
-        facts |= {
-            "trials_table": trials_table(results, markdown=True),
-            "nops_table": _nops(results),
-            "versions": "; ".join(
-                ", ".join(f"{name} {number}" for name, number in found.items())
-                for found in results["versions"]
-            ),
-            "devices": "; ".join(results["devices"]),
-        }
     return render(
         "model.md",
         data,
         name=repo.partition("/")[2],
         repo=repo,
         tag=f"v{version()}",
-        auto_class=auto_class,
-        pad_to=pad_to,
+        auto_class=checkpoint.auto_class,
+        pad_to=checkpoint.pad_to,
+        parameters=trial.parameters,
         recipe=recipe,
         began=Path(began).name if is_local(began) else began,
         description=named.description if named else "",
         example=example(recipe["data"]),
-        answer_width=answer_width or task.answer_width,
+        answer_width=checkpoint.answer_width,
         lengths=_range(task, "length"),
         nops=_range(task, "nops"),
-        layers=bool(layers),
         references=references("verySelectiveCopying", *layers),
-        **beside,
-        **facts,
+        **repositories(repo),
+        **_results(results),
+        licence=data.license,
+        layer=escape(checkpoint.layer),
+        layer_version=checkpoint.layer_version,
+        layers=bool(layers),
     )
+
+
+def _model_data(
+    folder: Path,
+    repo: str,
+    checkpoint: Checkpoint,
+    recipe: Mapping[str, Any],
+    licence: str | None,
+) -> ModelCardData:
+    """The YAML by which the hub finds and lists a model."""
+    named, began, beside = _named(recipe), _began_from(recipe["model"]), repositories(repo)
+    base_model = began if began and not is_local(began) else None
+    foreign = checkpoint.has_own_code or base_model
+    return ModelCardData(
+        language=LANGUAGE,
+        license=licence or (None if foreign else "apache-2.0"),
+        library_name="transformers",
+        pipeline_tag="fill-mask" if checkpoint.auto_class == MASKED else None,
+        datasets=[beside["dataset_repo"]],
+        metrics=[beside["metric_repo"]],
+        tags=[*TAGS, named.name] if named else TAGS,
+        model_name=repo.partition("/")[2],
+        base_model=base_model,
+        eval_results=_model_index(folder, repo),
+    )
+
+
+def _results(results: Mapping[str, Any]) -> dict[str, Any]:
+    """What the card tells of results.json; its texts are escaped, for a card may hold HTML."""
+    versions = (", ".join(f"{name} {n}" for name, n in v.items()) for v in results["versions"])
+    return {
+        "results": {**results, "split": escape(results["split"])},
+        "trials_table": escape(trials_table(results, markdown=True)),
+        "nops_table": escape(_nops(results)),
+        "versions": escape("; ".join(versions)),
+        "devices": escape("; ".join(results["devices"])),
+    }
 
 
 def _began_from(model: str) -> str:
@@ -128,7 +132,12 @@ def _named(recipe: Mapping[str, Any]) -> Recipe | None:
 def shown_trial(folder: Path) -> TrialRecord:
     """The trial whose checkpoint a finished run publishes."""
     seed = json.loads((folder / "results.json").read_text("utf-8"))["shown_seed"]
-    (found,) = (record for record in read_records(folder / "trials.jsonl") if record.seed == seed)
+    path = folder / "trials.jsonl"
+    found = next((record for record in read_records(path) if record.seed == seed), None)
+    if found is None:
+        raise ValueError(
+            f"{path} has no line of seed {seed}, the one of results.json: run it again"
+        )
     return found
 
 
@@ -151,28 +160,6 @@ def _model_index(folder: Path, repo: str) -> list[EvalResult]:
         for split, prefix in ((trial.split, ""), ("test", "test_"))
         for measure, called in MEASURES.items()
     ]
-
-
-def eval_results(folder: Path, repo: str) -> str:
-    """The same in YAML, in the hub's newer form, which it takes for listed benchmarks alone.
-
-    Raises:
-      ValueError: the run has not ended.
-    """
-    if not (folder / "results.json").exists():
-        raise ValueError(f"{folder} has no results.json: leave --eval-results out until it has")
-    trial = shown_trial(folder)
-    config = read_recipe(folder)["data"]
-    entries = [
-        EvalResultEntry(
-            dataset_id=repositories(repo)["dataset_repo"],
-            task_id=f"{config}_{measure}",
-            value=getattr(trial, f"test_{measure}"),
-            notes=f"{called} on test, lower is better",
-        )
-        for measure, called in MEASURES.items()
-    ]
-    return str(yaml.safe_dump(eval_result_entries_to_yaml(entries), sort_keys=False))
 
 
 def _nops(results: Mapping[str, Any]) -> str:

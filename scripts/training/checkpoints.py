@@ -91,7 +91,7 @@ class CheckpointFolder:
 
     def _seal(self, partial: Path, state: TrainState) -> None:
         """Write the state with the checksums of all other files."""
-        kept = {"state": state.to_json(), "identity": self.identity}
+        kept: dict[str, Any] = {"state": state.to_json(), "identity": self.identity}
         kept["written_by"] = self._workers()
         kept["sha256"] = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
         text = json.dumps(kept)

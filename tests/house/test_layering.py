@@ -67,7 +67,6 @@ FLOORS = {
         "reproduce",
         "build_dataset",
         "push_to_hub",
-        "assemble_demo",
         "benchmark",
     ],
 }
@@ -91,7 +90,6 @@ HOMES = {
         "vsc_models",
     },
     "transformers": {
-        "scripts/assemble_demo.py",
         "scripts/benchmarks",
         "scripts/build_dataset.py",
         "scripts/evaluate.py",

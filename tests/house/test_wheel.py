@@ -1,5 +1,6 @@
 """The wheel: what is built here works elsewhere, with the clone out of sight."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ import numpy
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FOLDERS = ("vsc_dataset", "vsc_models", "scripts", "hub_cards", "examples", "tests")
 SITE = Path(numpy.__file__).parents[1]
 
 USE = """
@@ -64,10 +66,18 @@ def test_wheel_works_with_numpy_alone(wheel, tmp_path, numpy_alone):
 def test_a_missing_library_is_named_with_the_way_out(wheel, tmp_path, numpy_alone):
     done = python("import vsc_models; vsc_models.VscDeltaConfig", tmp_path, wheel, numpy_alone)
     assert "needs" in done.stderr.splitlines()[-1]
-    assert "pip install 'vsc-dataset[models]'" in done.stderr.splitlines()[-1]
+    assert "pip install -e '.[models]' in a clone" in done.stderr.splitlines()[-1]
 
 
 def test_wheel_holds_the_two_packages_alone(wheel):
     names = {path.name for path in wheel.iterdir() if not path.name.endswith(".dist-info")}
     assert names == {"vsc_dataset", "vsc_models"}
     assert (wheel / "vsc_dataset" / "configs.toml").exists()
+
+
+def test_no_message_names_the_package_as_if_an_index_had_it():
+    """Anybody could take the name on an index: an address or a clone must stand next to it."""
+    for path in [*ROOT.glob("*.md"), *(p for n in FOLDERS for p in (ROOT / n).rglob("*.*"))]:
+        if path.suffix in (".py", ".md", ".jinja", ".html") and path != Path(__file__):
+            for line in path.read_text("utf-8").splitlines():
+                assert not re.search(r"pip install .?vsc-dataset(?!.* @ )", line), (path, line)

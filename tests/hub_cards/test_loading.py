@@ -1,47 +1,33 @@
-"""The demo's checkpoints: found, loaded without their code, and asked."""
+"""The demo's checkpoints: found, loaded without their code, and evaluated."""
 
 import doctest
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from hub_cards.space.demo import loading
-from hub_cards.space.demo.loading import load, load_all, sources, trained_on
+from hub_cards.space.demo.loading import listed, load, load_all, trained_on
 from scripts.core.inference import predict
 from tests.hub_cards.bundle import untrained
+from tests.planted import MIXER, PLANTED, plant
 from vsc_dataset import CONFIGS, sample
+from vsc_models import VscMixerConfig, VscMixerForMaskedLM
 
 IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
-
-
-@pytest.fixture
-def bundle(tmp_path):
-    untrained(tmp_path / "checkpoints" / "b")
-    untrained(tmp_path / "checkpoints" / "a", seed=1)
-    (tmp_path / "checkpoints.json").write_text('["org/c"]')
-    return tmp_path
 
 
 def test_examples_in_docstrings():
     assert doctest.testmod(loading).failed == 0
 
 
-def test_folders_come_first_then_the_list(bundle):
-    folder = bundle / "checkpoints"
-    assert sources(bundle) == [str(folder / "a"), str(folder / "b"), "org/c"]
-
-
-def test_a_bundle_without_checkpoints_has_none(tmp_path):
-    assert sources(tmp_path) == []
-
-
 @pytest.mark.parametrize("text", ["{", '{"a": 1}', "[1]"])
 def test_a_list_that_is_none_is_one_line(tmp_path, text):
     (tmp_path / "checkpoints.json").write_text(text)
     with pytest.raises(ValueError, match=r"^checkpoints\.json [^\n]*$"):
-        sources(tmp_path)
+        listed(tmp_path)
 
 
 def test_a_loaded_checkpoint_answers_as_its_pipeline(tmp_path):
@@ -77,21 +63,28 @@ def test_an_architecture_of_transformers_is_asked_as_it_was_trained(tmp_path, mo
     assert asked == predict(model, examples).answers
 
 
-def test_a_checkpoint_that_does_not_load_is_told_and_the_others_are_asked(bundle):
-    (bundle / "checkpoints" / "a" / "model.safetensors").unlink()
-    checkpoints, faults = load_all(sources(bundle))
+@pytest.fixture
+def two(tmp_path):
+    untrained(tmp_path / "a", seed=1)
+    untrained(tmp_path / "b")
+    return [str(tmp_path / "a"), str(tmp_path / "b"), "org/c"]
+
+
+def test_a_checkpoint_that_does_not_load_is_told_and_the_others_are_loaded(two):
+    Path(two[0], "model.safetensors").unlink()
+    checkpoints, faults = load_all(two)
     assert [checkpoint.name for checkpoint in checkpoints] == ["b"]
-    assert [fault.split(" is not asked")[0] for fault in faults] == ["a", "c"]
+    assert [fault.split(" is left out")[0] for fault in faults] == ["a", "c"]
     assert not any("\n" in fault for fault in faults)
 
 
 @pytest.mark.parametrize("field, value", [("num_heads", 0), ("num_heads", "x"), ("layout", "foo")])
-def test_a_config_of_impossible_values_takes_no_other_down(bundle, field, value):
-    path = bundle / "checkpoints" / "a" / "config.json"
+def test_a_config_of_impossible_values_takes_no_other_down(two, field, value):
+    path = Path(two[0], "config.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
-    checkpoints, faults = load_all(sources(bundle))
+    checkpoints, faults = load_all(two)
     assert [checkpoint.name for checkpoint in checkpoints] == ["b"]
-    assert faults[0].startswith("a is not asked, it does not load: ")
+    assert faults[0].startswith("a is left out, it does not load: ")
 
 
 def test_a_model_that_sees_its_padding_is_asked_in_rows_as_it_was_trained(tmp_path):
@@ -101,12 +94,40 @@ def test_a_model_that_sees_its_padding_is_asked_in_rows_as_it_was_trained(tmp_pa
     assert load(str(tmp_path)).ask("NPF:1>2") == pipeline("NPF:1>2", pad_to=width)["answer"]
 
 
-def test_no_code_of_a_checkpoint_is_run(tmp_path):
-    untrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    config |= {"model_type": "other", "auto_map": {"AutoConfig": "evil.Config"}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    checkpoints, faults = load_all([str(tmp_path)])
-    assert (checkpoints, len(faults)) == ([], 1)
-    assert not (tmp_path / "ran").exists()
+@pytest.mark.parametrize("kind", PLANTED)
+def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, kind):
+    folder, mark = tmp_path / "planted", tmp_path / "ran"
+    VscMixerForMaskedLM(VscMixerConfig(**MIXER)).save_pretrained(folder)
+    plant(folder, kind, mark)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    checkpoints, faults = load_all([str(folder)])
+    for checkpoint in checkpoints:  # the code is there, and nothing needs it
+        assert len(checkpoint.ask("NPF:1>2")) <= 5
+    assert len(checkpoints) + len(faults) == 1
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("mixer", ["planted.layer:GRU", "mixer_layer.py:GRU", "torch.py:GRU"])
+def test_a_custom_layer_is_left_out_in_one_line(tmp_path, mixer):
+    VscMixerForMaskedLM(VscMixerConfig(**MIXER)).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mixer": mixer}))
+    _, (fault,) = load_all([str(tmp_path)])
+    assert f"its custom layer {mixer} would be run" in fault
+    assert "only layers from torch, transformers, fla are loaded" in fault
+
+
+def test_attention_kernels_that_a_config_names_are_not_fetched(tmp_path):
+    config = AutoConfig.for_model(
+        "llama", vocab_size=256, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, **dict.fromkeys(IDS, 0),
+    )  # fmt: skip
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops5"}}))
+    path = tmp_path / "config.json"
+    named = {"attn_implementation": "somebody/kernels"}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **named}))
+    checkpoint = load(str(tmp_path))
+    assert checkpoint.ask("NPF:1>2") is not None
+    assert checkpoint.longest_row == config.max_position_embeddings

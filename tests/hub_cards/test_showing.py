@@ -73,7 +73,7 @@ def test_a_model_that_cannot_be_asked_says_why():
         raise ValueError("its answer has 3 letters <")
 
     html = shown("YNP:3>1", Checkpoint("a", ask))
-    assert "<b>a</b> cannot be asked this: its answer has 3 letters &lt;" in html
+    assert "<b>a</b> cannot answer this: its answer has 3 letters &lt;" in html
 
 
 def test_names_and_messages_are_escaped():
@@ -135,11 +135,10 @@ def test_the_leaderboard_is_sorted_and_keeps_settings_apart():
     assert (most.mean, most.median, most.lowest, most.highest) == (17.0, 0.5, 0.5, 50.0)
 
 
-def test_no_results_are_said():
-    assert "no results" in showing.leaderboard([])
-    assert "no checkpoint to ask" in shown("YNP:3>1")
+def test_no_checkpoints_are_said():
+    assert "no checkpoint is loaded" in shown("YNP:3>1")
 
 
-def test_floors_are_the_metrics():
-    html = showing.floors(trivial_baselines(["NPFKT:5>4 3>1"]))
+def test_trivial_baselines_are_the_metrics():
+    html = showing.trivial_baselines(trivial_baselines(["NPFKT:5>4 3>1"]))
     assert "<td>copy</td><td>100.00</td><td>80.00</td>" in html

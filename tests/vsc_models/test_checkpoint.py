@@ -223,5 +223,5 @@ def test_without_a_library_the_import_succeeds_and_names_say_what_to_install(lib
     )
     result = python(code, tmp_path=tmp_path, path=[clone])
     assert result.returncode == 0, result.stderr
-    wanted = f"needs {library}, which is not installed: pip install 'vsc-dataset[models]'"
+    wanted = f"needs {library}, which is not installed: pip install -e '.[models]' in a clone"
     assert result.stdout.count(wanted) == len(vsc_models.__all__)

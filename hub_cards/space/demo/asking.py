@@ -1,29 +1,36 @@
-"""A question and checkpoints -> what each of them answers after every operation."""
+"""Read or draw a question, and get the answers of checkpoints after every operation."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from vsc_dataset import CONFIGS, Program, parse, sample
 
 MAX_OPERATIONS = 64
-"""Of a question on the page: every checkpoint is asked once for each of them."""
+"""Of a question on the page: every checkpoint is evaluated once for each of them."""
+
+MAX_CHARACTERS = 26 + 1 + MAX_OPERATIONS * len(", 26>26")
+"""Of a question with all letters and so many of the longest operations."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model that can be asked.
+    """A model that can be evaluated.
 
     Attributes:
       name: how the page calls it.
-      ask: a question in either layout -> the answer without filling; ValueError where it does
-        not fit the model.
+      ask: gives the answer to a question in either layout, without padding; ValueError where the
+        question does not fit the model.
       trained: the fewest and the most operations that it was trained on; None where that is not
         known.
+      longest_row: bytes of a row that it can read, answer field included; None: no limit.
     """
 
     name: str
     ask: Callable[[str], str]
     trained: tuple[int, int] | None = None
+    longest_row: int | None = None
 
     def was_trained_on(self, nops: int) -> bool:
         """Whether this many operations lie in the trained range; an unknown one holds all."""
@@ -50,8 +57,8 @@ class Followed:
     """A checkpoint's answers to one question, cut after every operation.
 
     Attributes:
-      checkpoint: who was asked.
-      answers: for each step the text, or None where it was not asked.
+      checkpoint: the one that was evaluated.
+      answers: for each step the text, or None where the model was not evaluated.
       first_wrong: see `first_wrong_step`.
       refused: why the whole question does not fit the model; "" where it does.
     """
@@ -62,16 +69,33 @@ class Followed:
     refused: str = ""
 
 
-def read(question: str) -> Program:
-    """The question that was typed.
+def longest_question(checkpoints: Sequence[Checkpoint]) -> int:
+    """The characters of a question that at least one checkpoint can read, at most those of a page.
+
+    >>> longest_question([]), longest_question([Checkpoint("", str, longest_row=40)])
+    (475, 40)
+    """
+    rows = [checkpoint.longest_row for checkpoint in checkpoints] or [None]
+    return min(MAX_CHARACTERS, max(MAX_CHARACTERS if row is None else row for row in rows))
+
+
+def read(question: Any, longest: int = MAX_CHARACTERS) -> Program:
+    """Parse the question that was typed.
 
     Raises:
-      ValueError: one line: nothing was typed, it is no question, or it is too long for the page.
+      ValueError: one line: nothing was typed, it is not a question, or it is longer than `longest`
+        characters, which is found before anything is parsed.
 
     >>> read(" NPFKT:5>4 3>1 ").answer
     'FPNTK'
     """
-    question = question.strip()
+    if question is not None and not isinstance(question, str):
+        raise ValueError(f"a question is a text, not a {type(question).__name__}")
+    question = (question or "").strip()
+    if len(question) > longest:
+        raise ValueError(
+            f"this question has {len(question):,} characters, these models read at most {longest}"
+        )
     if not question:
         raise ValueError("type a question, such as NPFKT:5>4 3>1, or draw one")
     program = parse(question)
@@ -83,30 +107,30 @@ def read(question: str) -> Program:
     return program
 
 
-def draw(config: str, split: str, index: float | None) -> str:
-    """Row `index` of a split, as `load_dataset` numbers it.
+def draw(config: Any, split: Any, index: Any) -> str:
+    """Draw row `index` of a split, as `load_dataset` numbers it.
 
     Raises:
-      ValueError: one line: no such configuration, split or row.
+      ValueError: one line: there is no such configuration, split or row.
 
     >>> draw("swap-nops5", "validation", 0)
     'ZIYFQ:5>3 5>1 1>2 5>4 5>2'
     """
     rows = num_rows(config, split)
-    if index is None or index != int(index) or not 0 <= index < rows:
-        raise ValueError(
-            f"index {'' if index is None else index}: {config}, {split} has the rows "
-            f"0 to {rows - 1:,}"
-        )
-    return sample(config, split, [int(index)]).questions()[0]
+    number = index if isinstance(index, int | float) and math.isfinite(index) else -1
+    if number != int(number) or not 0 <= number < rows:
+        words = "" if index is None else " ".join(str(index).split())[:40]
+        raise ValueError(f"index {words}: {config}, {split} has the rows 0 to {rows - 1:,}")
+    return sample(config, split, [int(number)]).questions()[0]
 
 
-def num_rows(config: str, split: str) -> int:
-    """The rows of a split; ValueError where there is no such configuration or split."""
-    if config not in CONFIGS:
-        raise ValueError(f"configuration {config!r} does not exist: choose one of the list")
-    if split not in CONFIGS[config].splits:
-        raise ValueError(f"{config} has no split {split!r}: choose one of the list")
+def num_rows(config: Any, split: Any) -> int:
+    """Count the rows of a split; ValueError where there is no such configuration or split."""
+    if not isinstance(config, str) or config not in CONFIGS:
+        name = repr(config)[:40]
+        raise ValueError(f"configuration {name} does not exist: choose one of the list")
+    if not isinstance(split, str) or split not in CONFIGS[config].splits:
+        raise ValueError(f"{config} has no split {repr(split)[:40]}: choose one of the list")
     return CONFIGS[config].num_rows(split)
 
 
@@ -122,7 +146,7 @@ def steps(program: Program) -> list[Step]:
 
 
 def follow(program: Program, checkpoint: Checkpoint) -> Followed:
-    """Ask a checkpoint the question cut after each operation; what does not fit is not asked."""
+    """Evaluate a checkpoint on the question cut after each operation, where that fits the model."""
     count = len(program.operations)
     answers: list[str | None] = []
     refused = ""

@@ -1,38 +1,53 @@
-"""A bundle's folder -> the checkpoints in it and on its list, ready to be asked."""
+"""Find and load checkpoints, without running any code of theirs."""
 
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.utils.hub import cached_file
 from transformers.utils.logging import disable_progress_bar
 
 from vsc_dataset import CONFIGS, TaskConfig
-from vsc_models import VscPipeline
+from vsc_models import VscMixerConfig, VscPipeline
+from vsc_models.layer_source import is_file, split
 
 from .asking import Checkpoint
 
+LIBRARIES = ("torch", "transformers", "fla")
+"""Where the layer of a model may come from; any other module or file would be code to trust."""
 
-def sources(folder: Path) -> list[str]:
-    """The folders below checkpoints/, then what checkpoints.json lists: hub ids or paths.
+
+NEWEST = 3
+"""Runs that are loaded where none is named."""
+
+
+def listed(folder: Path) -> list[str]:
+    """What a Space's checkpoints.json lists: ids on the hub, or folders.
 
     Raises:
-      ValueError: the list is no JSON list of texts.
+      ValueError: the list is not a JSON list of texts.
     """
-    folders = sorted(path.parent for path in folder.glob("checkpoints/*/config.json"))
     path = folder / "checkpoints.json"
     try:
-        listed = json.loads(path.read_text("utf-8")) if path.exists() else []
+        found = json.loads(path.read_text("utf-8")) if path.exists() else []
     except ValueError as error:
-        raise ValueError(f"{path.name} is no JSON: {error}") from None
-    if not isinstance(listed, list) or not all(isinstance(source, str) for source in listed):
+        raise ValueError(f"{path.name} is not JSON: {error}") from None
+    if not isinstance(found, list) or not all(isinstance(source, str) for source in found):
         raise ValueError(f'{path.name} must be a list of hub ids, such as ["org/model"]')
-    return [*map(str, folders), *listed]
+    return found
+
+
+def finished_runs(folder: Path) -> list[str]:
+    """The runs below a folder, the one that finished last first."""
+    weights = folder.glob("*/model.safetensors")
+    newest = sorted(weights, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return [str(path.parent) for path in newest]
 
 
 def load(source: str) -> Checkpoint:
-    """The model of a folder or a hub id; what it was trained on, from the run.json beside it.
+    """Load a folder or a hub id; what it was trained on stands in the run.json next to it.
 
     No code of the checkpoint is run: the model types are those of vsc_models and transformers. One
     of transformers' own does not know its answer field: that of its training data is taken.
@@ -40,11 +55,15 @@ def load(source: str) -> Checkpoint:
     Raises:
       OSError, ValueError: there is no such checkpoint, or it is of another type.
     """
-    disable_progress_bar()  # of loading a model that is loaded in a blink
+    disable_progress_bar()  # of loading a small model
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    _check_layer(config)
     masked = type(config) in AutoModelForMaskedLM._model_mapping
     auto_class = AutoModelForMaskedLM if masked else AutoModelForCausalLM
-    model = auto_class.from_pretrained(source, trust_remote_code=False, use_safetensors=True)
+    # "eager", because a config may name attention kernels that are fetched from a hub and run.
+    model = auto_class.from_pretrained(
+        source, trust_remote_code=False, use_safetensors=True, attn_implementation="eager"
+    )
     run = cached_file(source, "run.json", _raise_exceptions_for_missing_entries=False)
     data = trained_on(Path(run).read_text("utf-8")) if run else None
     if data and getattr(config, "answer_width", None) is None:
@@ -52,31 +71,52 @@ def load(source: str) -> Checkpoint:
     if hasattr(config, "use_cache"):
         model.config.use_cache = False  # there is one forward call: some types fail with a cache
     pipeline = VscPipeline(model, device="cpu")
-    sees_padding = not getattr(config, "mask_padding", True)
-    pad_to = data.row_width if data and sees_padding else None
+    masks_padding = getattr(config, "mask_padding", True)
+    pad_to = data.row_width if data and not masks_padding else None
     return Checkpoint(
         name=Path(source).name,
         ask=lambda question: pipeline(question, pad_to=pad_to)["answer"],
+        longest_row=getattr(config, "max_position_embeddings", None),
         trained=(data.nops[0], data.nops[1]) if data else None,
     )
 
 
+def _check_layer(config: Any) -> None:
+    """Raise a ValueError for a layer whose import would run code that came with a checkpoint."""
+    if not isinstance(config, VscMixerConfig):
+        return
+    package = split(config.mixer)[0].partition(".")[0]
+    if is_file(config.mixer) or package not in LIBRARIES:
+        raise ValueError(
+            f"its custom layer {config.mixer} would be run, and this page runs no code of a "
+            f"checkpoint: only layers from {', '.join(LIBRARIES)} are loaded"
+        )
+
+
 def load_all(
-    found: Sequence[str], load_one: Callable[[str], Checkpoint] = load
+    found: Sequence[str], load_one: Callable[[str], Checkpoint] = load, enough: int | None = None
 ) -> tuple[list[Checkpoint], list[str]]:
-    """All checkpoints that load, and a line for each that does not."""
-    checkpoints, faults = [], []
+    """Load checkpoints, up to `enough` of them; a line for each that does not load."""
+    checkpoints: list[Checkpoint] = []
+    faults: list[str] = []
     for source in found:
+        if enough is not None and len(checkpoints) == enough:
+            break
         try:
             checkpoints.append(load_one(source))
-        except Exception as error:  # of whatever library: the page asks the others
+        except Exception as error:  # of whatever library: the page compares the others
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            faults.append(f"{Path(source).name} is not asked, it does not load: {reason}")
+            faults.append(f"{Path(source).name} is left out, it does not load: {reason}")
     return checkpoints, faults
 
 
+def load_newest(runs: Sequence[str]) -> tuple[list[Checkpoint], list[str]]:
+    """Load the first runs that can be loaded."""
+    return load_all(runs, enough=NEWEST)
+
+
 def trained_on(run: str) -> TaskConfig | None:
-    """The configuration that a run.json names; None where it is none of ours.
+    """The configuration that a run.json names; None where it is not one of ours.
 
     >>> trained_on('{"recipe": {"data": "swap-nops1-5"}}').nops
     (1, 5)

@@ -1,4 +1,4 @@
-"""Lines of trials -> a row of the leaderboard for each setting."""
+"""Read the kept trials and pictures, and summarize the trials of each setting."""
 
 import json
 import statistics
@@ -13,12 +13,12 @@ SOLVED_PCT = 1.0
 
 @dataclass(frozen=True)
 class Row:
-    """A setting over its trials; errors in percent, on the test questions.
+    """A setting over its trials; errors in percent, on `test`.
 
     Attributes:
-      recipe, parameters, samples, questions: what was trained, how large, on how many questions
-        (the longest trial), and how many were asked.
-      trials, solved: how many, and how many of them with at most 1 % sample error.
+      recipe, parameters, samples, questions: what was trained, how large, on how many samples
+        (the longest trial), and on how many evaluated.
+      trials, solved: how many, and how many of them with at most 1% sample error.
       mean, median, lowest, highest: of the sample error.
       mask_error: the mean of the mask error.
       seconds: the mean of the time of training.
@@ -44,8 +44,26 @@ def read_trials(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for path in paths for line in path.read_text("utf-8").splitlines()]
 
 
+def pictures(folder: Path) -> list[Path]:
+    """All pictures of a folder: grids, which show the horizon, then curves, answers, others."""
+    kinds = ("-grid-", "-curves", "-answers")
+
+    def order(path: Path) -> tuple[int, str]:
+        return next((i for i, kind in enumerate(kinds) if kind in path.name), len(kinds)), path.name
+
+    return sorted(folder.glob("*.png"), key=order)
+
+
+def leaderboards(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Row]]:
+    """A leaderboard for each configuration that was trained on: their errors do not compare."""
+    names = sorted({trial.get("data", "") for trial in trials})
+    found = {name: [t for t in trials if t.get("data", "") == name] for name in names}
+    most_first = sorted(names, key=lambda name: -len(found[name]))
+    return {name: leaderboard(found[name]) for name in most_first}
+
+
 def leaderboard(trials: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """The settings, most trials solved first, then the lowest mean sample error."""
+    """Summarize settings: most trials solved first, then the lowest mean sample error."""
     settings: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for trial in trials:
         # A trial that stopped early still belongs to the others.

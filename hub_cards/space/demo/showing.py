@@ -1,4 +1,4 @@
-"""Steps, answers and results -> HTML, every text in it escaped."""
+"""Write steps, answers and results as HTML, every text in it escaped."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,7 +10,7 @@ from vsc_dataset import Program
 from .asking import Checkpoint, Followed, Step
 from .results import Row
 
-FILLING = "·"
+PADDING = "·"
 """Stands for a missing or a blank character; anything else that does not print is UNPRINTABLE."""
 
 UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
@@ -24,7 +24,7 @@ def error(message: str) -> str:
 def answers(program: Program, followed: Sequence[Followed], steps: Sequence[Step]) -> str:
     """A verdict for each checkpoint, then the letters and all answers step by step."""
     verdicts = "".join(f"<li>{_verdict(one, steps)}</li>" for one in followed)
-    none = "" if followed else error("no checkpoint to ask: put one below checkpoints/")
+    none = "" if followed else error("no checkpoint is loaded: name some with --checkpoints")
     return (
         f'<p class="vsc-question">{escape(str(program))} '
         f"<span>true answer</span> {_letters(steps[-1].letters)}</p>"
@@ -37,7 +37,7 @@ def _verdict(followed: Followed, steps: Sequence[Step]) -> str:
     checkpoint, answer, true = followed.checkpoint, followed.answers[-1], steps[-1].letters
     name = f"<b>{escape(checkpoint.name)}</b>"
     if answer is None:
-        return f"{name} cannot be asked this: {escape(followed.refused)}"
+        return f"{name} cannot answer this: {escape(followed.refused)}"
     word = "right" if answer == true else "wrong"
     sign = {"right": "✓", "wrong": "✗"}[word]
     said = f'{name} {_compared(answer, true)} <span class="vsc-{word}">{sign} {word}</span>'
@@ -82,7 +82,7 @@ def _head(checkpoint: Checkpoint) -> str:
 
 
 def _cell(followed: Followed, step: Step) -> str:
-    """An answer; pale where the model was never trained on so many operations."""
+    """An answer; pale where the model was never trained on this number of operations."""
     answer = followed.answers[step.nops]
     classes = []
     if not followed.checkpoint.was_trained_on(step.nops):
@@ -110,16 +110,14 @@ def _compared(answer: str, true: str) -> str:
 
 def _printed(character: str) -> str:
     if character in ("", " "):
-        return FILLING
+        return PADDING
     return escape(character) if character.isprintable() else UNPRINTABLE
 
 
 def leaderboard(rows: Sequence[Row]) -> str:
     """A line for each setting."""
-    if not rows:
-        return error("no results: put lines of trials below results/")
     names = (
-        "recipe", "parameters", "training questions", "trials solved", "sample error %: mean",
+        "recipe", "parameters", "training samples", "trials solved", "sample error %: mean",
         "median", "range", "mask error %: mean", "seconds",
     )  # fmt: skip
     head = "".join(f"<th>{name}</th>" for name in names)
@@ -144,14 +142,14 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-def floors(rates: Mapping[str, Mapping[str, Any]]) -> str:
-    """A line for each answer that needs no model, as `floors` of the metric gives them."""
+def trivial_baselines(rates: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each trivial baseline, as `trivial_baselines` of the metric gives them."""
     lines = [
         f"<tr><td>{escape(name)}</td><td>{found['sample_error_pct']:.2f}</td>"
         f"<td>{found['mask_error_pct']:.2f}</td></tr>"
         for name, found in rates.items()
     ]
-    head = "<tr><th>no model</th><th>sample error %</th><th>mask error %</th></tr>"
+    head = "<tr><th>baseline</th><th>sample error %</th><th>mask error %</th></tr>"
     return _table(head, lines, "vsc-figures")
 
 

@@ -125,7 +125,7 @@ def test_verify_finds_a_flipped_byte_in_the_footer_and_a_missing_file(built, tmp
         path.write_bytes(whole)
 
 
-def test_a_stranger_loads_the_folder_without_our_package(built, tmp_path):
+def test_the_folder_loads_without_our_package(built, tmp_path):
     code = (
         "import sys, datasets\n"
         "rows = datasets.load_dataset(sys.argv[1], 'swap-nops2', split='validation')\n"

@@ -3,17 +3,25 @@
 import json
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import ModelCard, SpaceCard
 
+import vsc_models
 from scripts.publishing import bundles, cards, model_card
 from scripts.publishing.bundles import assemble
 from scripts.publishing.cards import example
+from scripts.publishing.checkpoint import read_checkpoint
 from scripts.publishing.dataset import write_manifest
+from tests.fake_hub import clients
+from tests.planted import MIXER, PLANTED, plant
 from tests.scripts.publishing.made import make_dataset, make_run
 from vsc_dataset import CONFIGS, METRIC_PATH
+
+TASK = CONFIGS["swap-nops1-5"]
 
 
 @pytest.fixture(scope="module")
@@ -21,23 +29,42 @@ def run(tmp_path_factory) -> Path:
     return make_run(tmp_path_factory.mktemp("runs") / "001-swap-delta")
 
 
-def test_a_model_on_the_way_is_published_without_what_the_run_had_before(run, tmp_path):
-    on_the_way = tmp_path / "model"
-    shutil.copytree(run, on_the_way)
-    (on_the_way / "run.json").unlink()
-    bundle = assemble("model", run, "acme/m", tmp_path / "scratch", on_the_way=on_the_way)
-    assert {"run.json", "model.safetensors", "pipeline_vsc.py"} <= set(bundle.files)
-    assert not {"results.json", "trials.jsonl", "curves.png"} & set(bundle.files)
-    assert b"no results yet" in bundle.files["README.md"]
+def write(bundle, folder):
+    """The files of a bundle in a folder, as a user without this package downloads them."""
+    folder.mkdir()
+    for name, content in bundle.files.items():
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        (folder / name).write_bytes(data)
+    return folder
 
 
-def test_newer_eval_results_come_by_flag_alone(run, tmp_path):
-    for flag in (False, True):
-        scratch = tmp_path / str(flag)
-        scratch.mkdir()
-        bundle = assemble("model", run, "acme/vsc-swap-delta", scratch, eval_results=flag)
-        assert (".eval_results/vsc.yaml" in bundle.files) is flag
-    assert b"value: 97.53" in bundle.files[".eval_results/vsc.yaml"]
+@pytest.mark.parametrize("kind", PLANTED)
+def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, kind):
+    run, mark = tmp_path / "planted", tmp_path / "ran"
+    make_run(run, "vsc_mixer", **MIXER)
+    plant(run, kind, mark)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    with suppress(ValueError):
+        assemble("model", run, "acme/m", tmp_path / "scratch")
+    assert not mark.exists()
+
+
+def test_the_code_of_our_models_is_published_as_it_is_here(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "modeling_delta.py").write_text("raise SystemExit")
+    bundle = assemble("model", tmp_path / "run", "acme/m", tmp_path)
+    for name in ("modeling_delta.py", "pipeline_vsc.py"):
+        assert bundle.files[name] == Path(vsc_models.__file__).with_name(name).read_bytes()
+
+
+def test_the_command_runs_no_code_of_a_checkpoint(tmp_path):
+    run, mark = make_run(tmp_path / "run", "vsc_mixer", **MIXER), tmp_path / "ran"
+    plant(run, "auto_map beside a layer's file", mark)
+    told = clients.push("http://127.0.0.1:9", tmp_path, "model", run, "acme/m")
+    assert "Nothing was sent" in told.stdout, told.stderr
+    assert not mark.exists()
 
 
 GPT2 = {"n_embd": 8, "n_layer": 1, "n_head": 1, "vocab_size": 256, "n_positions": 64}
@@ -57,7 +84,7 @@ def test_a_model_of_transformers_is_asked_as_its_card_says(tmp_path, model_type,
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
     assert ("trust_remote_code" in card) is not causal
     assert "answer_width" not in code
-    local = code.replace("acme/vsc-other", str(tmp_path / "scratch/model"))
+    local = code.replace("acme/vsc-other", str(write(bundle, tmp_path / "downloaded")))
     exec(re.sub(r"print\((.*)\)", r"answer = \1", local), found := {})
     assert isinstance(found["answer"], str)
     # A model that knows nothing may answer with any bytes: the field's width is what counts.
@@ -70,10 +97,10 @@ def test_a_model_that_sees_its_padding_is_asked_as_its_card_says(tmp_path):
     bundle = assemble("model", run, "acme/vsc-other", tmp_path / "scratch")
     card = bundle.files["README.md"].decode()
     width = CONFIGS["swap-nops1-5"].row_width
-    assert f"all of {width} bytes: fill up to that width" in card
+    assert f"all of {width} bytes, so pad to that width" in card
     assert "counts as padding" not in card
     code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
-    local = code.replace("acme/vsc-other", str(tmp_path / "scratch/model"))
+    local = code.replace("acme/vsc-other", str(write(bundle, tmp_path / "downloaded")))
     exec(re.sub(r"print\((.*)\)", r"answer = \1", local), found := {})
     question = example("swap-nops1-5")["question"]
     assert found["answer"] == found["ask"](question, pad_to=width)["answer"]
@@ -106,7 +133,7 @@ def test_a_bundle_of_a_model_is_whole_and_pickles_are_refused(run, tmp_path):
         "curves.png", "answers.png", "run.json", "vsc.json",
     }  # fmt: skip
     assert wanted <= set(bundle.files)
-    config = json.loads(Path(bundle.files["config.json"]).read_text())
+    config = json.loads(bundle.files["config.json"])
     assert config["custom_pipelines"]["vsc"]["impl"] == "pipeline_vsc.VscPipeline"
     (run / "pytorch_model.bin").write_bytes(b"")
     try:
@@ -142,6 +169,26 @@ def test_no_path_of_this_machine_is_published(tmp_path):
     assert json.loads(bundle.files["run.json"])["recipe"]["mixer"] == "layer.py:Layer"
     card = bundle.files["README.md"].decode()
     assert "Householder" not in card, "these are not the delta layer's sources"
+    assert "The layer is `mixer_layer.py:Layer`." in card
+    assert ModelCard(card).data.license is None
+    assert "Apache" not in card
+    bundle = assemble("model", made, "acme/m", tmp_path, licence="mit")
+    assert ModelCard(bundle.files["README.md"].decode()).data.license == "mit"
+
+
+def test_a_layer_of_a_package_is_named_with_its_version(tmp_path):
+    made = make_run(tmp_path / "run", "vsc_mixer", **MIXER)
+    card = assemble("model", made, "acme/m", tmp_path).files["README.md"].decode()
+    assert f"The layer is `torch.nn:GRU` of torch {torch.__version__}" in card
+    assert ModelCard(card).data.license == "apache-2.0"
+
+
+@pytest.mark.parametrize("name", ["results.json", "trials.jsonl", "curves.png"])
+def test_a_run_that_has_not_ended_is_not_pushed(run, tmp_path, name):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / name).unlink()
+    with pytest.raises(ValueError, match=f"{name} is missing: give a finished run"):
+        assemble("model", tmp_path / "run", "acme/m", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -166,13 +213,14 @@ def test_a_local_model_is_published_by_its_name_alone(tmp_path, model, published
 
 def test_a_run_that_flags_have_changed_is_not_called_by_the_recipe_s_name(run, tmp_path):
     said = "the first thing to run"
-    text = model_card.model_card(run, "acme/m", 1, None)
+    text = model_card.model_card(run, "acme/m", read_checkpoint(run, TASK))
     assert said in text
     assert "swap-delta" in ModelCard(text).data.tags
     changed = json.loads((run / "run.json").read_text())
     changed["recipe"]["num_samples"] = 640
-    (tmp_path / "run.json").write_text(json.dumps(changed))
-    text = model_card.model_card(tmp_path, "acme/m", 1, None)
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "run.json").write_text(json.dumps(changed))
+    text = model_card.model_card(tmp_path / "run", "acme/m", read_checkpoint(run, TASK))
     assert said not in text
     assert "swap-delta" not in ModelCard(text).data.tags
 
@@ -224,7 +272,7 @@ def test_a_malformed_run_is_one_line(run, tmp_path, text):
 @pytest.mark.parametrize(
     "more, words",
     [
-        ({"eval_results": True}, "--eval-results is for a model, this is a metric"),
+        ({"licence": "mit"}, "--license is for a model, this is a metric"),
         ({"checkpoints": ["acme/m"]}, "--checkpoints is for a space, this is a metric"),
         ({"checkpoints": ["m"]}, "--checkpoints 'm' is no repository"),
     ],

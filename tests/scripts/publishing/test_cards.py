@@ -11,6 +11,7 @@ from jinja2 import UndefinedError
 
 from scripts.core.records import append_record, summarise
 from scripts.publishing import cards, dataset_card, model_card
+from scripts.publishing.checkpoint import read_checkpoint
 from tests.scripts.publishing.made import SMALL, make_dataset, make_run
 from tests.scripts.reporting.cases import record
 from vsc_dataset import CONFIGS, DATA_VERSION, METRIC_PATH, sample, split_of, splits
@@ -44,9 +45,10 @@ def run(tmp_path_factory) -> Path:
 @pytest.fixture(name="every_card", scope="module")
 def fixture_every_card(manifest, run) -> dict[str, str]:
     metric = Path(METRIC_PATH, "vsc_error.py")
+    checkpoint = read_checkpoint(run, CONFIGS["swap-nops1-5"])
     return {
         "dataset": dataset_card.dataset_card(manifest, "acme/vsc", "wheel/vsc_dataset-1.2.3.whl"),
-        "model": model_card.model_card(run, "acme/vsc-swap-delta", 26_114, 5),
+        "model": model_card.model_card(run, "acme/vsc-swap-delta", checkpoint),
         "metric": cards.metric_card(metric, "acme/vsc_error"),
         "space": cards.space_card("acme/demo", ["acme/vsc-swap-delta"], ["swap-delta"], "6.1.0"),
     }
@@ -95,7 +97,7 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     references = (TEMPLATES / "references.bib").read_text()
     data = {
         "dataset": [manifest, sums, baselines, "wheel/vsc_dataset-1.2.3.whl"],
-        "model": [results, trials, 26_114],
+        "model": [results, trials],
         "metric": [metric, rates],
         "space": ["6.1.0", cards.python_version(), [found[0].recipe for found in records]],
     }
@@ -191,13 +193,15 @@ def test_the_model_card_shows_pictures_and_the_code_that_is_run(every_card):
     assert f'revision="v{cards.version()}", trust_remote_code=True' in code
 
 
-def test_a_run_that_goes_on_has_a_card_without_results(run, tmp_path):
-    (tmp_path / "run.json").write_bytes((run / "run.json").read_bytes())
-    text = model_card.model_card(tmp_path, "acme/vsc-swap-delta", 26_114, None)
-    assert "no results yet" in text
-    assert ModelCard(text).data.eval_results is None
-    with pytest.raises(ValueError, match=r"no results\.json: leave --eval-results out"):
-        model_card.eval_results(tmp_path, "acme/vsc-swap-delta")
+def test_what_results_say_of_devices_and_versions_is_no_html(tmp_path):
+    run = make_run(tmp_path / "run")
+    results = json.loads((run / "results.json").read_text())
+    results |= {"devices": ["<img src=x>"], "versions": [{"<b>": "<script>"}], "split": "<u>"}
+    (run / "results.json").write_text(json.dumps(results))
+    checkpoint = read_checkpoint(run, CONFIGS["swap-nops1-5"])
+    card = model_card.model_card(run, "acme/m", checkpoint)
+    assert not re.search("<(img|b|script|u)\\b", card)
+    assert "&lt;img src=x&gt;" in card
 
 
 def test_the_split_by_the_dataset_card_is_the_package_s(every_card):
@@ -251,23 +255,25 @@ def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifes
 
 def test_a_model_that_was_trained_on_names_the_weights_that_it_began_from(tmp_path):
     run = make_run(tmp_path / "run")
-    scratch = model_card.model_card(run, "acme/m", 1, 5)
+    checkpoint = read_checkpoint(run, CONFIGS["swap-nops1-5"])
+    scratch = model_card.model_card(run, "acme/m", checkpoint)
     assert "weights of" not in scratch
     written = json.loads((run / "run.json").read_text())
     for model, called, base in (("acme/first", "acme/first", "acme/first"),
                                 (str(tmp_path / "mine" / "first"), "first", None)):  # fmt: skip
         written["recipe"]["model"] = model
         (run / "run.json").write_text(json.dumps(written))
-        card = model_card.model_card(run, "acme/m", 1, 5)
+        card = model_card.model_card(run, "acme/m", checkpoint)
         assert f"Training began from the weights of `{called}`" in card
         assert ModelCard(card).data.to_dict().get("base_model") == base
+        assert ModelCard(card).data.license == (None if base else "apache-2.0")
         assert str(tmp_path) not in card
 
 
-def test_a_dataset_without_floors_has_no_empty_table(manifest):
+def test_a_dataset_without_trivial_baselines_has_no_empty_table(manifest):
     bare = {**manifest, "floors": {**manifest["floors"], "by_config": {}}}
-    assert "## Floors" in dataset_card.dataset_card(manifest)
-    assert "## Floors" not in dataset_card.dataset_card(bare)
+    assert "## Trivial baselines" in dataset_card.dataset_card(manifest)
+    assert "## Trivial baselines" not in dataset_card.dataset_card(bare)
 
 
 def test_a_password_in_the_hub_s_address_is_in_no_card(monkeypatch, manifest):

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from huggingface_hub import HfApi, constants
 
-from scripts.publishing.bundles import Bundle, assemble
-from scripts.publishing.hub import describe, make_plan, push, push_model
-from tests.hub import clients
-from tests.hub.server import running
+from scripts.publishing.bundles import Bundle, assemble, marker
+from scripts.publishing.hub import describe, make_plan, push, push_model, unchecked_plan
+from tests.fake_hub import clients
+from tests.fake_hub.server import running
 from tests.scripts.publishing.made import make_dataset, make_run
 from vsc_dataset import DATA_VERSION, METRIC_PATH
 
 # huggingface_hub sends large files in a way that its own HTTP client no longer likes.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
+ROOT = Path(__file__).parents[3]
 REPO = "acme/vsc"
 KEY = ("datasets", REPO)
 
@@ -33,15 +34,15 @@ def fixture_hub(monkeypatch):
         yield hub
 
 
-def bundle(**files: bytes) -> Bundle:
+def bundle(**more: bytes) -> Bundle:
     """A little of everything: a card, a small file, two large ones."""
-    usual = {
+    files = {
         "README.md": b"---\nlicense: cc0-1.0\n---\n",
-        "vsc.json": b"{}",
         "a.parquet": b"a" * 10_000,
         "b.parquet": b"b" * 10_000,
     }
-    return Bundle(REPO, "dataset", {**usual, **files}, "v1.0.0")
+    files |= more
+    return Bundle(REPO, "dataset", {**files, "vsc.json": marker("dataset", files)}, "v1.0.0")
 
 
 def pushed(found: Bundle) -> str:
@@ -80,8 +81,8 @@ def test_only_what_has_changed_is_sent_and_what_is_gone_is_deleted(hub):
     before = writes(hub)
     changed = bundle(**{"b.parquet": b"B" * 9_000})
     plan = make_plan(changed)
-    assert (plan.new, plan.changed, plan.gone) == ([], ["b.parquet"], ["c"])
-    assert set(plan.unchanged) == {"README.md", "vsc.json", "a.parquet"}
+    assert (plan.new, plan.changed, plan.gone) == ([], ["b.parquet", "vsc.json"], ["c"])
+    assert set(plan.unchanged) == {"README.md", "a.parquet"}
     pushed(changed)
     assert len(writes(hub)) == len(before) + 2  # one large file and the commit
     assert "c" not in files_of(hub)
@@ -127,7 +128,8 @@ def test_a_dry_run_needs_no_token_and_sends_nothing(hub, monkeypatch):
     assert not writes(hub)
     assert f"dataset acme/vsc on {hub.url}, to be created:" in text
     assert re.search(r"new +10,000 +a\.parquet", text)
-    assert "4 files, 20,027 bytes to send; tag v1.0.0" in text
+    size = sum(map(len, bundle().files.values()))
+    assert f"4 files, {size:,} bytes to send; tag v1.0.0" in text
     with pytest.raises(ValueError, match="no token: set HF_TOKEN, or log in with `hf auth login`"):
         push(bundle(), make_plan(bundle()))
 
@@ -192,16 +194,82 @@ def test_what_the_hub_writes_into_a_new_space_does_not_stay(hub, tmp_path):
 
 
 def test_a_space_is_not_overwritten_by_a_metric(hub, tmp_path):
-    demo = Bundle("acme/vsc_error", "space", {"app.py": b"1", "vsc.json": b"{}"}, "v1", "gradio")
-    pushed(demo)
+    files = {"app.py": b"1", "README.md": b"---\nsdk: gradio\n---\n"}
+    files["vsc.json"] = marker("space", files)
+    pushed(Bundle("acme/vsc_error", "space", files, "v1", "gradio"))
     with pytest.raises(ValueError, match="acme/vsc_error holds a space: choose another name"):
         pushed(assemble("metric", Path(METRIC_PATH), "acme/vsc_error", tmp_path))
 
 
 def test_a_plan_of_deletions_alone_says_so(hub):
     pushed(bundle(c=b"c"))
-    assert "0 files, 0 bytes to send, 1 to delete;" in describe(bundle(), make_plan(bundle()))
-    assert "0 files sent, 1 deleted;" in pushed(bundle())
+    text = describe(bundle(), make_plan(bundle()))
+    assert re.search(r"deleted +c\n1 files, \d+ bytes to send, 1 to delete;", text)
+    assert "1 files sent, 1 deleted;" in pushed(bundle())
+    assert "c" not in files_of(hub)
+
+
+def upload(name, data, key=KEY):
+    api = HfApi()
+    kind = key[0].removesuffix("s")
+    api.upload_file(path_or_fileobj=data, path_in_repo=name, repo_id=key[1], repo_type=kind)
+
+
+def test_what_no_push_has_made_is_kept_and_listed(hub):
+    pushed(bundle())
+    upload("notes.txt", b"mine")
+    later = bundle(**{"a.parquet": b"A" * 9_000})
+    plan = make_plan(later)
+    assert (plan.gone, plan.foreign) == ([], ["notes.txt"])
+    assert re.search(r"kept +notes\.txt\n", describe(later, plan))
+    push(later, plan)
+    assert files_of(hub)["notes.txt"] == b"mine"
+
+
+def test_a_push_of_an_older_version_deletes_nothing(hub):
+    old = Bundle(REPO, "dataset", {"vsc.json": b'{"kind": "dataset"}', "c": b"c"}, "v0")
+    push(old, unchecked_plan(old, ""))
+    assert make_plan(bundle()).gone == []
+
+
+def test_a_card_that_was_edited_on_the_hub_is_written_over_on_request_alone(hub):
+    pushed(bundle())
+    upload("README.md", b"---\nlicense: mit\n---\nby hand")
+    later = bundle(**{"README.md": b"---\nlicense: cc0-1.0\n---\nmore"})
+    words = "README.md of acme/vsc was edited on the hub: .* add --overwrite-card"
+    with pytest.raises(ValueError, match=words) as refused:
+        make_plan(later)
+    assert "\n" not in str(refused.value)
+    assert files_of(hub)["README.md"].endswith(b"by hand")
+    push(later, make_plan(later, overwrite_card=True))
+    assert files_of(hub)["README.md"].endswith(b"more")
+    pushed(bundle())  # a card of the last push is no edited one
+
+
+def test_a_demo_of_a_model_that_is_not_there_is_refused(hub, tmp_path):
+    HfApi().create_repo("acme/there")
+    for dry in ((), ("--yes",)):
+        asked = ("space", ROOT / "hub_cards/space", "acme/demo", "--checkpoints")
+        done = clients.push(hub, tmp_path, *asked, "acme/there", "acme/gone", *dry)
+        assert done.stderr.startswith("push_to_hub: --checkpoints acme/gone: ")
+        assert done.stderr.endswith("has no such model that this token can see: push it first\n")
+    assert ("spaces", "acme/demo") not in hub.repos
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_dry_run_without_network_says_what_would_be_sent(tmp_path, offline):
+    url, more = "http://127.0.0.1:9", {"HF_HUB_OFFLINE": "1"} if offline else {}
+    flags = ("metric", METRIC_PATH, "acme/vsc_error")
+    told = clients.push(url, tmp_path, *flags, **more)
+    reason = "HF_HUB_OFFLINE is set" if offline else "cannot be reached"
+    assert re.search(rf"space acme/vsc_error on {url}, not compared \(.*{reason}", told.stdout)
+    assert re.search(r"new +[\d,]+ +vsc_error\.py", told.stdout)
+    assert told.stdout.endswith("Nothing was sent: add --yes to push.\n")
+    assert (told.returncode, told.stderr) == (0, "")
+    done = clients.push(url, tmp_path, *flags, "--yes", **more)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert reason in done.stderr
 
 
 def test_a_token_that_no_request_can_carry_is_named_but_not_shown(hub, monkeypatch):

@@ -1,4 +1,4 @@
-"""Tokens -> a stand-in for the hub, in memory, over HTTP: `python -m tests.hub.server --port 8000`.
+"""Serve a stand-in for the hub, in memory, over HTTP: `python -m tests.fake_hub.server`.
 
 It answers what huggingface_hub, transformers, datasets, evaluate and pip ask for when they push and
 load, and nothing else: no Xet, no multipart uploads, no redirects, no gates.
@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.hub.repos import LARGE, File, Refused, Repo, User, entries, refuse, small
+from tests.fake_hub.repos import LARGE, File, Refused, Repo, User, entries, refuse, small
 
 
 class Hub(ThreadingHTTPServer):

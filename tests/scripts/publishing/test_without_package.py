@@ -1,4 +1,4 @@
-"""What was pushed arrives with strangers, who have the libraries, the card and nothing of ours.
+"""What was pushed arrives with users without this package, who have the libraries and the card.
 
 Each step is a process of its own with an empty HF_HOME. The quick test takes a small dataset; the
 soak test builds, trains, pushes and loads as the README says.
@@ -15,8 +15,8 @@ import pytest
 from transformers import pipeline
 
 import vsc_models
-from tests.hub import clients
-from tests.hub.server import Hub, running
+from tests.fake_hub import clients
+from tests.fake_hub.server import Hub, running
 from tests.scripts.publishing.made import SMALL, make_dataset
 from vsc_dataset import METRIC_PATH, Examples, sample
 
@@ -101,7 +101,7 @@ def code_of(card: str, word: str) -> str:
 
 def check_dataset(hub, home, config, examples, length):
     (line,) = said(
-        clients.stranger(
+        clients.without_package(
             hub, home, LOAD_ROWS, "acme/vsc", config, "validation", len(examples.labels)
         )
     )
@@ -112,7 +112,7 @@ def check_model(hub, home, repo, run):
     questions = sample("swap-nops5", "test", range(20)).questions()
     ask = pipeline("vsc", model=str(run), pipeline_class=vsc_models.VscPipeline, device="cpu")
     answers = [found["answer"] for found in ask(questions)]
-    found, ids = said(clients.stranger(hub, home, ASK, repo, json.dumps(questions)))
+    found, ids = said(clients.without_package(hub, home, ASK, repo, json.dumps(questions)))
     assert json.loads(found) == [answers, answers]
     assert json.loads(ids) == list(b"NP:1>2")
 
@@ -124,11 +124,11 @@ def check_metric(hub, home, repo, revision):
         "questions": ["ZIYFQ:5>3", "AB:", "NP:-1"],
     }
     ours = evaluate.load(METRIC_PATH).compute(**given)
-    lines = said(clients.stranger(hub, home, MEASURE, repo, json.dumps(given), revision))
+    lines = said(clients.without_package(hub, home, MEASURE, repo, json.dumps(given), revision))
     assert [json.loads(line) for line in lines] == 2 * [json.loads(json.dumps(ours))]
 
 
-def test_a_stranger_loads_the_dataset_by_name_and_as_a_stream(hub, tmp_path):
+def test_the_dataset_loads_by_name_and_as_a_stream(hub, tmp_path):
     folder = make_dataset(tmp_path / "vsc")
     card = push(hub, tmp_path / "pusher", "dataset", folder, "acme/vsc")
     config = SMALL["swap-nops5"]
@@ -136,12 +136,12 @@ def test_a_stranger_loads_the_dataset_by_name_and_as_a_stream(hub, tmp_path):
     check_dataset(hub, tmp_path / "reader", "swap-nops5", examples, config.num_validation)
     code = code_of(card, "print(rows") + code_of(card, "hashlib") + code_of(card, "def split_of")
     first = rows_of(examples)[0]
-    line = said(clients.stranger(hub, tmp_path / "by-the-card", code))
+    line = said(clients.without_package(hub, tmp_path / "by-the-card", code))
     assert line == [f"{first['question']} {first['answer']}"]
 
 
 @pytest.mark.soak
-def test_everything_that_leaves_the_house_arrives(tmp_path):
+def test_everything_that_is_published_arrives(tmp_path):
     """Build, train, push and load, with the published card's own lines."""
     with running(clients.USERS) as hub:
         _everything(hub, tmp_path)
@@ -174,10 +174,10 @@ def _everything(hub, tmp_path):
 
     example = sample("swap-nops1-5", "validation", [0])
     code = code_of(model_card, "pipeline")
-    assert said(clients.stranger(hub, tmp_path / "reader-4", code)) == example.answers()
+    assert said(clients.without_package(hub, tmp_path / "reader-4", code)) == example.answers()
     gives = metric_card.split("Gives:\n\n```python\n")[1].split("```")[0]
     code = code_of(metric_card, "evaluate.load").replace("metric.compute(", "print(metric.compute(")
-    line = said(clients.stranger(hub, tmp_path / "reader-5", code.rstrip() + ")"))[-1]
+    line = said(clients.without_package(hub, tmp_path / "reader-5", code.rstrip() + ")"))[-1]
     assert eval(line) == eval(gives)
     _wheel(hub, tmp_path / "reader-6", card)
 

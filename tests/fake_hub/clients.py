@@ -1,4 +1,4 @@
-"""A stand-in for the hub and code -> what a process says that pushes to it or loads from it."""
+"""Run processes that push to the stand-in for the hub or load from it."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.hub.server import Hub, User
+from tests.fake_hub.server import Hub, User
 
 ROOT = Path(__file__).parents[2]
 SITE = sysconfig.get_path("purelib")
@@ -23,7 +23,7 @@ def connect(self, address):
     return real(self, address) if address[0] == "127.0.0.1" else refuse()
 socket.socket.connect = connect
 """
-"""In front of a stranger's code: the stand-in is all of the network."""
+"""Runs before such code: the stand-in is all of the network."""
 
 
 def environment(url: str, home: Path, token: str | None, **more: str) -> dict[str, str]:
@@ -57,7 +57,7 @@ def start(
     )
 
 
-def stranger(
+def without_package(
     hub: Hub, home: Path, code: str, *args: object, path: Sequence[object] = (SITE,)
 ) -> subprocess.CompletedProcess[str]:
     """Run code that sees the libraries, but neither our packages nor a token."""

@@ -1,0 +1,63 @@
+"""React to what somebody types or draws: plain values, None where nothing changes."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from vsc_dataset import CONFIGS, sample
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
+
+from . import asking, showing
+from .asking import Checkpoint
+
+BASELINES = ("swap-nops5", "test", 10_000)
+"""Configuration, split and number of samples of the trivial baselines."""
+
+
+class Handlers:
+    """The page's reactions; each refusal is one line of HTML, whatever the input."""
+
+    def __init__(self, checkpoints: Sequence[Checkpoint]) -> None:
+        self.checkpoints = checkpoints
+        self.longest = asking.longest_question(checkpoints)
+
+    def answer(self, question: Any) -> str:
+        """Show all answers to a question."""
+        try:
+            program = asking.read(question, self.longest)
+        except ValueError as error:
+            return showing.error(str(error))
+        followed = [asking.follow(program, checkpoint) for checkpoint in self.checkpoints]
+        return showing.answers(program, followed, asking.steps(program))
+
+    def draw(self, config: Any, split: Any, index: Any) -> tuple[str | None, str]:
+        """Draw a row: the question and what is shown of it."""
+        try:
+            question = asking.draw(config, split, index)
+        except ValueError as error:
+            return None, showing.error(str(error))
+        return question, self.answer(question)
+
+    def draw_any(self, config: Any, split: Any) -> tuple[int | None, str | None, str]:
+        """Draw a random row: its number, the question and what is shown of it."""
+        try:
+            index = random.randrange(asking.num_rows(config, split))
+        except ValueError as error:
+            return None, None, showing.error(str(error))
+        return index, *self.draw(config, split, index)
+
+    def splits_of(self, config: Any) -> list[str] | None:
+        """The splits of a configuration; None where there is no such configuration."""
+        known = isinstance(config, str) and config in CONFIGS
+        return list(CONFIGS[config].splits) if known else None
+
+    def usual_split(self, splits: Sequence[str]) -> str:
+        """The split that is chosen first."""
+        return "test" if "test" in splits else splits[0]
+
+
+def measured_baselines() -> tuple[str, dict[str, Any]]:
+    """What they were measured on, in words, and their error rates."""
+    config, split, rows = BASELINES
+    questions = sample(config, split, range(rows)).questions()
+    return f"the first {rows:,} samples of `{config}`, {split}", trivial_baselines(questions)
