@@ -23,7 +23,7 @@ if find_spec("vsc_dataset") is None:  # a Space installs packages before its own
     sys.path.append(packages)
 
 from demo import loading, results, showing  # noqa: E402
-from demo.handlers import Handlers, trivial_baselines  # noqa: E402
+from demo.handlers import Handlers, measured_baselines  # noqa: E402
 
 from vsc_dataset import CONFIGS  # noqa: E402
 
@@ -108,7 +108,7 @@ def results_tab(folder: Path) -> None:
     for data, rows in results.leaderboards(trials).items():
         gr.Markdown(f"#### Trained on `{data}`")
         gr.HTML(showing.leaderboard(rows))
-    words, rates = trivial_baselines()
+    words, rates = measured_baselines()
     gr.Markdown(f"### Trivial baselines\nAnswers without a model, on {words}.")
     gr.HTML(showing.trivial_baselines(rates))
     for picture in results.pictures(folder / "figures"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hub_cards.space.demo.asking import MAX_CHARACTERS, Checkpoint, longest_question
-from hub_cards.space.demo.handlers import Handlers, trivial_baselines
+from hub_cards.space.demo.handlers import Handlers, measured_baselines
 from hub_cards.space.demo.loading import finished_runs, load_all, load_newest
 from hub_cards.space.demo.results import leaderboards, pictures, read_trials
 from scripts.publishing.bundles import assemble
@@ -111,7 +111,7 @@ def test_a_table_holds_trials_of_one_configuration():
 
 
 def test_trivial_baselines_say_what_they_were_measured_on():
-    words, rates = trivial_baselines()
+    words, rates = measured_baselines()
     assert words == "the first 10,000 samples of `swap-nops5`, test"
     assert rates["copy"]["sample_error_pct"] > 95
 
