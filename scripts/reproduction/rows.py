@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from scripts.training.recipes import Recipe, check_keys, inherit, read_recipes
+from scripts.training.recipes import Recipe, check_keys, merge, read_recipes
 from vsc_dataset.checking import nearest
 from vsc_dataset.configs import make_config
 
@@ -94,7 +94,10 @@ def read_tables(path: Path = SPECS) -> dict[str, Table]:
       ValueError: as `inherit`.
     """
     known = [field.name for field in fields(Table) if field.name != "name"]
-    found = inherit(_read(path)["tables"], "table", known)
+    found: dict[str, dict[str, Any]] = {}
+    for name, table in _read(path)["tables"].items():
+        check_keys(f"table {name!r}", table, ["like", *known])
+        found[name] = merge(found.get(table.pop("like", ""), {}), table)
     return {name: Table(name=name, **given) for name, given in found.items()}
 
 

@@ -3,7 +3,7 @@
 import tomllib
 from argparse import HelpFormatter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, make_dataclass, replace
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
@@ -183,21 +183,16 @@ def _changed(recipe: Recipe, given: Mapping[str, Any]) -> Recipe:
             )
     for kind in ("model", "mixer"):
         words = changes.get(f"{kind}_args")
-        kept = (
-            {}
-            if changes.get(kind, getattr(recipe, kind)) != getattr(recipe, kind)
-            else (getattr(recipe, f"{kind}_args"))
-        )
         pairs = _pairs(f"--{kind}-args", words or [])
         if kind == "model" and changes.get("mixer", recipe.mixer):
             _check_scaffold(pairs)
-        changes[f"{kind}_args"] = {**kept, **pairs}
+        changes[f"{kind}_args"] = pairs
     if (
         "early_stop_validations" in changes
         and changes.get("early_stop_pct", recipe.early_stop_pct) is None
     ):
         raise ValueError("--early-stop-validations without --early-stop-pct: say at what error")
-    return replace(recipe, **changes)
+    return recipe.changed(**changes)
 
 
 def _check_scaffold(given: Mapping[str, Any]) -> None:
