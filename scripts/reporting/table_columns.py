@@ -1,4 +1,4 @@
-"""A line of a table -> its cells, by the names of columns that reproduce.toml uses."""
+"""A line of a table -> its cells, by the names of columns."""
 
 import math
 import statistics
@@ -206,4 +206,4 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
         _article,
     ),
 }
-"""Names of columns in reproduce.toml: their headers, and what gives a line's cells."""
+"""Names of columns: their headers, and what gives a line's cells."""

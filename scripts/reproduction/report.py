@@ -1,37 +1,34 @@
 """A table and the folder of results -> its Markdown and its pictures, from those lines alone."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from scripts.core.io import replacing
 from scripts.core.trial_store import Trial, locked, read_trials
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.table_lines import Line, split_budgets
-from scripts.reproduction.rows import Row, Table, read_rows
+from scripts.reproduction.experiments import TABLES, Row, Table
 from scripts.training.recipes import Recipe
 
 
-def showing(row: Row, tables: Iterable[Table]) -> list[Table]:
-    """The tables that show what a row trains: their lines change with it.
+def tables_with(row: Row) -> list[Table]:
+    """Find the tables that show what a row trains: their lines change with it.
 
-    >>> from scripts.reproduction.rows import read_tables
-    >>> tables = read_tables()
-    >>> row = next(row for row in read_rows(tables["zoo"]) if row.name == "zoo-lstm")
-    >>> [table.name for table in showing(row, tables.values())]
+    >>> row = next(row for row in TABLES["zoo"].rows if row.name == "zoo-lstm")
+    >>> [table.name for table in tables_with(row)]
     ['zoo', 'zoo_longer', 'fair_search']
     """
     name = row.recipe.name
-    return [table for table in tables if name in {one.recipe.name for one in read_rows(table)}]
+    return [table for table in TABLES.values() if name in {r.recipe.name for r in table.rows}]
 
 
 def table_lines(table: Table, results: Path) -> list[Line]:
-    """A line for each row and budget up to its own: longer trials are another table's."""
+    """Read a line for each row and budget up to its own: longer trials are another table's."""
     lines = []
-    for row in read_rows(table):
+    for row in table.rows:
         trials = read_trials(results, row.recipe.name)
         within = [trial for trial in trials if _belongs(trial, row)]
-        given = (row.name, row.recipe.data, row.full, row.article, within, row.best_of)
-        lines += split_budgets(*given)
+        head = (row.name, row.recipe.data, row.full_samples, row.article)
+        lines += split_budgets(*head, within, row.best_of)
     return lines
 
 
@@ -50,7 +47,9 @@ def _belongs(trial: Trial, row: Row) -> bool:
 
 def render(table: Table, results: Path) -> str:
     """The table's Markdown."""
-    return article_table(table.title, table_lines(table, results), table.columns, table.against)
+    return article_table(
+        table.title, table_lines(table, results), table.columns.split(), table.against
+    )
 
 
 def write_table(table: Table, hub_cards: Path) -> str:
@@ -65,7 +64,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     with locked(hub_cards / "results"):
         lines = table_lines(table, hub_cards / "results")
-        text = article_table(table.title, lines, table.columns, table.against)
+        text = article_table(table.title, lines, table.columns.split(), table.against)
         figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
         with replacing(hub_cards / "tables" / f"{table.name}.md") as beside:
             beside.write_text(text, "utf-8")

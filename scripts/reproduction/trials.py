@@ -14,7 +14,7 @@ from scripts.core.records import TrialRecord
 from scripts.core.trial_store import Trial, read_trials
 from scripts.evaluation.grid import ask_grid, horizon_of, published
 from scripts.reporting.report import Answered, worst_and_best
-from scripts.reproduction.rows import Row
+from scripts.reproduction.experiments import Row
 from scripts.training.recipes import UNTRAINED, Recipe
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
 from scripts.training.trials import Settings, check
@@ -39,7 +39,7 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
         trial.record.seed
         for trial in read_trials(results, row.recipe.name)
         if wanted <= trial.details.keys()
-        and trial.details.get("test", {}).get("questions", 0) >= row.test_questions
+        and trial.details.get("test", {}).get("questions", 0) >= row.test_samples
         and row.recipe.same_training(Recipe.from_dict({"name": "", **trial.details["settings"]}))
     }
     return [seed for seed in row.seeds if seed not in done]
@@ -100,7 +100,7 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
         },
         **({"programs": _programs(model, row)} if "test_programs" in config.splits else {}),
         **({"grid": _grid(model, row)} if row.grid else {}),
-        **({"test": _test(model, row)} if row.test_questions else {}),
+        **({"test": _test(model, row)} if row.test_samples else {}),
     }
 
 
@@ -122,9 +122,9 @@ def _programs(model: nn.Module, row: Row) -> dict[str, Any]:
 
 def _test(model: nn.Module, row: Row) -> dict[str, int]:
     """How many of the first test questions are wrong; the split's own number is a prefix."""
-    found = measure(model, sample(row.recipe.config, "test", range(row.test_questions)))
-    wrong = round(found.rates["sample_error_pct"] * row.test_questions / 100)
-    return {"questions": row.test_questions, "wrong": wrong}
+    found = measure(model, sample(row.recipe.config, "test", range(row.test_samples)))
+    wrong = round(found.rates["sample_error_pct"] * row.test_samples / 100)
+    return {"questions": row.test_samples, "wrong": wrong}
 
 
 def _grid(model: nn.Module, row: Row) -> dict[str, Any]:

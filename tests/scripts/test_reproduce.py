@@ -17,14 +17,13 @@ from scripts.core import trial_store
 from scripts.core.records import read_records
 from scripts.core.trial_store import read_trials
 from scripts.reproduction import trials
+from scripts.reproduction.experiments import TABLES, choose
 from scripts.reproduction.report import render
-from scripts.reproduction.rows import choose, read_rows, read_tables
 from tests.scripts.reporting.cases import COPY, cells
 from tests.scripts.reporting.cases import record as made
 from vsc_dataset import sample
 
 ROOT = Path(__file__).parents[2]
-TABLES = read_tables()
 ROW = "swap-delta-level-1"
 
 
@@ -78,8 +77,8 @@ def test_a_trial_leaves_line_details_table_and_pictures(done):
 
 def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
     (record,) = read_records(done / "hub" / "results" / f"{ROW}.jsonl")
-    (row,) = choose(read_rows(TABLES["ladder"]), [ROW], 640, 1)
-    row = replace(row, test_questions=2 * record.test_questions, grid=None)
+    (row,) = choose(TABLES["ladder"].rows, [ROW], 640, 1)
+    row = replace(row, test_samples=2 * record.test_questions, grid=None)
     asked, measure = [], trials.measure
     monkeypatch.setattr(
         trials,
@@ -105,11 +104,11 @@ def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path, ca
 
 def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done):
     results = done / "hub" / "results"
-    (row,) = choose(read_rows(TABLES["ladder"]), [ROW], 640, 1)
+    (row,) = choose(TABLES["ladder"].rows, [ROW], 640, 1)
     assert trials.missing_seeds(row, results) == []
     assert trials.missing_seeds(replace(row, trials=3), results) == [1, 2]
     assert trials.missing_seeds(replace(row, grid=None), results) == []
-    assert trials.missing_seeds(replace(row, test_questions=10), results) == [0]
+    assert trials.missing_seeds(replace(row, test_samples=10), results) == [0]
     for changes in ({"learning_rate": 1e-3}, {"num_samples": 1280}):
         other = replace(row, recipe=replace(row.recipe, **changes))
         assert trials.missing_seeds(other, results) == [0]

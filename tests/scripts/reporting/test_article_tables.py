@@ -6,8 +6,8 @@ from scripts.core.trial_store import Trial, keep_trial
 from scripts.reporting import table_figures
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.table_lines import best_of, ranked, split_budgets
+from scripts.reproduction.experiments import RECIPES, Table, make_rows
 from scripts.reproduction.report import table_lines
-from scripts.reproduction.rows import Table
 from tests.scripts.reporting.cases import cells, kept, training
 
 
@@ -67,7 +67,7 @@ def test_longer_trials_are_another_tables(tmp_path):
     for planned in (64, 128, 640):
         trial = kept(0, 1.0, planned=planned)
         keep_trial(tmp_path, replace(trial.record, recipe="zoo-gru"), trial.details)
-    table = Table("some", "title", trials=1, num_samples=128, recipes=["zoo-gru"])
+    table = Table("some", "title", "", make_rows([RECIPES["zoo-gru"]], 1, 128))
     assert [line.budget for line in table_lines(table, tmp_path)] == [128, 64]
 
 
