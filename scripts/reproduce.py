@@ -71,7 +71,7 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
     """
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.core.trial_store import keep_trial
+    from scripts.core.trial_store import save_trial
     from scripts.reproduction.report import tables_with, write_table
     from scripts.reproduction.trials import missing_seeds, run_row
     from scripts.reproduction.zoo import installed
@@ -91,7 +91,7 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
             for record, details in run_row(
                 row, flags.output_dir, results, flags.jobs, Settings(deadline=deadline)
             ):
-                keep_trial(results, record, details)
+                save_trial(results, record, details)
                 print(
                     f"{name}, seed {record.seed}: {record.sample_error_pct:.2f} % sample error, "
                     f"{record.mask_error_pct:.2f} % mask error, {record.seconds:.0f} s",

@@ -13,7 +13,7 @@ import torch
 from scripts.benchmarks.timing import best_seconds
 from scripts.benchmarks.training import bare_steps
 from scripts.core.inference import predict
-from scripts.core.records import samples_to_solved
+from scripts.core.trial_store import samples_to_solved
 from scripts.reporting.tables import table
 from scripts.training.logs import LOG_FILE
 from scripts.training.loop import LOG_EVERY

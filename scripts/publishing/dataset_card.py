@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
-from scripts.core.records import SOLVED_PCT, TrialRecord, read_records, summarise
+from scripts.core.trial_store import SOLVED_PCT, TrialRecord, read_records, summarize
 from scripts.publishing.cards import (
     HUB_CARDS,
     LANGUAGE,
@@ -200,7 +200,7 @@ def _baselines(results: Sequence[Sequence[TrialRecord]]) -> list[dict[str, Any]]
     recipes = read_recipes()
     rows = []
     for records in results:
-        found = summarise(records)
+        found = summarize(records)
         if found["recipe"] not in recipes:  # a rung of a ladder, a change of another recipe
             continue
         shown = {

@@ -13,7 +13,7 @@ from huggingface_hub import (
     eval_result_entries_to_yaml,
 )
 
-from scripts.core.records import TrialRecord, read_records
+from scripts.core.trial_store import TrialRecord, read_records
 from scripts.publishing.cards import (
     LANGUAGE,
     TAGS,

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from scripts.core.records import SOLVED_PCT
+from scripts.core.trial_store import SOLVED_PCT
 from scripts.reporting.figures import DPI, save_figure
 
 COLOURS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")

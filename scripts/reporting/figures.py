@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
 
 SAMPLE_COLOUR, MASK_COLOUR, LOSS_COLOUR, TRAIN_COLOUR = "#b0413e", "#2f5d8a", "#222222", "#999999"
 RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for colour-blind eyes
@@ -184,5 +184,5 @@ def _write(axes: Axes, x: float, y: float, text: str, colour: str, weight: str =
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write the PNG, whole or not at all."""
-    with replacing(path) as beside:
-        figure.savefig(beside, format="png")
+    with replace_file(path) as tmp_path:
+        figure.savefig(tmp_path, format="png")

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.core.io import replacing
-from scripts.core.records import SOLVED_PCT, TrialRecord, median_trial, summarise
+from scripts.core.io import replace_file
+from scripts.core.trial_store import SOLVED_PCT, TrialRecord, median_trial, summarize
 from scripts.reporting.figures import AnswerRow, answers_picture, distinct, error_curves
 from scripts.reporting.tables import nops_table, trials_table
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates, wrong_characters
@@ -49,7 +49,7 @@ def write_report(
     rates, levels = _measure(validation, answer_width)
     nops_rates, nops_levels = _measure(by_nops, answer_width)
     results = {
-        **summarise(records),
+        **summarize(records),
         "shown_seed": median_trial(records).seed,
         "floors": {name: _errors(level) for name, level in levels.items()},
         "by_nops": _beside("by_nops", nops_rates, nops_levels),
@@ -59,11 +59,11 @@ def write_report(
     error_curves(curves, folder / "curves.png", lines, _headline(results))
     answers_picture(worst_and_best(validation, answer_width), folder / "answers.png")
     text = _text(results, verdict(rates, levels), nops_table(nops_rates["by_nops"], nops_levels))
-    with replacing(folder / "report.txt") as beside:
-        beside.write_text(text + "\n", "utf-8")
+    with replace_file(folder / "report.txt") as tmp_path:
+        tmp_path.write_text(text + "\n", "utf-8")
     # Behind all others: who finds it takes the run for whole.
-    with replacing(folder / "results.json") as beside:
-        beside.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", "utf-8")
+    with replace_file(folder / "results.json") as tmp_path:
+        tmp_path.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", "utf-8")
     return text
 
 

@@ -5,8 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scripts.core.records import samples_to, spread
-from scripts.core.trial_store import Trial
+from scripts.core.trial_store import Trial, samples_to, spread
 from scripts.reporting.table_lines import Line, chance
 from vsc_dataset.configs import make_config
 

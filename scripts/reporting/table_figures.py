@@ -9,8 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from scripts.core.records import median_trial
-from scripts.core.trial_store import Trial
+from scripts.core.trial_store import Trial, median_trial
 from scripts.reporting.error_figures import MEASURES, ErrorLine, error_by_nops
 from scripts.reporting.figures import DPI, AnswerRow, answers_picture, distinct, save_figure
 from scripts.reporting.table_lines import Line, ranked

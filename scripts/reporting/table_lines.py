@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from scripts.core.records import summarise
-from scripts.core.trial_store import Trial
+from scripts.core.trial_store import Trial, summarize
 
 CHANCE = ("copy", "guess")
 """Floors that execute no operation; those that execute the first k solve short programs."""
@@ -33,8 +32,8 @@ class Line(NamedTuple):
 
     @property
     def results(self) -> dict[str, Any]:
-        """The figures over trials, see `summarise`."""
-        return summarise([trial.record for trial in self.trials])
+        """The figures over trials, see `summarize`."""
+        return summarize([trial.record for trial in self.trials])
 
     @property
     def budget(self) -> int:

@@ -104,7 +104,7 @@ def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
     """How many trials are solved, and the spread of each measure over them.
 
     Args:
-      results: as `summarise` gives it.
+      results: as `summarize` gives it.
       markdown: see `table`.
     Returns:
       A sentence, an empty line, a table with a line for each of MEASURES.

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from scripts.core.io import replacing
-from scripts.core.trial_store import Trial, locked, read_trials
+from scripts.core.io import replace_file
+from scripts.core.trial_store import Trial, lock_folder, read_trials
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.table_lines import Line, split_budgets
 from scripts.reproduction.experiments import TABLES, Row, Table
@@ -62,10 +62,10 @@ def write_table(table: Table, hub_cards: Path) -> str:
 
     for name in ("results", "tables", "figures"):
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
-    with locked(hub_cards / "results"):
+    with lock_folder(hub_cards / "results"):
         lines = table_lines(table, hub_cards / "results")
         text = article_table(table.title, lines, table.columns.split(), table.against)
         figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
-        with replacing(hub_cards / "tables" / f"{table.name}.md") as beside:
-            beside.write_text(text, "utf-8")
+        with replace_file(hub_cards / "tables" / f"{table.name}.md") as tmp_path:
+            tmp_path.write_text(text, "utf-8")
     return "\n".join([text, *(f"{hub_cards / 'figures' / name}" for name in figures)])

@@ -10,8 +10,7 @@ from torch import nn
 from scripts.core.inference import predict
 from scripts.core.loaded_model import Candidate, device_name, find_device, load_plainly
 from scripts.core.measurements import measure
-from scripts.core.records import TrialRecord
-from scripts.core.trial_store import Trial, read_trials
+from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import ask_grid, horizon_of, published
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.experiments import Row

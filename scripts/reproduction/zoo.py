@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
 from scripts.core.loaded_model import find_device, open_candidate
 from scripts.evaluation.grid import horizon
 from scripts.reporting.leaderboard import leaderboard
@@ -80,8 +80,8 @@ def run_zoo(
             ("leaderboard.json", json.dumps(rows, indent=2) + "\n"),
             ("leaderboard.md", leaderboard(rows, floors, markdown=True) + "\n"),
         ):
-            with replacing(folder / name) as beside:
-                beside.write_text(text, "utf-8")
+            with replace_file(folder / name) as tmp_path:
+                tmp_path.write_text(text, "utf-8")
         yield leaderboard(rows, floors)
 
 
@@ -118,8 +118,8 @@ def _row(recipe: Recipe, folder: Path, seeds: list[int], jobs: int) -> dict[str,
         # it was trained on; this run has written its code.
         candidate = open_candidate(str(folder), find_device(None), trust_remote_code=True)
         known = {**shown, "horizon": str(horizon(candidate))}
-        with replacing(folder / HORIZON_FILE) as beside:
-            beside.write_text(json.dumps(known) + "\n", "utf-8")
+        with replace_file(folder / HORIZON_FILE) as tmp_path:
+            tmp_path.write_text(json.dumps(known) + "\n", "utf-8")
     return {**results, "horizon": known["horizon"]}
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from tqdm import tqdm
 
-from scripts.core.records import TrialRecord
+from scripts.core.trial_store import TrialRecord
 from scripts.training.recipes import Recipe
 from scripts.training.trials import Paused, Settings, run_trial
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
 from scripts.training.distributed import Accelerator
 from scripts.training.loop import Progress
 from scripts.training.recipes import Recipe
@@ -22,8 +22,8 @@ def keep_until(folder: Path, step: int) -> None:
         return
     *whole, _ = path.read_text("utf-8", errors="replace").split("\n")
     kept = [line for line in whole if json.loads(line)["step"] <= step]
-    with replacing(path) as beside:
-        beside.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+    with replace_file(path) as tmp_path:
+        tmp_path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
 
 
 def append_line(folder: Path, entry: Mapping[str, Any]) -> None:

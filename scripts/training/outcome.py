@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from scripts.core.records import TrialRecord, samples_to_solved
+from scripts.core.trial_store import TrialRecord, samples_to_solved
 from scripts.training.distributed import Accelerator
 from scripts.training.loop import Progress, check_loss
 from scripts.training.recipes import Recipe

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
 from scripts.core.measurements import measure
 from scripts.core.model_loading import load_model
-from scripts.core.records import TrialRecord, median_trial
+from scripts.core.trial_store import TrialRecord, median_trial
 from scripts.reporting.report import Answered, write_report
 from scripts.training.distributed import make_accelerator
 from scripts.training.recipes import Recipe
@@ -38,8 +38,8 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: no longer whole
     for path in filter(Path.is_file, shown.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in NOT_MODEL:
-            with replacing(folder / path.name) as beside:
-                shutil.copyfile(path, beside)
+            with replace_file(folder / path.name) as tmp_path:
+                shutil.copyfile(path, tmp_path)
     report = write_report(
         folder,
         records,

@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from scripts.core.io import replacing
-from scripts.core.records import TrialRecord, append_record, read_records
+from scripts.core.io import replace_file
+from scripts.core.trial_store import TrialRecord, append_record, read_records
 from scripts.training import checkpoints
 from scripts.training.distributed import is_main_process, share
 from scripts.training.jobs import Outcome, Task, attempt, run_jobs
@@ -75,11 +75,11 @@ def _open(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _hold(folder)
-        with replacing(written) as beside:
+        with replace_file(written) as tmp_path:
             run = {"recipe": recipe.to_json(), "seeds": all_seeds} | (
                 {"code": code} if code else {}
             )
-            beside.write_text(json.dumps(run, indent=2) + "\n", "utf-8")
+            tmp_path.write_text(json.dumps(run, indent=2) + "\n", "utf-8")
     except OSError as error:
         reason = error.strerror or str(error)
         raise ValueError(

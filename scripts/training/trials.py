@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import get_cosine_schedule_with_warmup
 
-from scripts.core.records import TrialRecord
+from scripts.core.trial_store import TrialRecord
 from scripts.training import checkpoints, logs, outcome
 from scripts.training.distributed import Accelerator, agree, make_accelerator
 from scripts.training.loop import Progress, Trainee, check_loss, fit

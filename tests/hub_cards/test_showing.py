@@ -8,7 +8,7 @@ import pytest
 from hub_cards.space.demo import showing
 from hub_cards.space.demo.asking import Checkpoint, follow, steps
 from hub_cards.space.demo.results import leaderboard, read_trials
-from scripts.core.records import read_records, summarise
+from scripts.core.trial_store import read_records, summarize
 from tests.scripts.reporting.cases import record
 from vsc_dataset import execute, parse
 from vsc_dataset.metrics.vsc_error.floors import floors
@@ -92,7 +92,7 @@ def test_the_leaderboard_says_what_the_reports_say():
             planned = found.planned_samples or found.samples
             key = (found.recipe, found.parameters, planned, found.test_questions)
             settings.setdefault(key, []).append(found)
-    summaries = [summarise(records) for records in settings.values()]
+    summaries = [summarize(records) for records in settings.values()]
     assert sorted(map(told, summaries)) == sorted(
         [
             row.recipe, row.parameters, row.samples, row.mean, row.median, row.lowest,

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.core import trial_store
-from scripts.core.records import read_records
-from scripts.core.trial_store import read_trials
+from scripts.core.trial_store import read_records, read_trials
 from scripts.reproduction import trials
 from scripts.reproduction.experiments import TABLES, choose
 from scripts.reproduction.report import render

@@ -13,7 +13,7 @@ import pytest
 from scripts.core.loaded_model import find_device, open_candidate
 from scripts.core.measurements import measure
 from scripts.core.model_loading import load_model
-from scripts.core.records import read_records
+from scripts.core.trial_store import read_records
 from scripts.evaluation.grid import horizon
 from scripts.reproduction import zoo
 from scripts.reproduction.zoo import choose, run_zoo

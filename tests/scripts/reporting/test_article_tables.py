@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from scripts.core.trial_store import Trial, keep_trial
+from scripts.core.trial_store import Trial, save_trial
 from scripts.reporting import table_figures
 from scripts.reporting.article_tables import article_table
 from scripts.reporting.table_lines import best_of, ranked, split_budgets
@@ -66,7 +66,7 @@ def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
 def test_longer_trials_are_another_tables(tmp_path):
     for planned in (64, 128, 640):
         trial = kept(0, 1.0, planned=planned)
-        keep_trial(tmp_path, replace(trial.record, recipe="zoo-gru"), trial.details)
+        save_trial(tmp_path, replace(trial.record, recipe="zoo-gru"), trial.details)
     table = Table("some", "title", "", make_rows([RECIPES["zoo-gru"]], 1, 128))
     assert [line.budget for line in table_lines(table, tmp_path)] == [128, 64]
 

@@ -180,7 +180,7 @@ def test_a_failed_picture_leaves_the_old_one(tmp_path, monkeypatch):
     path.write_bytes(b"old")
 
     def torn(_, beside, **settings):
-        beside.write_bytes(b"half")
+        tmp_path.write_bytes(b"half")
         raise OSError("no space left")
 
     monkeypatch.setattr(figures.Figure, "savefig", torn)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.core.trial_store import keep_trial, read_trials
+from scripts.core.trial_store import read_trials, save_trial
 from scripts.reproduction import trials
 from scripts.reproduction.experiments import TABLES, choose, read_article
 from scripts.reproduction.report import table_lines
@@ -91,7 +91,7 @@ def test_a_row_of_several_trainings_takes_those_of_its_recipe(tmp_path):
     assert trials.missing_seeds(alone, tmp_path) == [0, 1]
     for seed in range(6):
         trial = training(seed, float(seed), planned=600_000)
-        keep_trial(tmp_path, replace(trial.record, recipe="default-delta-far"), trial.details)
+        save_trial(tmp_path, replace(trial.record, recipe="default-delta-far"), trial.details)
     lines = {line.row: line for line in table_lines(TABLES["ours"], tmp_path)}
     assert [trial.record.seed for trial in lines[name].trials] == [0, 3]
     assert lines[name].budget == lines[name].full == 1_800_000
