@@ -12,7 +12,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from scripts.core.trial_store import Trial, median_trial
 from scripts.reporting.error_figures import MEASURES, ErrorLine, error_by_nops
 from scripts.reporting.figures import DPI, AnswerRow, answers_picture, distinct, save_figure
-from scripts.reporting.table_lines import Line, ranked
+from scripts.reporting.ranking import Line, rank_lines
 
 ANSWERS = 6
 """Rows of each block of the picture of answers."""
@@ -28,7 +28,7 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     Returns:
       The names of the files.
     """
-    order = [(rank, line) for rank, line in ranked(lines) if line.trials]
+    order = [(rank, line) for rank, line in rank_lines(lines) if line.trials]
     shown = [(rank, line) for rank, line in order if _shown(line)]
     if not shown:
         return []

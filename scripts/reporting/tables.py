@@ -1,7 +1,10 @@
-"""Error rates and spreads over trials -> tables as text or Markdown."""
+"""Lay out error rates, spreads over trials and ranked lines as tables, as text or Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from scripts.reporting.columns import COLUMNS, cells_of
+from scripts.reporting.ranking import Line, rank_key, rank_lines, trivial_baselines
 
 MEASURES = {
     "sample_error_pct": "sample error %",
@@ -127,3 +130,119 @@ def _number(value: float | None, measure: str, statistic: str) -> str:
         return "-"
     digits = 2 if measure.endswith("_pct") else 1 if measure == "seconds" else 0
     return f"{value:,.{0 if statistic == 'n' else digits}f}"
+
+
+def results_table(
+    title: str, lines: Sequence[Line], columns: Sequence[str], against: str | None = None
+) -> str:
+    """Make the table of a table's lines as Markdown, with what its words mean below it.
+
+    Args:
+      title: its heading.
+      lines: one for each row and budget.
+      columns: names of COLUMNS.
+      against: the row whose speed others are compared with, where its device is theirs.
+    """
+    header = ["row", "rank", *(head for name in columns for head in COLUMNS[name][0])]
+    ranked = rank_lines(lines)
+    base = next((line for _, line in ranked if line.row == against and line.trials), None)
+    rows = [
+        [line.row, rank, *(cell for name in columns for cell in cells_of(name, line, base))]
+        for rank, line in ranked
+    ]
+    return f"# {title}\n\n{table(header, rows, markdown=True)}\n\n{_notes(lines)}\n"
+
+
+def _notes(lines: Sequence[Line]) -> str:
+    """Say what the table's words mean, and which answers need no model."""
+    trials = [(line, trial) for line in lines for trial in line.trials]
+    floors = trivial_baselines(lines)
+    notes = [
+        "Figures are medians over trials where nothing else is said, on validation questions; "
+        "solved: at most 1 % sample error. Rows are ranked among those of the same data and as "
+        "many training questions. At chance: mask error no lower than the better of copying the "
+        "letters and guessing.",
+    ]
+    if any("grid" in trial.details for _, trial in trials):
+        notes.append(
+            "Horizon: the largest number of operations up to which every number has at most 1 % "
+            "sample error; of two in the middle the lower one. Lost: not asked, for of two smaller "
+            "numbers it had 99 % wrong."
+        )
+    if any(line.best_of > 1 for line in lines):
+        notes.append(
+            "Best of N: a trial is N trainings of the row so called, the next N seeds, of which "
+            "that of the lowest validation loss is kept. Questions and seconds are those of all N."
+        )
+    for data, levels in floors.items():
+        shown = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())
+        notes.append(f"Mask error % without a model on {data}: {shown}.")
+    devices = sorted({trial.record.device for _, trial in trials})
+    if devices:
+        notes.append(f"Trained on: {'; '.join(devices)}.")
+    return "\n\n".join(notes)
+
+
+LEADERBOARD = [
+    "recipe",
+    "parameters",
+    "solved",
+    "sample error %",
+    "mask error %",
+    "horizon",
+    "samples/s",
+]
+ERRORS = ("sample_error_pct", "mask_error_pct")
+
+
+def leaderboard(
+    rows: Sequence[Mapping[str, Any]],
+    floors: Mapping[str, Mapping[str, float]],
+    markdown: bool = False,
+) -> str:
+    """Lay out a line for each recipe, the best first, see `rank_key`.
+
+    Args:
+      rows: results.json of each recipe with its `horizon` as a text; or, for a recipe that did
+        not come to its end, `recipe` and `failed`, the reason.
+      floors: {name: rates} of answers that need no model, on the same questions.
+      markdown: see `table`.
+    Returns:
+      Table, floors in its last lines; below it the reasons.
+
+    >>> spread = {"median": 2.0, "solved": 1, "n": 3}
+    >>> row = {"recipe": "a", "parameters": 1234, "sample_error_pct": spread, "horizon": "5",
+    ...        "mask_error_pct": spread, "samples_per_second": spread}
+    >>> copy = {"sample_error_pct": 100.0, "mask_error_pct": 77.5}
+    >>> print(leaderboard([row, {"recipe": "b", "failed": "why"}], {"copy": copy}))
+    recipe  parameters  solved  sample error %  mask error %  horizon  samples/s
+    a            1,234  1 of 3            2.00          2.00        5          2
+    b                -  failed               -             -        -          -
+    copy             -       -          100.00         77.50        -          -
+    <BLANKLINE>
+    b failed: why
+    """
+    failed = [row for row in rows if "failed" in row]
+    finished = sorted(
+        (row for row in rows if "failed" not in row), key=lambda row: rank_key(row, row["horizon"])
+    )
+    lines = [*map(_leader, finished)]
+    lines += [[row["recipe"], "-", "failed", "-", "-", "-", "-"] for row in failed]
+    lines += [
+        [name, "-", "-", *(f"{rates[e]:.2f}" for e in ERRORS), "-", "-"]
+        for name, rates in floors.items()
+    ]
+    reasons = [f"{row['recipe']} failed: {row['failed']}" for row in failed]
+    return "\n\n".join([table(LEADERBOARD, lines, markdown), *reasons])
+
+
+def _leader(row: Mapping[str, Any]) -> list[str]:
+    """Fill the cells of a recipe; medians over its trials."""
+    return [
+        row["recipe"],
+        f"{row['parameters']:,}",
+        "{solved} of {n}".format(**row["sample_error_pct"]),
+        *(f"{row[name]['median']:.2f}" for name in ERRORS),
+        row["horizon"],
+        f"{row['samples_per_second']['median']:,.0f}",
+    ]

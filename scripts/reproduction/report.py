@@ -4,8 +4,8 @@ from pathlib import Path
 
 from scripts.core.io import replace_file
 from scripts.core.trial_store import Trial, lock_folder, read_trials
-from scripts.reporting.article_tables import article_table
-from scripts.reporting.table_lines import Line, split_budgets
+from scripts.reporting.ranking import Line, split_budgets
+from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import TABLES, Row, Table
 from scripts.training.recipes import Recipe
 
@@ -47,7 +47,7 @@ def _belongs(trial: Trial, row: Row) -> bool:
 
 def render(table: Table, results: Path) -> str:
     """The table's Markdown."""
-    return article_table(
+    return results_table(
         table.title, table_lines(table, results), table.columns.split(), table.against
     )
 
@@ -64,7 +64,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     with lock_folder(hub_cards / "results"):
         lines = table_lines(table, hub_cards / "results")
-        text = article_table(table.title, lines, table.columns.split(), table.against)
+        text = results_table(table.title, lines, table.columns.split(), table.against)
         figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
         with replace_file(hub_cards / "tables" / f"{table.name}.md") as tmp_path:
             tmp_path.write_text(text, "utf-8")

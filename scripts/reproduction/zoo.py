@@ -10,7 +10,7 @@ from typing import Any
 from scripts.core.io import replace_file
 from scripts.core.loaded_model import find_device, open_candidate
 from scripts.evaluation.grid import horizon
-from scripts.reporting.leaderboard import leaderboard
+from scripts.reporting.tables import leaderboard
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from scripts.training.run_report import finish_run
 from scripts.training.runs import RUN_FILE, open_run, run_trials

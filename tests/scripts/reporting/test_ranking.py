@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from scripts.core.trial_store import Trial, save_trial
 from scripts.reporting import table_figures
-from scripts.reporting.article_tables import article_table
-from scripts.reporting.table_lines import best_of, ranked, split_budgets
+from scripts.reporting.ranking import best_of, rank_lines, split_budgets
+from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import RECIPES, Table, make_rows
 from scripts.reproduction.report import table_lines
 from tests.scripts.reporting.cases import cells, kept, training
@@ -72,7 +72,7 @@ def test_longer_trials_are_another_tables(tmp_path):
 
 
 def test_ranks_are_within_a_budget_and_chance_has_none():
-    assert [(rank, line.row, line.budget) for rank, line in ranked(lines())] == [
+    assert [(rank, line.row, line.budget) for rank, line in rank_lines(lines())] == [
         ("1", "three", 640), ("1", "three", 128), ("2", "slow", 128), ("3", "worse", 128),
         ("at chance", "lost", 128), ("not run", "never", 0),
     ]  # fmt: skip
@@ -87,13 +87,13 @@ def test_of_equal_errors_the_longer_horizon_comes_first():
             row, "data", 128, {}, [kept(0, 0.001 * number, grid={"horizon": horizon})]
         )
     ]
-    assert [line.row for _, line in ranked(found)] == ["farther", "far", "near"]
+    assert [line.row for _, line in rank_lines(found)] == ["farther", "far", "near"]
 
 
 def test_cells_are_the_statistics_of_the_trials():
     names = ["samples", "solved", "horizon", "sample", "by_nops", "train_speed", "article"]
     found = [line for line in lines() if line.budget != 640]
-    text = article_table("title", found, names, against="slow")
+    text = results_table("title", found, names, against="slow")
     three, never = cells(text, "three"), cells(text, "never")
     assert three["training questions"] == "128 of 4,000,000"
     assert cells(text, "slow")["training questions"] == "128"
@@ -117,7 +117,7 @@ def test_speeds_of_different_devices_are_not_compared():
     found = [
         *split_budgets("mine", "data", 128, {}, mine), *split_budgets("base", "data", 128, {}, base)
     ]  # fmt: skip
-    text = article_table("title", found, ["ask_speed", "train_speed"], against="base")
+    text = results_table("title", found, ["ask_speed", "train_speed"], against="base")
     assert cells(text, "mine")["asked/s"] == "9"
     assert cells(text, "mine")["trained/s"] == "10 (x 1.00)"
 
@@ -139,7 +139,7 @@ def test_chance_is_left_where_the_mask_error_stays_below_copying():
         *split_budgets("last", "data", 128, {}, [at_last]),
         *split_budgets("older", "data", 128, {}, [kept(0, 100.0)]),
     ]
-    text = article_table("title", found, ["off_chance"])
+    text = results_table("title", found, ["off_chance"])
     rows = ("some", "none", "luck", "last", "older")
     shown = [cells(text, row)["questions to leave chance"] for row in rows]
     assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "128", "-"]
