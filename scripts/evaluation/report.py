@@ -7,14 +7,14 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from scripts.core.io import replace_file
-from scripts.reporting.error_figures import (
+from scripts.reporting.figures import (
     ErrorLine,
     ErrorMap,
+    answers_picture,
     error_by_nops,
     error_maps,
     first_wrong_bars,
 )
-from scripts.reporting.figures import answers_picture
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reporting.tables import floor_cell, nops_table, rate_cells, table
 

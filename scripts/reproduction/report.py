@@ -58,7 +58,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
     Returns:
       The table, to be printed.
     """
-    from scripts.reporting.table_figures import draw_figures  # matplotlib takes a second
+    from scripts.reporting.figures import draw_figures  # matplotlib takes a second
 
     for name in ("results", "tables", "figures"):
         (hub_cards / name).mkdir(parents=True, exist_ok=True)

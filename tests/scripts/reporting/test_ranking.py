@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scripts.core.trial_store import Trial, save_trial
-from scripts.reporting import table_figures
+from scripts.reporting import figures
 from scripts.reporting.ranking import best_of, rank_lines, split_budgets
 from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import RECIPES, Table, make_rows
@@ -52,14 +52,14 @@ def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_
 
 def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(table_figures, "table_curves", lambda lines, *_: drawn.extend(lines))
-    monkeypatch.setattr(table_figures, "answers_picture", lambda *_: None)
+    monkeypatch.setattr(figures, "table_curves", lambda lines, *_: drawn.extend(lines))
+    monkeypatch.setattr(figures, "answers_picture", lambda *_: None)
     trainings = [Trial(training(i, 0.1).record, {"curve": [], "answers": {}}) for i in range(2)]
     found = [
         *split_budgets("one", "data", 128, {}, trainings),
         *split_budgets("one-best-of-2", "data", 128, {}, trainings, 2),
     ]
-    table_figures.draw_figures("some", "title", found, tmp_path)
+    figures.draw_figures("some", "title", found, tmp_path)
     assert [line.row for line in drawn] == ["one"]
 
 

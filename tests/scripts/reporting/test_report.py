@@ -179,7 +179,7 @@ def test_a_failed_picture_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "curves.png"
     path.write_bytes(b"old")
 
-    def torn(_, beside, **settings):
+    def torn(_, tmp_path, **settings):
         tmp_path.write_bytes(b"half")
         raise OSError("no space left")
 
