@@ -1,4 +1,4 @@
-"""Tables' names -> their missing trials trained, and the tables: ours beside the article's.
+"""Train the missing trials of tables and write the tables: ours next to the article's.
 
 python scripts/reproduce.py mixed_nops attention
 python scripts/reproduce.py attention --rows attn-00440 --jobs 2
@@ -35,7 +35,7 @@ FLAGS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Train what is missing, row by row, and write the table behind each."""
+    """Train what is missing, row by row, and write its tables after each."""
     started = time.time()
     from scripts.reproduction.experiments import TABLES, choose
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list[str]:
-    """Train the rows; a trial's line is written when it ends, behind a row all tables with it.
+    """Train the rows; a trial's line is written when it ends, after a row all tables with it.
 
     Returns:
       What failed: other rows go on.
@@ -74,18 +74,14 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
     from scripts.core.trial_store import save_trial
     from scripts.reproduction.report import tables_with, write_table
     from scripts.reproduction.trials import missing_seeds, run_row
-    from scripts.reproduction.zoo import installed
     from scripts.training.trials import Paused, Settings
 
-    disable_progress_bar()  # of loading a model that is loaded in a blink
+    disable_progress_bar()  # loading such a small model takes no time
     results, failed = flags.hub_cards / "results", []
     for row in chosen:
         name = row.name
         if not missing_seeds(row, results):
             print(f"{name}: nothing is missing", flush=True)
-            continue
-        if not installed(row.recipe):
-            print(f"{name}: left out, the package of {row.recipe.mixer} is missing", flush=True)
             continue
         try:
             for record, details in run_row(
@@ -93,8 +89,8 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
             ):
                 save_trial(results, record, details)
                 print(
-                    f"{name}, seed {record.seed}: {record.sample_error_pct:.2f} % sample error, "
-                    f"{record.mask_error_pct:.2f} % mask error, {record.seconds:.0f} s",
+                    f"{name}, seed {record.seed}: {record.sample_error_pct:.2f}% sample error, "
+                    f"{record.mask_error_pct:.2f}% mask error, {record.seconds:.0f} s",
                     flush=True,
                 )
         except Paused as pause:

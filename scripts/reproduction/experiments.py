@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from scripts.core.trial_store import Trial
 from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset.checking import nearest
 
@@ -50,6 +51,17 @@ class Row:
     def seeds(self) -> range:
         """Of all trainings."""
         return range(self.trials * self.best_of)
+
+    def has(self, trial: Trial) -> bool:
+        """Whether a trial is the row's, at its budget or a smaller one.
+
+        One of other settings is another row; of those before settings were kept, the name must do.
+        """
+        settings, budget = trial.details.get("settings"), self.recipe.num_samples
+        same = not settings or self.recipe.same_training(
+            Recipe.from_dict({"name": "", **settings, "num_samples": budget})
+        )
+        return same and trial.budget <= budget
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,12 @@
-"""A table and the folder of results -> its Markdown and its pictures, from those lines alone."""
+"""Make a table's Markdown and pictures from the folder of results alone."""
 
 from pathlib import Path
 
 from scripts.core.io import replace_file
-from scripts.core.trial_store import Trial, lock_folder, read_trials
+from scripts.core.trial_store import lock_folder, read_trials
 from scripts.reporting.ranking import Line, split_budgets
 from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import TABLES, Row, Table
-from scripts.training.recipes import Recipe
 
 
 def tables_with(row: Row) -> list[Table]:
@@ -25,31 +24,15 @@ def table_lines(table: Table, results: Path) -> list[Line]:
     """Read a line for each row and budget up to its own: longer trials are another table's."""
     lines = []
     for row in table.rows:
-        trials = read_trials(results, row.recipe.name)
-        within = [trial for trial in trials if _belongs(trial, row)]
+        trials = [trial for trial in read_trials(results, row.recipe.name) if row.has(trial)]
         head = (row.name, row.recipe.data, row.full_samples, row.article)
-        lines += split_budgets(*head, within, row.best_of)
+        lines += split_budgets(*head, trials, row.best_of)
     return lines
 
 
-def _belongs(trial: Trial, row: Row) -> bool:
-    """Whether a trial is the row's, at its budget or a smaller one.
-
-    One of other settings is another row; of those before settings were kept, the name must do.
-    """
-    kept = trial.details.get("settings")
-    budget = row.recipe.num_samples
-    same = not kept or row.recipe.same_training(
-        Recipe.from_dict({"name": "", **kept, "num_samples": budget})
-    )
-    return same and trial.budget <= budget
-
-
-def render(table: Table, results: Path) -> str:
-    """The table's Markdown."""
-    return results_table(
-        table.title, table_lines(table, results), table.columns.split(), table.against
-    )
+def render(table: Table, lines: list[Line]) -> str:
+    """Make the table's Markdown."""
+    return results_table(table.title, lines, table.columns.split(), table.against)
 
 
 def write_table(table: Table, hub_cards: Path) -> str:
@@ -64,7 +47,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     with lock_folder(hub_cards / "results"):
         lines = table_lines(table, hub_cards / "results")
-        text = results_table(table.title, lines, table.columns.split(), table.against)
+        text = render(table, lines)
         figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
         with replace_file(hub_cards / "tables" / f"{table.name}.md") as tmp_path:
             tmp_path.write_text(text, "utf-8")

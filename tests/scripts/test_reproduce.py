@@ -17,7 +17,7 @@ from scripts.core import trial_store
 from scripts.core.trial_store import read_records, read_trials
 from scripts.reproduction import trials
 from scripts.reproduction.experiments import TABLES, choose
-from scripts.reproduction.report import render
+from scripts.reproduction.report import render, table_lines
 from tests.scripts.reporting.cases import COPY, cells
 from tests.scripts.reporting.cases import record as made
 from vsc_dataset import sample
@@ -39,10 +39,14 @@ def places(folder):
     return ["--hub-cards", folder / "hub", "--output-dir", folder / "runs"]
 
 
+def rendered(name, results):
+    return render(TABLES[name], table_lines(TABLES[name], results))
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_committed_table_is_what_the_committed_results_give(name):
     written = (ROOT / "hub_cards" / "tables" / f"{name}.md").read_text("utf-8")
-    assert written == render(TABLES[name], ROOT / "hub_cards" / "results")
+    assert written == rendered(name, ROOT / "hub_cards" / "results")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
         "measure",
         lambda model, examples, *a: asked.append(examples) or measure(model, examples, *a),
     )
-    found = trials.details(row, done / "runs" / ROW / "640", record)["test"]
+    found = trials.measure_details(row, done / "runs" / ROW / "640", record)["test"]
     assert found["questions"] == len(asked[-1]) == 2 * record.test_questions
     split = sample(row.recipe.config, "test", range(record.test_questions)).questions()
     assert asked[-1].questions()[: record.test_questions] == split
@@ -125,11 +129,11 @@ def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done)
 def test_a_trial_of_other_settings_is_no_line_of_the_table(done, tmp_path):
     shutil.copytree(done / "hub" / "results", tmp_path / "results")
     path = tmp_path / "results" / "details" / f"{ROW}.jsonl"
-    assert cells(render(TABLES["ladder"], tmp_path / "results"), ROW)["solved"] == "0 of 1"
+    assert cells(rendered("ladder", tmp_path / "results"), ROW)["solved"] == "0 of 1"
     line = json.loads(path.read_text())
     line["settings"]["learning_rate"] = 1e-9
     path.write_text(json.dumps(line) + "\n")
-    assert cells(render(TABLES["ladder"], tmp_path / "results"), ROW)["solved"] != "0 of 1"
+    assert cells(rendered("ladder", tmp_path / "results"), ROW)["solved"] != "0 of 1"
 
 
 def test_a_run_whose_model_is_gone_says_so_and_the_way_out(done, tmp_path, capsys):
