@@ -12,12 +12,15 @@ from vsc_dataset.configs import make_config
 SHOWN_NOPS = (10, 20, 50, 100, 1024)
 """Numbers of operations whose error has a column of its own."""
 
+BEYOND = "≥99"
+"""The sample error where a trial was not evaluated, because it had failed at fewer operations."""
+
 ARTICLE = {
     "sample_error_pct": "sample error %",
     "mask_error_pct": "mask error %",
     "val_loss": "loss",
     "params": "parameters",
-    "throughput_per_s": "trained/s",
+    "throughput_per_s": "training samples/s",
 }
 """What is shown of the article's line, as it stands there."""
 
@@ -96,7 +99,7 @@ def _train_speed(line: Line, against: Line | None) -> list[str]:
     return _speed(line, against, lambda t: t.record.samples_per_second, lambda t: t.record.device)
 
 
-def _ask_speed(line: Line, against: Line | None) -> list[str]:
+def _evaluation_speed(line: Line, against: Line | None) -> list[str]:
     if len(line.details("questions_per_second")) < len(line.trials):
         return ["-"]
     return _speed(
@@ -130,7 +133,7 @@ def _by_nops(line: Line, _: Line | None) -> list[str]:
 
 
 def _at(grids: Sequence[Mapping[str, Any]], nops: int) -> str:
-    """Write the median sample error of some trials; "lost" where the middle one ended before."""
+    """Write the median sample error of some trials; BEYOND where the middle one ended before."""
     if not grids or f"nops{nops}" not in make_config(grids[0]["name"]).splits:
         return "-"
     errors: list[float] = []
@@ -140,7 +143,7 @@ def _at(grids: Sequence[Mapping[str, Any]], nops: int) -> str:
             return "-"
         errors.append(by_nops.get(nops, math.inf))
     median = statistics.median(errors)
-    return format_percent(median) if math.isfinite(median) else "lost"
+    return format_percent(median) if math.isfinite(median) else BEYOND
 
 
 def _programs(line: Line, _: Line | None) -> list[str]:
@@ -171,12 +174,12 @@ def _article(line: Line, _: Line | None) -> list[str]:
 
 COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "parameters": (["parameters"], lambda line, _: [f"{line.results['parameters']:,}"]),
-    "samples": (["training questions"], _samples),
+    "samples": (["training samples"], _samples),
     "solved": (["solved"], _solved),
     "horizon": (["horizon"], _horizon),
-    "off_chance": (["questions to leave chance"], _off_chance),
+    "off_chance": (["samples to leave chance"], _off_chance),
     "to_1pct": (
-        ["questions to 1 %"],
+        ["samples to 1%"],
         lambda line, _: [_range(line.results["samples_to_1pct"], "{:,.0f}")],
     ),
     "sample": (
@@ -187,11 +190,11 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "test": (["test sample error %"], _spread("test_sample_error_pct", "median")),
     "over": (["loss over"], _over),
     "wrong": (["test answers wrong"], _wrong),
-    "programs": (["unseen programs, sample error %"], _programs),
-    "by_nops": ([f"% wrong at {nops:,}" for nops in SHOWN_NOPS], _by_nops),
+    "programs": (["held-out programs, sample error %"], _programs),
+    "by_nops": ([f"sample error % at {nops:,}" for nops in SHOWN_NOPS], _by_nops),
     "loss": (["loss"], lambda line, _: [f"{line.results['val_loss']['median']:.3g}"]),
-    "train_speed": (["trained/s"], _train_speed),
-    "ask_speed": (["asked/s"], _ask_speed),
+    "train_speed": (["training samples/s"], _train_speed),
+    "ask_speed": (["evaluation samples/s"], _evaluation_speed),
     "article": ([f"article: {name}" for name in ARTICLE.values()], _article),
 }
 """Names of columns: their headers, and what fills a line's cells."""

@@ -16,8 +16,8 @@ from scripts.core.io import replace_file
 from scripts.core.trial_store import SOLVED_PCT, Trial, median_trial
 from scripts.reporting.ranking import Line, rank_lines
 
-SAMPLE_COLOUR, MASK_COLOUR, LOSS_COLOUR, TRAIN_COLOUR = "#b0413e", "#2f5d8a", "#222222", "#999999"
-RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for colour-blind eyes
+SAMPLE_COLOR, MASK_COLOR, LOSS_COLOR, TRAIN_COLOR = "#b0413e", "#2f5d8a", "#222222", "#999999"
+RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for color-blind eyes
 RIGHT_INK, WRONG_INK, PALE_INK = "#1b3d1d", "#ffffff", "#777777"
 MONOSPACE = "DejaVu Sans Mono"
 FONT_SIZE = 12
@@ -28,15 +28,15 @@ FIELD_STRETCH = 1.5
 LONGEST_QUESTION = 100
 """Characters; a longer one is shown without its middle."""
 
-CAPTION = "question : model's answer (true answer); red is wrong, a dot is filling"
+CAPTION = "question : model's answer (true answer); red is wrong, a dot is padding"
 DPI = 110
 
 
-COLOURS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
-FLOOR_COLOUR, HORIZON_COLOUR = "#999999", "#18a058"
+COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
+BASELINE_COLOR, HORIZON_COLOR = "#999999", "#18a058"
 MEASURES = {"sample_error": "sample error %", "mask_error": "mask error %"}
 GAMMA = 0.4
-"""Of the heat map's colours: one percent of error must look unlike none."""
+"""Of the heat map's colors: one percent of error must look unlike none."""
 
 
 ANSWERS = 6
@@ -53,7 +53,7 @@ class AnswerRow(NamedTuple):
 
 
 class ErrorLine(NamedTuple):
-    """A name and rows with nops, both errors in percent, their intervals and floors."""
+    """A name and rows with nops, both errors in percent, their intervals and trivial baselines."""
 
     name: str
     rows: Sequence[Mapping[str, Any]]
@@ -88,34 +88,34 @@ def save_figure(figure: Figure, path: Path) -> None:
 def error_curves(
     trials: Sequence[Sequence[Mapping[str, Any]]],
     path: Path,
-    floors: Mapping[str, float] | None = None,
+    baselines: Mapping[str, float] | None = None,
     title: str = "",
 ) -> None:
-    """Draw errors and losses against training questions, a thin line for each trial.
+    """Draw errors and losses against training samples, a thin line for each trial.
 
     Args:
       trials: for each the validation points, with samples, sample_error_pct, mask_error_pct
         (percent), val_loss and train_loss (nats).
       path: a PNG file, replaced whole.
-      floors: {name: mask error in percent}, drawn as lines.
+      baselines: {name: mask error in percent}, drawn as lines.
       title: stands above both panels.
     """
     figure = _new_figure((11, 4.6))
     errors, losses = figure.subplots(1, 2)
-    _lines(errors, trials, "sample_error_pct", "sample error", SAMPLE_COLOUR)
-    _lines(errors, trials, "mask_error_pct", "mask error", MASK_COLOUR)
-    for name, level in (floors or {}).items():
-        errors.axhline(level, color=MASK_COLOUR, linewidth=0.8, linestyle=":")
+    _lines(errors, trials, "sample_error_pct", "sample error", SAMPLE_COLOR)
+    _lines(errors, trials, "mask_error_pct", "mask error", MASK_COLOR)
+    for name, level in (baselines or {}).items():
+        errors.axhline(level, color=MASK_COLOR, linewidth=0.8, linestyle=":")
         errors.annotate(
-            f"{name}: {level:.1f} % mask error", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=8, color=MASK_COLOUR,
+            f"{name}: {level:.1f}% mask error", (1, level), xycoords=("axes fraction", "data"),
+            xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=8, color=MASK_COLOR,
         )  # fmt: skip
-    errors.set(ylim=(0, 102), ylabel="% of validation answers and characters", xlim=(0, None))
-    _lines(losses, trials, "train_loss", "training", TRAIN_COLOUR)
-    _lines(losses, trials, "val_loss", "validation", LOSS_COLOUR)
+    errors.set(ylim=(0, 102), ylabel="error % on validation samples", xlim=(0, None))
+    _lines(losses, trials, "train_loss", "training", TRAIN_COLOR)
+    _lines(losses, trials, "val_loss", "validation", LOSS_COLOR)
     losses.set(yscale="log", ylabel="loss (nats)", xlim=(0, None))
     for axes in (errors, losses):
-        axes.set_xlabel("training questions")
+        axes.set_xlabel("training samples")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.tick_params(axis="x", labelsize=8)
         axes.grid(alpha=0.25)
@@ -126,20 +126,20 @@ def error_curves(
 
 
 def _lines(
-    axes: Axes, trials: Sequence[Sequence[Mapping[str, Any]]], name: str, label: str, colour: str
+    axes: Axes, trials: Sequence[Sequence[Mapping[str, Any]]], name: str, label: str, color: str
 ) -> None:
-    """One measure of all trials; only the first line is named."""
+    """Draw one measure of all trials; only the first line is named."""
     for number, points in enumerate(trials):
         samples, values = [p["samples"] for p in points], [p[name] for p in points]
         axes.plot(
-            samples, values, color=colour, linewidth=1.1, alpha=0.9 if len(trials) == 1 else 0.6,
+            samples, values, color=color, linewidth=1.1, alpha=0.9 if len(trials) == 1 else 0.6,
             marker="." if len(points) < 30 else "", markersize=4,
             label="_" if number else label,
         )  # fmt: skip
 
 
 def distinct(blocks: Mapping[str, list[AnswerRow]]) -> dict[str, list[AnswerRow]]:
-    """The blocks without those whose rows stand in a later one: where all is right, worst is best.
+    """Leave out blocks whose rows stand in a later one: where all is right, worst is best.
 
     >>> distinct({"worst": [], "best": []})
     {'best': []}
@@ -153,7 +153,7 @@ def distinct(blocks: Mapping[str, list[AnswerRow]]) -> dict[str, list[AnswerRow]
 def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> None:
     """Draw `question : model's answer (true answer)`, a cell for each character of the field.
 
-    A right character has a pale green ground, a wrong one a dark red ground; filling is a dot.
+    A right character has a pale green ground, a wrong one a dark red ground; padding is a dot.
 
     Args:
       blocks: {title: rows}, at least one row in all; a row's `wrong` has its own W values.
@@ -186,7 +186,7 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
 
 
 def _draw_row(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
-    """One question; a character is one unit wide, a line one unit high."""
+    """Draw one sample; a character is one unit wide, a line one unit high."""
     width, question = len(row.wrong), _shortened(row.question)
     _write(axes, longest - len(question), y, question, "#000000")
     _write(axes, longest + 1, y, ":", PALE_INK)
@@ -208,7 +208,7 @@ def _draw_row(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
 
 
 def _shortened(question: str) -> str:
-    """A question of at most LONGEST_QUESTION characters."""
+    """Shorten a question to at most LONGEST_QUESTION characters."""
     if len(question) <= LONGEST_QUESTION:
         return question
     half = LONGEST_QUESTION // 2 - 2
@@ -216,15 +216,15 @@ def _shortened(question: str) -> str:
 
 
 def _field(text: str, width: int) -> str:
-    """The answer field as it is shown: filling as dots, what cannot be printed as boxes."""
+    """Write the answer field as it is shown: padding as dots, what cannot be printed as boxes."""
     shown = text[:width].ljust(width).replace(" ", "·")
     return "".join(c if c.isprintable() and ord(c) < 256 else "□" for c in shown)
 
 
-def _write(axes: Axes, x: float, y: float, text: str, colour: str, weight: str = "normal") -> None:
-    """Put a text at a cell, a character to each."""
+def _write(axes: Axes, x: float, y: float, text: str, color: str, weight: str = "normal") -> None:
+    """Write a text at a cell, a character to each."""
     axes.text(
-        x, y, text, color=colour, weight=weight, family=MONOSPACE, fontsize=FONT_SIZE,
+        x, y, text, color=color, weight=weight, family=MONOSPACE, fontsize=FONT_SIZE,
         va="center_baseline", parse_math=False,
     )  # fmt: skip
 
@@ -233,23 +233,23 @@ def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> No
     """Draw both errors against the number of operations, a line for each model.
 
     Args:
-      lines: models that were asked the same; an interval is a band. Floors are drawn where they
-        are the same for all: of answer fields of several widths they are not.
+      lines: models that were evaluated on the same; an interval is a band. Baselines are drawn
+        where they are the same for all: of answer fields of several widths they are not.
       path: a PNG file, replaced whole.
       title: stands above both panels.
     """
     figure = _new_figure((12, 4.8))
     for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
         for number, line in enumerate(lines):
-            colour, nops = COLOURS[number % len(COLOURS)], [row["nops"] for row in line.rows]
+            color, nops = COLORS[number % len(COLORS)], [row["nops"] for row in line.rows]
             low, high = zip(*(row[f"{measure}_interval"] for row in line.rows), strict=True)
-            axes.fill_between(nops, low, high, color=colour, alpha=0.2, linewidth=0)
+            axes.fill_between(nops, low, high, color=color, alpha=0.2, linewidth=0)
             axes.plot(
-                nops, [row[f"{measure}_pct"] for row in line.rows], color=colour, linewidth=1.4,
+                nops, [row[f"{measure}_pct"] for row in line.rows], color=color, linewidth=1.4,
                 marker=".", label=line.name, zorder=3,
             )  # fmt: skip
         if all(line.rows[0]["floors"] == lines[0].rows[0]["floors"] for line in lines):
-            _draw_floors(axes, max((line.rows for line in lines), key=len), measure)
+            _draw_baselines(axes, max((line.rows for line in lines), key=len), measure)
         _name_nops(axes, sorted({row["nops"] for line in lines for row in line.rows}))
         axes.set(ylim=(-2, 102), xlabel="operations", ylabel=label)
         _open_box(axes)
@@ -260,18 +260,18 @@ def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> No
     save_figure(figure, path)
 
 
-def _draw_floors(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
-    """A dotted line for each floor, named at its end or where it leaves zero."""
+def _draw_baselines(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
+    """Draw a dotted line for each trivial baseline."""
     for name in rows[0]["floors"]:
         levels = [(row["nops"], row["floors"][name][f"{measure}_pct"]) for row in rows]
         axes.plot(
-            *zip(*levels, strict=True), color=FLOOR_COLOUR, linewidth=0.9, linestyle=":",
+            *zip(*levels, strict=True), color=BASELINE_COLOR, linewidth=0.9, linestyle=":",
             label="copy, and the first 1 to 4 operations alone" if name == "copy" else None,
         )  # fmt: skip
 
 
 def _name_nops(axes: Axes, nops: Sequence[int]) -> None:
-    """A logarithmic axis with its own numbers, as many as there is room for from the last down."""
+    """Number a logarithmic axis, with as many numbers as there is room for from the last down."""
     axes.set_xscale("log")
     shown: list[int] = []
     for n in reversed(nops):
@@ -284,10 +284,10 @@ def _name_nops(axes: Axes, nops: Sequence[int]) -> None:
 def error_maps(maps: Sequence[ErrorMap], path: Path, title: str = "") -> None:
     """Draw sample error and mask error as heat maps, length against number of operations.
 
-    Where sample error first passes 1 % stands a line: the horizon of that length.
+    Where sample error first exceeds 1% stands a line: the horizon of that length.
 
     Args:
-      maps: one for each model; a number that was not asked is left white.
+      maps: one for each model; a number that was not evaluated is left white.
       path: a PNG file, replaced whole.
       title: stands above all.
     """
@@ -312,7 +312,7 @@ def error_maps(maps: Sequence[ErrorMap], path: Path, title: str = "") -> None:
 def _draw_map(
     axes: Axes, by_length: Mapping[int, Sequence[Mapping[str, Any]]], key: str, nops: Sequence[int]
 ) -> Any:
-    """One heat map with its numbers; the lengths rise from top to bottom."""
+    """Draw one heat map with its numbers; the lengths rise from top to bottom."""
     cells = [
         [{row["nops"]: row[key] for row in rows}.get(n, float("nan")) for n in nops]
         for rows in by_length.values()
@@ -325,7 +325,7 @@ def _draw_map(
         if key.startswith("sample") and beyond:
             edge = min(beyond) - 0.5
             axes.plot(
-                [edge, edge], [y - 0.5, y + 0.5], color=HORIZON_COLOUR, linewidth=3, clip_on=False
+                [edge, edge], [y - 0.5, y + 0.5], color=HORIZON_COLOR, linewidth=3, clip_on=False
             )
         for x, error in enumerate(errors):
             if error == error:
@@ -335,7 +335,7 @@ def _draw_map(
 
 
 def _percent(error: float) -> str:
-    """At most three figures; a rate that is not 0 never looks like 0.
+    """Write at most three digits; a rate that is not 0 never looks like 0.
 
     >>> [_percent(error) for error in (0.0, 0.02, 0.3, 12.34, 99.96, 100.0)]
     ['0', '<.1', '0.3', '12', '>99', '100']
@@ -365,7 +365,7 @@ def first_wrong_bars(counts: Mapping[str, Mapping[str, int]], path: Path, title:
         shares = [100 * found.get(name, 0) / max(wrong, 1) for name in names]
         places = [i + (number - (len(counts) - 1) / 2) * width for i in range(len(names))]
         axes.bar(
-            places, shares, width, color=COLOURS[number % len(COLOURS)],
+            places, shares, width, color=COLORS[number % len(COLORS)],
             label=f"{model}: {wrong:,} wrong answers",
         )  # fmt: skip
     axes.set_xticks(range(len(names)), [*names[:-1], "at none\nof them"])
@@ -377,7 +377,7 @@ def first_wrong_bars(counts: Mapping[str, Mapping[str, int]], path: Path, title:
 
 
 def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> list[str]:
-    """Write NAME-curves.png, -answers.png and, for each grid that was asked, NAME-GRID.png.
+    """Write NAME-curves.png, -answers.png and, for each grid that was evaluated, NAME-GRID.png.
 
     Args:
       name, title: of the table.
@@ -400,19 +400,19 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     medians = [(line, _median(line).details.get("grid")) for _, line in shown]
     files = [curves, answers]
     for grid in dict.fromkeys(found["name"] for _, found in medians if found):
-        asked = [
+        evaluated = [
             ErrorLine(f"{line.row} ({line.budget:,}): horizon {found['horizon']}", found["rows"])
             for line, found in medians if found and found["name"] == grid
         ]  # fmt: skip
         files.append(f"{name}-{grid}.png")
-        error_by_nops(asked, folder / files[-1], f"{title}: {grid}")
+        error_by_nops(evaluated, folder / files[-1], f"{title}: {grid}")
     return files
 
 
 def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
-    """Draw both errors against training questions: a colour for each line of the table."""
+    """Draw both errors against training samples: a color for each line of the table."""
     figure = _new_figure((14, 5.2))
-    colours = colormaps["tab20"]
+    colors = colormaps["tab20"]
     for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
         for number, line in enumerate(lines):
             for first, trial in enumerate(line.trials):
@@ -420,10 +420,10 @@ def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
                 axes.plot(
                     [point["samples"] for point in points],
                     [point[f"{measure}_pct"] for point in points],
-                    color=colours(number % 20), linestyle="-" if number < 20 else "--",
+                    color=colors(number % 20), linestyle="-" if number < 20 else "--",
                     linewidth=1.2, label="_" if first else f"{line.row} ({line.budget:,})",
                 )  # fmt: skip
-        axes.set(ylim=(-2, 102), xscale="log", xlabel="training questions", ylabel=label)
+        axes.set(ylim=(-2, 102), xscale="log", xlabel="training samples", ylabel=label)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_minor_formatter(NullFormatter())
@@ -439,13 +439,13 @@ def _shown(line: Line) -> bool:
 
 
 def _median(line: Line) -> Trial:
-    """The trial in the middle."""
+    """Choose the trial in the middle."""
     found = median_trial([trial.record for trial in line.trials])
     return next(trial for trial in line.trials if trial.record is found)
 
 
 def _answers(line: Line) -> dict[str, list[AnswerRow]]:
-    """Worst and best answers of the median trial."""
+    """Choose worst and best answers of the median trial."""
     blocks = {
         f"{line.row}, {title}": [
             AnswerRow(question, prediction, answer, [bool(w) for w in wrong])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.reporting.columns import COLUMNS, cells_of
+from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
 from scripts.reporting.ranking import Line, rank_key, rank_lines, trivial_baselines
 
 MEASURES = {
@@ -11,9 +11,9 @@ MEASURES = {
     "mask_error_pct": "mask error %",
     "test_sample_error_pct": "test sample error %",
     "test_mask_error_pct": "test mask error %",
-    "samples_to_1pct": "questions to 1 %",
+    "samples_to_1pct": "samples to 1%",
     "seconds": "seconds",
-    "samples_per_second": "questions/s",
+    "samples_per_second": "samples/s",
 }
 """The rows of the table over trials: keys of results.json and how they are called."""
 
@@ -53,7 +53,7 @@ def nops_table(
     floors: Mapping[str, Mapping[str, Any]],
     markdown: bool = False,
 ) -> str:
-    """The rates by number of operations beside the floors on the same questions.
+    """Lay out the rates by number of operations, and the trivial baselines on the same samples.
 
     Args:
       by_nops: {number of operations: rates}, as `error_rates` gives them.
@@ -61,17 +61,17 @@ def nops_table(
       markdown: see `table`.
     Returns:
       A line for each number of operations, at most 110 columns wide with 4 operations alone.
-      A floor's cell is sample/mask error in whole percent, rounded away from 0 and 100.
+      A baseline's cell is sample/mask error in whole percent, rounded away from 0 and 100.
 
     >>> rates = {"questions": 900, "sample_error_pct": 2.5, "sample_error_interval": [1.7, 3.7],
     ...          "mask_error_pct": 0.6}
     >>> copy = {"by_nops": {5: {"sample_error_pct": 100.0, "mask_error_pct": 77.5}}}
     >>> print(nops_table({5: rates}, {"copy": copy}))
-    nops  questions  sample err %       95 %  mask err %    copy
-    5           900          2.50  1.70-3.70        0.60  100/78
+    nops  samples  sample err %        95%  mask err %    copy
+    5         900          2.50  1.70-3.70        0.60  100/78
     """
     shown = [name for name in floors if not name.startswith("last")]
-    header = ["nops", "questions", "sample err %", "95 %", "mask err %", *shown]
+    header = ["nops", "samples", "sample err %", "95%", "mask err %", *shown]
     return table(
         header,
         [
@@ -87,24 +87,24 @@ def nops_table(
 
 
 def rate_cells(rates: Mapping[str, Any]) -> list[str]:
-    """The cells of `error_rates`: questions, sample error, its interval, mask error."""
+    """Write the cells of `error_rates`: samples, sample error, its interval, mask error."""
     low, high = rates["sample_error_interval"]
     sample, mask = (f"{rates[name]:.2f}" for name in ("sample_error_pct", "mask_error_pct"))
     return [f"{rates['questions']:,}", sample, f"{low:.2f}-{high:.2f}", mask]
 
 
 def floor_cell(rates: Mapping[str, Any]) -> str:
-    """Sample error/mask error in whole percent."""
+    """Write sample error/mask error in whole percent."""
     return f"{_whole(rates['sample_error_pct'])}/{_whole(rates['mask_error_pct'])}"
 
 
 def _whole(percent: float) -> int:
-    """The nearest whole percent; 0 and 100 only where they are exact."""
+    """Round to whole percent, to 0 and 100 only where they are exact."""
     return round(percent) if percent in (0, 100) else min(99, max(1, round(percent)))
 
 
 def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
-    """How many trials are solved, and the spread of each measure over them.
+    """Say how many trials are solved, and lay out the spread of each measure over them.
 
     Args:
       results: as `summarize` gives it.
@@ -119,13 +119,13 @@ def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
     sample_error = results["sample_error_pct"]
     return (
         f"solved {sample_error['solved']} of {sample_error['n']} "
-        f"(sample error at most 1 % on {results['split']})\n\n"
+        f"(sample error at most 1% on {results['split']})\n\n"
         + table(["over trials", *STATISTICS], rows, markdown)
     )
 
 
 def _number(value: float | None, measure: str, statistic: str) -> str:
-    """Percent with two digits, seconds with one, all else whole; "-" where there is none."""
+    """Write percent with two digits, seconds with one, all else whole; "-" for None."""
     if value is None:
         return "-"
     digits = 2 if measure.endswith("_pct") else 1 if measure == "seconds" else 0
@@ -158,25 +158,25 @@ def _notes(lines: Sequence[Line]) -> str:
     trials = [(line, trial) for line in lines for trial in line.trials]
     floors = trivial_baselines(lines)
     notes = [
-        "Figures are medians over trials where nothing else is said, on validation questions; "
-        "solved: at most 1 % sample error. Rows are ranked among those of the same data and as "
-        "many training questions. At chance: mask error no lower than the better of copying the "
-        "letters and guessing.",
+        "Values are medians over trials where nothing else is said, on validation samples; "
+        "solved: at most 1% sample error. Rows are ranked among those of the same data and number "
+        "of training samples. At chance: mask error not below the better of copying the letters "
+        "and guessing.",
     ]
     if any("grid" in trial.details for _, trial in trials):
         notes.append(
-            "Horizon: the largest number of operations up to which every number has at most 1 % "
-            "sample error; of two in the middle the lower one. Lost: not asked, for of two smaller "
-            "numbers it had 99 % wrong."
+            "Horizon: the largest number of operations up to which every number has at most 1% "
+            f"sample error; of two in the middle the lower one. {BEYOND}: not evaluated, because "
+            "the sample error was that high at two smaller numbers of operations."
         )
     if any(line.best_of > 1 for line in lines):
         notes.append(
-            "Best of N: a trial is N trainings of the row so called, the next N seeds, of which "
-            "that of the lowest validation loss is kept. Questions and seconds are those of all N."
+            "Best of N: a trial is N trainings of the row of that name, the next N seeds, of which "
+            "that of the lowest validation loss is kept. Samples and seconds are those of all N."
         )
     for data, levels in floors.items():
         shown = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())
-        notes.append(f"Mask error % without a model on {data}: {shown}.")
+        notes.append(f"Mask error % of the trivial baselines on {data}: {shown}.")
     devices = sorted({trial.record.device for _, trial in trials})
     if devices:
         notes.append(f"Trained on: {'; '.join(devices)}.")
@@ -205,10 +205,10 @@ def leaderboard(
     Args:
       rows: results.json of each recipe with its `horizon` as a text; or, for a recipe that did
         not come to its end, `recipe` and `failed`, the reason.
-      floors: {name: rates} of answers that need no model, on the same questions.
+      floors: {name: rates} of the trivial baselines, on the same samples.
       markdown: see `table`.
     Returns:
-      Table, floors in its last lines; below it the reasons.
+      Table, trivial baselines in its last lines; below it the reasons.
 
     >>> spread = {"median": 2.0, "solved": 1, "n": 3}
     >>> row = {"recipe": "a", "parameters": 1234, "sample_error_pct": spread, "horizon": "5",

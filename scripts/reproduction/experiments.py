@@ -228,43 +228,43 @@ TABLE_LIST = [
     ),
     Table(
         "nops_by_layers",
-        "A fixed number of exchanges against the number of layers",
+        "A fixed number of swaps against the number of layers",
         ARTICLE_COLUMNS,
         article_rows("nops_by_layers"),
     ),
     Table(
         "mixed_nops",
-        "Two to five exchanges to learn from, five to be tested on",
+        "Trained on two to five swaps, tested on five",
         ARTICLE_COLUMNS,
         [*article_rows("mixed_nops"), *make_rows([PADDING_SEEN], 3, LAPTOP)],
     ),
     Table(
         "baselines",
-        "Recurrent networks on two to five exchanges",
+        "Recurrent networks on two to five swaps",
         ARTICLE_COLUMNS,
         [*article_rows("baselines"), *FIVE_SWAPS],
     ),
     Table(
         "attention",
-        "Convolutions with attention on two to five exchanges",
+        "Convolutions with attention on two to five swaps",
         ARTICLE_COLUMNS,
         article_rows("attention"),
     ),
     Table(
         "ours",
-        "Our recipes, each on its own number of questions",
+        "Our recipes, each on its own number of samples",
         "solved horizon parameters over samples to_1pct sample wrong by_nops train_speed",
         OUR_ROWS,
     ),
     Table(
         "zoo",
-        "The zoo: one to five exchanges at one budget",
+        "Architecture comparison: one to five swaps at one budget",
         f"solved horizon parameters {ZOO_COLUMNS}",
         make_rows([SWAP_DELTA, *ZOO], 3, LAPTOP, grids=True),
     ),
     Table(
         "zoo_default",
-        "The zoo: all operations at one budget",
+        "Architecture comparison: all operations at one budget",
         f"solved horizon parameters over {ZOO_COLUMNS}",
         make_rows(
             [RECIPES["default-delta"], *(on_data(recipe, "default") for recipe in ZOO)],
@@ -273,7 +273,7 @@ TABLE_LIST = [
     ),
     Table(
         "zoo_slower",
-        "The zoo at a quarter of the learning rate",
+        "Architecture comparison at a quarter of the learning rate",
         LONG_COLUMNS,
         make_rows([at_rate(recipe, 5e-4) for recipe in ZOO], 1, 100_000),
     ),
@@ -285,7 +285,7 @@ TABLE_LIST = [
     ),
     Table(
         "zoo_longer",
-        "The zoo's last ones at ten times the questions",
+        "Architectures that were at chance, at ten times the samples",
         LONG_COLUMNS,
         make_rows([RECIPES[f"zoo-{name}"] for name in AT_CHANCE.split()], 1, 1_000_000),
     ),
@@ -297,19 +297,19 @@ TABLE_LIST = [
     ),
     Table(
         "fair",
-        "The best of six settings each, at equal numbers of questions",
+        "The best of six settings each, at equal numbers of samples",
         f"solved horizon parameters {FAIR_COLUMNS}",
         make_rows(FAIR, 5, 100_000, grids=True),
     ),
     Table(
         "fair_trace",
-        "The same, told the letters that each operation moves",
+        "The same, with the letters that each operation moves as further labels",
         "solved parameters samples to_1pct sample mask test train_speed",
         make_rows([r.changed(name=f"{r.name}-trace", loss="trace") for r in FAIR], 1, 100_000),
     ),
     Table(  # can few parameters solve five swaps and be no slower than twelve convolutions?
         "question",
-        "The article's open question: five exchanges with fewer parameters, and no slower",
+        "The article's open question: five swaps with fewer parameters, and no slower",
         "parameters over samples solved to_1pct sample test train_speed ask_speed",
         [
             *make_rows([RECIPES["mixed-l12"], RECIPES["mixed-l6"]], 3, LAPTOP),

@@ -71,9 +71,9 @@ def test_a_trial_leaves_line_details_table_and_pictures(done):
     assert kept.details["questions_per_second"] > 0
     shown = cells((hub / "tables" / "ladder.md").read_text(), ROW)
     assert shown["rank"] == "at chance"
-    assert shown["training questions"] == "640 of 100,000"
+    assert shown["training samples"] == "640 of 100,000"
     assert shown["mask error %"] == f"{record.mask_error_pct:.2f}"
-    assert shown["% wrong at 1,024"] == "lost"
+    assert shown["sample error % at 1,024"] == "≥99"
     pictures = {path.name for path in (hub / "figures").iterdir()}
     assert pictures == {"ladder-curves.png", "ladder-answers.png", "ladder-grid-len5.png"}
 

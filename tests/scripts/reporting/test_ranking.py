@@ -95,20 +95,20 @@ def test_cells_are_the_statistics_of_the_trials():
     found = [line for line in lines() if line.budget != 640]
     text = results_table("title", found, names, against="slow")
     three, never = cells(text, "three"), cells(text, "never")
-    assert three["training questions"] == "128 of 4,000,000"
-    assert cells(text, "slow")["training questions"] == "128"
+    assert three["training samples"] == "128 of 4,000,000"
+    assert cells(text, "slow")["training samples"] == "128"
     assert three["solved"] == "2 of 3"
     assert three["horizon"] == "12 (5 to >1024)"
     spread = [three[name] for name in ("sample error %: mean", "median", "std", "min", "max")]
     assert spread == ["1.30", "0.50", "1.47", "0.40", "3.00"]
-    by_nops = [three[f"% wrong at {nops}"] for nops in ("10", "20", "1,024")]
-    assert by_nops == ["2.00", "lost", "-"]  # the grid has no 1,024
-    assert three["trained/s"] == "10 (x 2.50)"
+    by_nops = [three[f"sample error % at {nops}"] for nops in ("10", "20", "1,024")]
+    assert by_nops == ["2.00", "≥99", "-"]  # the grid has no 1,024
+    assert three["training samples/s"] == "10 (x 2.50)"
     assert three["article: sample error %"] == never["article: sample error %"] == "99.5123"
     assert never["article: parameters"] == "237,952"
     assert never["solved"] == never["rank"] == "not run"
     assert cells(text, "lost")["rank"] == "at chance"
-    assert "Mask error % without a model on data: copy 77.50, guess 80.00." in text
+    assert "Mask error % of the trivial baselines on data: copy 77.50, guess 80.00." in text
 
 
 def test_speeds_of_different_devices_are_not_compared():
@@ -118,8 +118,8 @@ def test_speeds_of_different_devices_are_not_compared():
         *split_budgets("mine", "data", 128, {}, mine), *split_budgets("base", "data", 128, {}, base)
     ]  # fmt: skip
     text = results_table("title", found, ["ask_speed", "train_speed"], against="base")
-    assert cells(text, "mine")["asked/s"] == "9"
-    assert cells(text, "mine")["trained/s"] == "10 (x 1.00)"
+    assert cells(text, "mine")["evaluation samples/s"] == "9"
+    assert cells(text, "mine")["training samples/s"] == "10 (x 1.00)"
 
 
 def test_chance_is_left_where_the_mask_error_stays_below_copying():
@@ -141,5 +141,5 @@ def test_chance_is_left_where_the_mask_error_stays_below_copying():
     ]
     text = results_table("title", found, ["off_chance"])
     rows = ("some", "none", "luck", "last", "older")
-    shown = [cells(text, row)["questions to leave chance"] for row in rows]
+    shown = [cells(text, row)["samples to leave chance"] for row in rows]
     assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "128", "-"]
