@@ -1,14 +1,14 @@
-"""Tables' names -> their missing trials trained, and the tables: ours beside the article's.
+"""Train the missing trials of tables and write the tables: ours next to the article's.
 
 python scripts/reproduce.py mixed_nops attention
 python scripts/reproduce.py attention --rows attn-00440 --jobs 2
 python scripts/reproduce.py zoo --rows 'zoo-g*' --max-samples 100000 --trials 1
 python scripts/reproduce.py ladder --report-only
 
-Tables, their rows, budgets and trials stand in scripts/reproduce.toml. A trial that has a line in
-hub_cards/results is not done again, and one that was interrupted goes on. Rows are independent:
-any number of these commands, on any machines, may do some of them; but a row and its best of N, or
-the same row of two tables, have their trainings in common: one command for them at a time.
+Tables, their rows, budgets and trials are listed in scripts/reproduction/experiments.py. A trial
+that has a line in hub_cards/results is not done again, and an interrupted one goes on. Rows are
+independent: any number of these commands, on any machines, may do some of them; but a row and its
+best of N, or the same row of two tables, share their trainings: one command for them at a time.
 """
 
 import sys
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scripts.reproduction.rows import Row, Table
+    from scripts.reproduction.experiments import Row
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
@@ -35,16 +35,15 @@ FLAGS: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Train what is missing, row by row, and write the table behind each."""
+    """Train what is missing, row by row, and write its tables after each."""
     started = time.time()
-    from scripts.reproduction.rows import check_names, choose, read_rows, read_tables
+    from scripts.reproduction.experiments import TABLES, choose
 
-    tables = read_tables()
     parser = ArgumentParser(
         description=__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument(
-        "tables", nargs="+", choices=[*tables], metavar="TABLE", help=", ".join(tables)
+        "tables", nargs="+", choices=[*TABLES], metavar="TABLE", help=", ".join(TABLES)
     )
     for flag, settings in FLAGS.items():
         parser.add_argument(flag, **settings)
@@ -53,56 +52,45 @@ def main() -> None:
         raise ValueError(f"--jobs {flags.jobs} must be 1 or more")
     if flags.max_minutes is not None and not flags.max_minutes > 0:
         raise ValueError(f"--max-minutes {flags.max_minutes:g} must be above 0")
-    rows = {name: read_rows(tables[name]) for name in flags.tables}
-    check_names(flags.rows, [row for name in rows for row in rows[name]])
-    chosen = [
-        row
-        for name in rows
-        for row in choose(rows[name], flags.rows, flags.max_samples, flags.trials)
-    ]
+    rows = [row for name in flags.tables for row in TABLES[name].rows]
+    chosen = choose(rows, flags.rows, flags.max_samples, flags.trials)
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
     from scripts.reproduction.report import write_table
 
-    failed = [] if flags.report_only else train(chosen, [*tables.values()], flags, deadline)
-    print("\n\n".join(write_table(tables[name], flags.hub_cards) for name in flags.tables))
+    failed = [] if flags.report_only else train(chosen, flags, deadline)
+    print("\n\n".join(write_table(TABLES[name], flags.hub_cards) for name in flags.tables))
     if failed:
         raise ValueError("; ".join(failed))
 
 
-def train(
-    chosen: "list[Row]", tables: "list[Table]", flags: Namespace, deadline: float | None
-) -> list[str]:
-    """Train the rows; a trial's line is written when it ends, behind a row all tables with it.
+def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list[str]:
+    """Train the rows; a trial's line is written when it ends, after a row all tables with it.
 
     Returns:
       What failed: other rows go on.
     """
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.core.trial_store import keep_trial
-    from scripts.reproduction.report import showing, write_table
+    from scripts.core.trial_store import save_trial
+    from scripts.reproduction.report import tables_with, write_table
     from scripts.reproduction.trials import missing_seeds, run_row
-    from scripts.reproduction.zoo import installed
     from scripts.training.train_state import Paused, RunOptions
 
-    disable_progress_bar()  # of loading a model that is loaded in a blink
+    disable_progress_bar()  # loading such a small model takes no time
     results, failed = flags.hub_cards / "results", []
     for row in chosen:
         name = row.name
         if not missing_seeds(row, results):
             print(f"{name}: nothing is missing", flush=True)
             continue
-        if not installed(row.recipe):
-            print(f"{name}: left out, the package of {row.recipe.mixer} is missing", flush=True)
-            continue
         try:
             for record, details in run_row(
                 row, flags.output_dir, results, flags.jobs, RunOptions(deadline=deadline)
             ):
-                keep_trial(results, record, details)
+                save_trial(results, record, details)
                 print(
-                    f"{name}, seed {record.seed}: {record.sample_error_pct:.2f} % sample error, "
-                    f"{record.mask_error_pct:.2f} % mask error, {record.seconds:.0f} s",
+                    f"{name}, seed {record.seed}: {record.sample_error_pct:.2f}% sample error, "
+                    f"{record.mask_error_pct:.2f}% mask error, {record.seconds:.0f} s",
                     flush=True,
                 )
         except Paused as pause:
@@ -110,7 +98,7 @@ def train(
             break
         except ValueError as error:
             failed.append(f"{name}: {error}")
-        for table in showing(row, tables):
+        for table in tables_with(row):
             write_table(table, flags.hub_cards)
     return failed
 

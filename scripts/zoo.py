@@ -1,4 +1,4 @@
-"""Recipes' names -> a leaderboard of what they learn at one budget, below runs/zoo.
+"""Compare what recipes learn at one budget on a leaderboard, in runs/zoo.
 
 python scripts/zoo.py
 python scripts/zoo.py --recipes zoo-delta zoo-gru zoo-llama --trials 3 --jobs 2
@@ -12,15 +12,13 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the 
 
 
 def main() -> None:
-    """Train what is not there yet, compare all."""
+    """Train what is missing, and compare all."""
     parser = ArgumentParser(
         description="Train recipes at one budget and compare them; again goes on where it stopped.",
         formatter_class=ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--recipes", nargs="+", default=[], help="none: all zoo-… that can run here"
-    )
+    parser.add_argument("--recipes", nargs="+", default=[], help="none: all zoo-…")
     parser.add_argument("--trials", type=int, default=3, help="of each, with seeds from 0 on")
     parser.add_argument("--max-samples", type=int, help="in place of the recipes' number")
     parser.add_argument("--jobs", type=int, default=1, help="trials side by side")
@@ -33,7 +31,7 @@ def main() -> None:
 
     from scripts.reproduction.zoo import choose, run_zoo
 
-    disable_progress_bar()  # of loading a model that is loaded in a blink
+    disable_progress_bar()  # loading such a small model takes no time
     recipes = choose(arguments.recipes, arguments.max_samples)
     print(f"{arguments.output_dir}: {', '.join(recipe.name for recipe in recipes)}", flush=True)
     for table in run_zoo(recipes, arguments.output_dir, range(arguments.trials), arguments.jobs):

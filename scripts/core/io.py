@@ -1,28 +1,117 @@
-"""A path and its content -> the file, whole or not at all."""
+"""Write files whole or not at all, and read JSON that may be damaged."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to; it takes the place of `path` when the block succeeds.
+def replace_file(path: Path) -> Iterator[Path]:
+    """Give a temporary file to write to; it replaces `path` when the block succeeds.
 
     Args:
-      path: its folder must exist; what stands there is kept if the block fails.
+      path: its folder must exist; a file that is there stays as it is if the block fails.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
-    ...     with replacing(Path(folder, "a.txt")) as beside:
-    ...         _ = beside.write_text("whole")
+    ...     with replace_file(Path(folder, "a.txt")) as tmp_path:
+    ...         _ = tmp_path.write_text("whole")
     ...     [path.name for path in Path(folder).iterdir()]
     ['a.txt']
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")  # others may write it, too
+    tmp_path = path.with_name(f"{path.name}.{os.getpid()}.partial")  # other processes may write it
     try:
-        yield beside
-        os.replace(beside, path)
+        yield tmp_path
+        os.replace(tmp_path, path)
     finally:
-        beside.unlink(missing_ok=True)
+        tmp_path.unlink(missing_ok=True)
+
+
+def write_lines(path: Path, lines: Sequence[str]) -> None:
+    """Replace a file by these lines."""
+    with replace_file(path) as tmp_path:
+        tmp_path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a JSON Lines file without their ends; none where there is no file.
+
+    A last line without its end is left out unless it is a JSON object: a kill cut it off.
+    """
+    if not path.exists():
+        return []
+    # A kill can cut a character in two.
+    *lines, rest = path.read_bytes().decode("utf-8", errors="replace").split("\n")
+    try:
+        parse_object(rest)
+    except ValueError:
+        return lines
+    return [*lines, rest]
+
+
+def read_jsonl(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+    """Read the objects of a JSON Lines file; none where there is no file.
+
+    Args:
+      path: of the file; a last line that a kill cut off is left out.
+      parse: makes of an object what is wanted; its ValueError is told with file and line.
+    Raises:
+      ValueError: a line is not a JSON object, or `parse` refuses it; the message names both.
+    """
+    parsed = []
+    for number, line in enumerate(read_lines(path), 1):
+        try:
+            parsed.append(parse(parse_object(line)))
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}: repair or delete it") from None
+    return parsed
+
+
+def read_json(path: Path, keys: Sequence[str] = (), hint: str = "repair or delete it") -> Any:
+    """Read the object of a JSON file.
+
+    Args:
+      path: of the file.
+      keys: what it must have.
+      hint: what to do where it is damaged.
+    Raises:
+      ValueError: it is not a JSON object, or a key is missing; the message names the file.
+      OSError: it cannot be read.
+    """
+    try:
+        found = parse_object(path.read_text("utf-8", errors="replace"))
+        check_present(found, keys)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}: {hint}") from None
+    return found
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+      ValueError: it is not JSON, or another value; the message shows its beginning.
+
+    >>> parse_object("[1]")
+    Traceback (most recent call last):
+    ValueError: '[1]' is not a JSON object
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{text[:40]!r} is not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{text[:40]!r} is not a JSON object")
+    return value
+
+
+def check_present(line: dict[str, Any], keys: Sequence[str]) -> None:
+    """Raise a ValueError where keys are missing."""
+    missing = [key for key in keys if key not in line]
+    if missing:
+        raise ValueError(f"keys {missing} are missing")

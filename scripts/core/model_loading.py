@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
 from vsc_models.layer_source import call, find, find_source, split
 
 MADE_BY = "made_by.json"
@@ -84,13 +84,13 @@ def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
     def save_pretrained(self: nn.Module, folder: str | Path) -> None:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        with replacing(target / WEIGHTS) as beside:
-            save_weights(self, str(beside))
-        with replacing(target / CODE) as beside:
-            beside.write_bytes(code or b"")
+        with replace_file(target / WEIGHTS) as tmp_path:
+            save_weights(self, str(tmp_path))
+        with replace_file(target / CODE) as tmp_path:
+            tmp_path.write_bytes(code or b"")
         made_by = {"made_by": f"{CODE}:{split(place)[1]}", "arguments": dict(arguments)}
-        with replacing(target / MADE_BY) as beside:
-            beside.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
+        with replace_file(target / MADE_BY) as tmp_path:
+            tmp_path.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
 
     model.save_pretrained = MethodType(save_pretrained, model)  # type: ignore[assignment]
     return model

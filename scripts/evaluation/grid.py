@@ -10,7 +10,7 @@ from torch import nn
 from scripts.core.inference import BATCH_SIZE
 from scripts.core.loaded_model import Candidate, in_own_terms, longest_row, row_width
 from scripts.core.measurements import measure
-from scripts.core.records import SOLVED_PCT
+from scripts.core.trial_store import SOLVED_PCT
 from vsc_dataset import Examples, sample
 from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config

@@ -6,15 +6,15 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from scripts.core.io import replacing
-from scripts.reporting.error_figures import (
+from scripts.core.io import replace_file
+from scripts.reporting.figures import (
     ErrorLine,
     ErrorMap,
+    answers_picture,
     error_by_nops,
     error_maps,
     first_wrong_bars,
 )
-from scripts.reporting.figures import answers_picture
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reporting.tables import floor_cell, nops_table, rate_cells, table
 
@@ -45,8 +45,8 @@ def save_results(folder: Path, results: Sequence[Result]) -> None:
         else result
         for result in results
     ]
-    with replacing(folder / "evaluation.json") as beside:
-        beside.write_text(json.dumps(kept, indent=2, allow_nan=False) + "\n", "utf-8")
+    with replace_file(folder / "evaluation.json") as tmp_path:
+        tmp_path.write_text(json.dumps(kept, indent=2, allow_nan=False) + "\n", "utf-8")
 
 
 def write_report(folder: Path, results: Sequence[Result]) -> None:
@@ -59,8 +59,8 @@ def write_report(folder: Path, results: Sequence[Result]) -> None:
     draw = _draw_grids if "grids" in results[0] else _draw_answers
     pictures = draw(folder, results)
     shown = "".join(f"\n![{name}]({name})\n" for name in pictures)
-    with replacing(folder / "evaluation.md") as beside:
-        beside.write_text(f"{describe(results, markdown=True)}\n{shown}", "utf-8")
+    with replace_file(folder / "evaluation.md") as tmp_path:
+        tmp_path.write_text(f"{describe(results, markdown=True)}\n{shown}", "utf-8")
     for path in (path for pattern in PICTURES for path in folder.glob(pattern)):
         if path.name not in pictures:
             path.unlink()

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
 from scripts.publishing.dataset_card import MANIFEST, dataset_card, read_manifest
 from scripts.publishing.parquet import Shard, describe_split, faults, shards_of, stands, write_shard
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
@@ -106,10 +106,10 @@ def write_manifest(folder: Path) -> list[str]:
         "configs": configs,
         "floors": {"questions": FLOOR_QUESTIONS, "by_config": levels},
     }
-    with replacing(folder / MANIFEST) as beside:
-        beside.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-    with replacing(folder / "README.md") as beside:
-        beside.write_text(dataset_card(manifest), "utf-8")
+    with replace_file(folder / MANIFEST) as tmp_path:
+        tmp_path.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    with replace_file(folder / "README.md") as tmp_path:
+        tmp_path.write_text(dataset_card(manifest), "utf-8")
     return list(configs)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData
 
-from scripts.core.records import SOLVED_PCT, TrialRecord, read_records, summarise
+from scripts.core.trial_store import SOLVED_PCT, TrialRecord, read_records, summarize
 from scripts.publishing.cards import (
     HUB_CARDS,
     LANGUAGE,
@@ -17,6 +17,7 @@ from scripts.publishing.cards import (
     repositories,
 )
 from scripts.publishing.reading import need, read_object
+from scripts.reporting.ranking import rank_key
 from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset import splits
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
@@ -199,9 +200,10 @@ def _floor_facts(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _baselines(results: Sequence[Sequence[TrialRecord]]) -> list[dict[str, Any]]:
     """The card's table: the best settings of recipes.toml's own recipes, the best one first."""
     recipes = read_recipes()
+    summaries = [(summarize(records), records) for records in results]
+    summaries.sort(key=lambda pair: rank_key(pair[0]))
     rows = []
-    for records in results:
-        found = summarise(records)
+    for found, records in summaries:
         if found["recipe"] not in recipes:  # a rung of a ladder, a change of another recipe
             continue
         shown = {
@@ -219,7 +221,4 @@ def _baselines(results: Sequence[Sequence[TrialRecord]]) -> list[dict[str, Any]]
                 **shown,
             }
         )
-    ranked = sorted(
-        rows, key=lambda row: (-row["solved"] / row["n"], row["median"], row["parameters"])
-    )
-    return ranked[:MOST_BASELINES]
+    return rows[:MOST_BASELINES]

@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from scripts.core.records import TrialRecord, read_records
+from scripts.core.trial_store import TrialRecord, read_records
 from scripts.publishing.cards import (
     LANGUAGE,
     TAGS,

@@ -1,1 +1,1 @@
-"""Figures of a run -> records, tables, pictures."""
+"""Report results: ranking, tables, figures."""

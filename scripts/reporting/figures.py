@@ -1,18 +1,23 @@
-"""Validation points and answers -> pictures: error curves; worst and best answers."""
+"""Draw pictures: curves of errors, errors by number of operations, answers, tables of trials."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
+from scripts.core.trial_store import SOLVED_PCT, Trial, median_trial
+from scripts.reporting.ranking import Line, rank_lines
 
-SAMPLE_COLOUR, MASK_COLOUR, LOSS_COLOUR, TRAIN_COLOUR = "#b0413e", "#2f5d8a", "#222222", "#999999"
-RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for colour-blind eyes
+SAMPLE_COLOR, MASK_COLOR, LOSS_COLOR, TRAIN_COLOR = "#b0413e", "#2f5d8a", "#222222", "#999999"
+RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for color-blind eyes
 RIGHT_INK, WRONG_INK, PALE_INK = "#1b3d1d", "#ffffff", "#777777"
 MONOSPACE = "DejaVu Sans Mono"
 FONT_SIZE = 12
@@ -23,8 +28,19 @@ FIELD_STRETCH = 1.5
 LONGEST_QUESTION = 100
 """Characters; a longer one is shown without its middle."""
 
-CAPTION = "question : model's answer (true answer); red is wrong, a dot is filling"
+CAPTION = "question : model's answer (true answer); red is wrong, a dot is padding"
 DPI = 110
+
+
+COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
+BASELINE_COLOR, HORIZON_COLOR = "#999999", "#18a058"
+MEASURES = {"sample_error": "sample error %", "mask_error": "mask error %"}
+GAMMA = 0.4
+"""Of the heat map's colors: one percent of error must look unlike none."""
+
+
+ANSWERS = 6
+"""Rows of each block of the picture of answers."""
 
 
 class AnswerRow(NamedTuple):
@@ -36,38 +52,70 @@ class AnswerRow(NamedTuple):
     wrong: Sequence[bool]
 
 
+class ErrorLine(NamedTuple):
+    """A name and rows with nops, both errors in percent, their intervals and trivial baselines."""
+
+    name: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+class ErrorMap(NamedTuple):
+    """A title, and the rows of each length of letters, with nops and both errors in percent."""
+
+    title: str
+    by_length: Mapping[int, Sequence[Mapping[str, Any]]]
+
+
+def _new_figure(size: tuple[float, float], constrained: bool = True) -> Figure:
+    """Make a figure without matplotlib's global state."""
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained" if constrained else None)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _open_box(axes: Axes) -> None:
+    """Draw a pale grid, and no box around it."""
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write the PNG, whole or not at all."""
+    with replace_file(path) as tmp_path:
+        figure.savefig(tmp_path, format="png")
+
+
 def error_curves(
     trials: Sequence[Sequence[Mapping[str, Any]]],
     path: Path,
-    floors: Mapping[str, float] | None = None,
+    baselines: Mapping[str, float] | None = None,
     title: str = "",
 ) -> None:
-    """Draw errors and losses against training questions, a thin line for each trial.
+    """Draw errors and losses against training samples, a thin line for each trial.
 
     Args:
       trials: for each the validation points, with samples, sample_error_pct, mask_error_pct
         (percent), val_loss and train_loss (nats).
       path: a PNG file, replaced whole.
-      floors: {name: mask error in percent}, drawn as lines.
+      baselines: {name: mask error in percent}, drawn as lines.
       title: stands above both panels.
     """
-    figure = Figure(figsize=(11, 4.6), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _new_figure((11, 4.6))
     errors, losses = figure.subplots(1, 2)
-    _lines(errors, trials, "sample_error_pct", "sample error", SAMPLE_COLOUR)
-    _lines(errors, trials, "mask_error_pct", "mask error", MASK_COLOUR)
-    for name, level in (floors or {}).items():
-        errors.axhline(level, color=MASK_COLOUR, linewidth=0.8, linestyle=":")
+    _lines(errors, trials, "sample_error_pct", "sample error", SAMPLE_COLOR)
+    _lines(errors, trials, "mask_error_pct", "mask error", MASK_COLOR)
+    for name, level in (baselines or {}).items():
+        errors.axhline(level, color=MASK_COLOR, linewidth=0.8, linestyle=":")
         errors.annotate(
-            f"{name}: {level:.1f} % mask error", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=8, color=MASK_COLOUR,
+            f"{name}: {level:.1f}% mask error", (1, level), xycoords=("axes fraction", "data"),
+            xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=8, color=MASK_COLOR,
         )  # fmt: skip
-    errors.set(ylim=(0, 102), ylabel="% of validation answers and characters", xlim=(0, None))
-    _lines(losses, trials, "train_loss", "training", TRAIN_COLOUR)
-    _lines(losses, trials, "val_loss", "validation", LOSS_COLOUR)
+    errors.set(ylim=(0, 102), ylabel="error % on validation samples", xlim=(0, None))
+    _lines(losses, trials, "train_loss", "training", TRAIN_COLOR)
+    _lines(losses, trials, "val_loss", "validation", LOSS_COLOR)
     losses.set(yscale="log", ylabel="loss (nats)", xlim=(0, None))
     for axes in (errors, losses):
-        axes.set_xlabel("training questions")
+        axes.set_xlabel("training samples")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.tick_params(axis="x", labelsize=8)
         axes.grid(alpha=0.25)
@@ -78,20 +126,20 @@ def error_curves(
 
 
 def _lines(
-    axes: Axes, trials: Sequence[Sequence[Mapping[str, Any]]], name: str, label: str, colour: str
+    axes: Axes, trials: Sequence[Sequence[Mapping[str, Any]]], name: str, label: str, color: str
 ) -> None:
-    """One measure of all trials; only the first line is named."""
+    """Draw one measure of all trials; only the first line is named."""
     for number, points in enumerate(trials):
         samples, values = [p["samples"] for p in points], [p[name] for p in points]
         axes.plot(
-            samples, values, color=colour, linewidth=1.1, alpha=0.9 if len(trials) == 1 else 0.6,
+            samples, values, color=color, linewidth=1.1, alpha=0.9 if len(trials) == 1 else 0.6,
             marker="." if len(points) < 30 else "", markersize=4,
             label="_" if number else label,
         )  # fmt: skip
 
 
 def distinct(blocks: Mapping[str, list[AnswerRow]]) -> dict[str, list[AnswerRow]]:
-    """The blocks without those whose rows stand in a later one: where all is right, worst is best.
+    """Leave out blocks whose rows stand in a later one: where all is right, worst is best.
 
     >>> distinct({"worst": [], "best": []})
     {'best': []}
@@ -105,7 +153,7 @@ def distinct(blocks: Mapping[str, list[AnswerRow]]) -> dict[str, list[AnswerRow]
 def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> None:
     """Draw `question : model's answer (true answer)`, a cell for each character of the field.
 
-    A right character has a pale green ground, a wrong one a dark red ground; filling is a dot.
+    A right character has a pale green ground, a wrong one a dark red ground; padding is a dot.
 
     Args:
       blocks: {title: rows}, at least one row in all; a row's `wrong` has its own W values.
@@ -122,8 +170,7 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
     columns = max(texts, *map(len, (CAPTION, *blocks))) + 2
     lines = len(rows) + 2 * len(blocks) + 1
     width, height = columns * CELL_WIDTH, (lines + 0.5) * LINE_HEIGHT
-    figure = Figure(figsize=(width, height), dpi=DPI)
-    FigureCanvasAgg(figure)
+    figure = _new_figure((width, height), constrained=False)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-1, columns - 1), ylim=(lines, -0.5))
     axes.set_axis_off()
@@ -139,7 +186,7 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
 
 
 def _draw_row(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
-    """One question; a character is one unit wide, a line one unit high."""
+    """Draw one sample; a character is one unit wide, a line one unit high."""
     width, question = len(row.wrong), _shortened(row.question)
     _write(axes, longest - len(question), y, question, "#000000")
     _write(axes, longest + 1, y, ":", PALE_INK)
@@ -161,7 +208,7 @@ def _draw_row(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
 
 
 def _shortened(question: str) -> str:
-    """A question of at most LONGEST_QUESTION characters."""
+    """Shorten a question to at most LONGEST_QUESTION characters."""
     if len(question) <= LONGEST_QUESTION:
         return question
     half = LONGEST_QUESTION // 2 - 2
@@ -169,20 +216,241 @@ def _shortened(question: str) -> str:
 
 
 def _field(text: str, width: int) -> str:
-    """The answer field as it is shown: filling as dots, what cannot be printed as boxes."""
+    """Write the answer field as it is shown: padding as dots, what cannot be printed as boxes."""
     shown = text[:width].ljust(width).replace(" ", "·")
     return "".join(c if c.isprintable() and ord(c) < 256 else "□" for c in shown)
 
 
-def _write(axes: Axes, x: float, y: float, text: str, colour: str, weight: str = "normal") -> None:
-    """Put a text at a cell, a character to each."""
+def _write(axes: Axes, x: float, y: float, text: str, color: str, weight: str = "normal") -> None:
+    """Write a text at a cell, a character to each."""
     axes.text(
-        x, y, text, color=colour, weight=weight, family=MONOSPACE, fontsize=FONT_SIZE,
+        x, y, text, color=color, weight=weight, family=MONOSPACE, fontsize=FONT_SIZE,
         va="center_baseline", parse_math=False,
     )  # fmt: skip
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write the PNG, whole or not at all."""
-    with replacing(path) as beside:
-        figure.savefig(beside, format="png")
+def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> None:
+    """Draw both errors against the number of operations, a line for each model.
+
+    Args:
+      lines: models that were evaluated on the same; an interval is a band. Baselines are drawn
+        where they are the same for all: of answer fields of several widths they are not.
+      path: a PNG file, replaced whole.
+      title: stands above both panels.
+    """
+    figure = _new_figure((12, 4.8))
+    for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
+        for number, line in enumerate(lines):
+            color, nops = COLORS[number % len(COLORS)], [row["nops"] for row in line.rows]
+            low, high = zip(*(row[f"{measure}_interval"] for row in line.rows), strict=True)
+            axes.fill_between(nops, low, high, color=color, alpha=0.2, linewidth=0)
+            axes.plot(
+                nops, [row[f"{measure}_pct"] for row in line.rows], color=color, linewidth=1.4,
+                marker=".", label=line.name, zorder=3,
+            )  # fmt: skip
+        if all(line.rows[0]["floors"] == lines[0].rows[0]["floors"] for line in lines):
+            _draw_baselines(axes, max((line.rows for line in lines), key=len), measure)
+        _name_nops(axes, sorted({row["nops"] for line in lines for row in line.rows}))
+        axes.set(ylim=(-2, 102), xlabel="operations", ylabel=label)
+        _open_box(axes)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=2
+    )
+    figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def _draw_baselines(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
+    """Draw a dotted line for each trivial baseline."""
+    for name in rows[0]["floors"]:
+        levels = [(row["nops"], row["floors"][name][f"{measure}_pct"]) for row in rows]
+        axes.plot(
+            *zip(*levels, strict=True), color=BASELINE_COLOR, linewidth=0.9, linestyle=":",
+            label="copy, and the first 1 to 4 operations alone" if name == "copy" else None,
+        )  # fmt: skip
+
+
+def _name_nops(axes: Axes, nops: Sequence[int]) -> None:
+    """Number a logarithmic axis, with as many numbers as there is room for from the last down."""
+    axes.set_xscale("log")
+    shown: list[int] = []
+    for n in reversed(nops):
+        if not shown or n * 1.25 <= shown[-1]:
+            shown.append(n)
+    axes.set_xticks(shown, [str(n) for n in shown], fontsize=8, rotation=60)
+    axes.minorticks_off()
+
+
+def error_maps(maps: Sequence[ErrorMap], path: Path, title: str = "") -> None:
+    """Draw sample error and mask error as heat maps, length against number of operations.
+
+    Where sample error first exceeds 1% stands a line: the horizon of that length.
+
+    Args:
+      maps: one for each model; a number that was not evaluated is left white.
+      path: a PNG file, replaced whole.
+      title: stands above all.
+    """
+    nops = sorted(
+        {row["nops"] for found in maps for rows in found.by_length.values() for row in rows}
+    )
+    lengths = max(len(found.by_length) for found in maps)
+    size = (2.2 + 0.46 * len(nops), 0.8 + 2 * len(maps) * (0.95 + 0.4 * lengths))
+    figure = _new_figure(size)
+    panels = figure.subplots(2 * len(maps), 1, squeeze=False)[:, 0]
+    pairs = [(found, measure) for found in maps for measure in MEASURES]
+    for axes, (found, measure) in zip(panels, pairs, strict=True):
+        image = _draw_map(axes, found.by_length, f"{measure}_pct", nops)
+        axes.set_title(f"{found.title}: {MEASURES[measure]}", fontsize=10, loc="left")
+        axes.set_ylabel("letters", fontsize=9)
+    panels[-1].set_xlabel("operations", fontsize=9)
+    figure.colorbar(image, ax=list(panels), fraction=0.02, pad=0.01, label="%")
+    figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def _draw_map(
+    axes: Axes, by_length: Mapping[int, Sequence[Mapping[str, Any]]], key: str, nops: Sequence[int]
+) -> Any:
+    """Draw one heat map with its numbers; the lengths rise from top to bottom."""
+    cells = [
+        [{row["nops"]: row[key] for row in rows}.get(n, float("nan")) for n in nops]
+        for rows in by_length.values()
+    ]
+    image = axes.imshow(cells, cmap="magma_r", norm=PowerNorm(GAMMA, 0, 100), aspect="auto")
+    axes.set_xticks(range(len(nops)), [str(n) for n in nops], fontsize=8)
+    axes.set_yticks(range(len(cells)), [str(length) for length in by_length], fontsize=8)
+    for y, errors in enumerate(cells):
+        beyond = [x for x, error in enumerate(errors) if error > SOLVED_PCT]
+        if key.startswith("sample") and beyond:
+            edge = min(beyond) - 0.5
+            axes.plot(
+                [edge, edge], [y - 0.5, y + 0.5], color=HORIZON_COLOR, linewidth=3, clip_on=False
+            )
+        for x, error in enumerate(errors):
+            if error == error:
+                text, ink = _percent(error), "#ffffff" if error > 12 else "#000000"
+                axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=ink)
+    return image
+
+
+def _percent(error: float) -> str:
+    """Write at most three digits; a rate that is not 0 never looks like 0.
+
+    >>> [_percent(error) for error in (0.0, 0.02, 0.3, 12.34, 99.96, 100.0)]
+    ['0', '<.1', '0.3', '12', '>99', '100']
+    """
+    if error in (0, 100):
+        return f"{error:.0f}"
+    if error < 0.1:
+        return "<.1"
+    return f"{error:.1f}" if error < 9.95 else ">99" if error > 99 else f"{error:.0f}"
+
+
+def first_wrong_bars(counts: Mapping[str, Mapping[str, int]], path: Path, title: str = "") -> None:
+    """Draw the share of wrong answers by first wrong step, bars side by side for each model.
+
+    Args:
+      counts: {model: {step or "none": wrong answers}}; a model without wrong answers has no bars.
+      path: a PNG file, replaced whole.
+      title: stands above.
+    """
+    figure = _new_figure((8, 4.4))
+    axes = figure.subplots()
+    numbers = sorted({int(k) for found in counts.values() for k in found if k != "none"})
+    names = [*map(str, numbers), "none"]
+    width = 0.8 / len(counts)
+    for number, (model, found) in enumerate(counts.items()):
+        wrong = sum(found.values())
+        shares = [100 * found.get(name, 0) / max(wrong, 1) for name in names]
+        places = [i + (number - (len(counts) - 1) / 2) * width for i in range(len(names))]
+        axes.bar(
+            places, shares, width, color=COLORS[number % len(COLORS)],
+            label=f"{model}: {wrong:,} wrong answers",
+        )  # fmt: skip
+    axes.set_xticks(range(len(names)), [*names[:-1], "at none\nof them"])
+    axes.set(xlabel="first wrong step", ylabel="% of wrong answers", ylim=(0, 102))
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", fontsize=9)
+    figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> list[str]:
+    """Write NAME-curves.png, -answers.png and, for each grid that was evaluated, NAME-GRID.png.
+
+    Args:
+      name, title: of the table.
+      lines: of the table; those without details have no picture.
+      folder: exists; each file is replaced whole.
+    Returns:
+      The names of the files.
+    """
+    order = [(rank, line) for rank, line in rank_lines(lines) if line.trials]
+    shown = [(rank, line) for rank, line in order if _shown(line)]
+    if not shown:
+        return []
+    curves, answers = f"{name}-curves.png", f"{name}-answers.png"
+    table_curves([line for _, line in shown if line.best_of == 1], folder / curves, title)
+    learned = [line for rank, line in shown if rank.isdigit()] or [shown[0][1]]
+    blocks: dict[str, list[AnswerRow]] = {}
+    for line in dict.fromkeys((learned[0].row, learned[-1].row)):
+        blocks |= _answers(next(one for one in learned if one.row == line))
+    answers_picture(blocks, folder / answers)
+    medians = [(line, _median(line).details.get("grid")) for _, line in shown]
+    files = [curves, answers]
+    for grid in dict.fromkeys(found["name"] for _, found in medians if found):
+        evaluated = [
+            ErrorLine(f"{line.row} ({line.budget:,}): horizon {found['horizon']}", found["rows"])
+            for line, found in medians if found and found["name"] == grid
+        ]  # fmt: skip
+        files.append(f"{name}-{grid}.png")
+        error_by_nops(evaluated, folder / files[-1], f"{title}: {grid}")
+    return files
+
+
+def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
+    """Draw both errors against training samples: a color for each line of the table."""
+    figure = _new_figure((14, 5.2))
+    colors = colormaps["tab20"]
+    for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
+        for number, line in enumerate(lines):
+            for first, trial in enumerate(line.trials):
+                points: Sequence[Any] = trial.details.get("curve", ())
+                axes.plot(
+                    [point["samples"] for point in points],
+                    [point[f"{measure}_pct"] for point in points],
+                    color=colors(number % 20), linestyle="-" if number < 20 else "--",
+                    linewidth=1.2, label="_" if first else f"{line.row} ({line.budget:,})",
+                )  # fmt: skip
+        axes.set(ylim=(-2, 102), xscale="log", xlabel="training samples", ylabel=label)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        _open_box(axes)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def _shown(line: Line) -> bool:
+    """Whether the median trial has details."""
+    return "curve" in _median(line).details
+
+
+def _median(line: Line) -> Trial:
+    """Choose the trial in the middle."""
+    found = median_trial([trial.record for trial in line.trials])
+    return next(trial for trial in line.trials if trial.record is found)
+
+
+def _answers(line: Line) -> dict[str, list[AnswerRow]]:
+    """Choose worst and best answers of the median trial."""
+    blocks = {
+        f"{line.row}, {title}": [
+            AnswerRow(question, prediction, answer, [bool(w) for w in wrong])
+            for question, prediction, answer, wrong in block[:ANSWERS]
+        ]
+        for title, block in _median(line).details["answers"].items()
+    }
+    return distinct(blocks)

@@ -1,12 +1,12 @@
-"""The data of a run -> what is printed, and results.json, curves.png and answers.png."""
+"""Report a run: what is printed, and results.json, curves.png and answers.png."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.core.io import replacing
-from scripts.core.records import SOLVED_PCT, TrialRecord, median_trial, summarise
+from scripts.core.io import replace_file
+from scripts.core.trial_store import SOLVED_PCT, TrialRecord, median_trial, summarize
 from scripts.reporting.figures import AnswerRow, answers_picture, distinct, error_curves
 from scripts.reporting.tables import nops_table, trials_table
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates, wrong_characters
@@ -17,7 +17,7 @@ PICTURE_ROWS = 12
 
 
 class Answered(NamedTuple):
-    """N questions, their true answers and a model's."""
+    """The questions of N samples, their true answers and a model's."""
 
     questions: Sequence[str]
     references: Sequence[str]
@@ -38,8 +38,8 @@ def write_report(
       folder: exists; each file is replaced whole.
       records: the trials of one setting.
       curves: for each trial its validation points, as `error_curves` reads them.
-      validation: all validation questions, answered by `median_trial(records)`.
-      by_nops: questions over all trained numbers of operations, answered by the same trial.
+      validation: all validation samples, answered by `median_trial(records)`.
+      by_nops: samples over all trained numbers of operations, answered by the same trial.
       answer_width: W, characters of the answer field.
     Returns:
       The report, to be printed.
@@ -49,37 +49,36 @@ def write_report(
     rates, levels = _measure(validation, answer_width)
     nops_rates, nops_levels = _measure(by_nops, answer_width)
     results = {
-        **summarise(records),
+        **summarize(records),
         "shown_seed": median_trial(records).seed,
         "floors": {name: _errors(level) for name, level in levels.items()},
-        "by_nops": _beside("by_nops", nops_rates, nops_levels),
-        "by_length": _beside("by_length", nops_rates, nops_levels),
+        "by_nops": _with_baselines("by_nops", nops_rates, nops_levels),
+        "by_length": _with_baselines("by_length", nops_rates, nops_levels),
     }
     lines = {name: levels[name]["mask_error_pct"] for name in ("copy", "first 3", "first 4")}
     error_curves(curves, folder / "curves.png", lines, _headline(results))
     answers_picture(worst_and_best(validation, answer_width), folder / "answers.png")
     text = _text(results, verdict(rates, levels), nops_table(nops_rates["by_nops"], nops_levels))
-    with replacing(folder / "report.txt") as beside:
-        beside.write_text(text + "\n", "utf-8")
-    # Behind all others: who finds it takes the run for whole.
-    with replacing(folder / "results.json") as beside:
-        beside.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", "utf-8")
+    with replace_file(folder / "report.txt") as tmp_path:
+        tmp_path.write_text(text + "\n", "utf-8")
+    # After all others: where it is, the run is whole.
+    with replace_file(folder / "results.json") as tmp_path:
+        tmp_path.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", "utf-8")
     return text
 
 
 def _text(results: Mapping[str, Any], found: str, by_nops: str) -> str:
-    """The printed report."""
+    """Write the printed report."""
     parts = [
         f"{_headline(results)}:\n{trials_table(results)}",
         f"the median trial, seed {results['shown_seed']}, on {results['split']}:\n{found}",
-        "by number of operations, beside answers that need no model (sample/mask error %):\n"
-        + by_nops,
+        "by number of operations, next to the trivial baselines (sample/mask error %):\n" + by_nops,
     ]
     return "\n\n".join(parts)
 
 
 def _measure(answered: Answered, answer_width: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Error rates of the model, and of each floor on the same questions."""
+    """Compute error rates of the model, and of each trivial baseline on the same samples."""
     questions, references, predictions = answered
     return (
         error_rates(predictions, references, questions, answer_width),
@@ -88,17 +87,17 @@ def _measure(answered: Answered, answer_width: int) -> tuple[dict[str, Any], dic
 
 
 def _headline(results: Mapping[str, Any]) -> str:
-    """What was trained, how long."""
+    """Say what was trained, how long."""
     return (
         f"{results['recipe']}, {results['parameters']:,} parameters, "
-        f"{results['samples']:,} training questions"
+        f"{results['samples']:,} training samples"
     )
 
 
-def _beside(
+def _with_baselines(
     key: str, rates: Mapping[str, Any], levels: Mapping[str, Mapping[str, Any]]
 ) -> dict[int, dict[str, Any]]:
-    """The rates of each group, the floors of the same group in them."""
+    """Add to the rates of each group the trivial baselines of the same group."""
     return {
         value: {**group, "floors": {name: _errors(f[key][value]) for name, f in levels.items()}}
         for value, group in rates[key].items()
@@ -106,51 +105,51 @@ def _beside(
 
 
 def _errors(rates: Mapping[str, Any]) -> dict[str, float]:
-    """What results.json keeps of a floor."""
+    """Choose what results.json has of a trivial baseline."""
     return {name: rates[name] for name in ("sample_error_pct", "mask_error_pct")}
 
 
 def verdict(rates: Mapping[str, Any], levels: Mapping[str, Mapping[str, Any]]) -> str:
-    """Both errors in words, and where they stand among the floors.
+    """Say both errors in words, and where they stand among the trivial baselines.
 
     Args:
       rates: as `error_rates` gives them.
-      levels: {floor: rates on the same questions}.
+      levels: {trivial baseline: rates on the same samples}.
     Returns:
-      One line. For a model that is not solved it names the floor whose mask error is nearest, or
-      the lowest one where the model is below them all.
+      One line. For a model that has not solved the task it names the baseline whose mask error is
+      nearest, or the lowest one where the model is below them all.
 
     >>> rates = {"sample_error_pct": 99.5, "sample_error_interval": [99.4, 99.6],
     ...          "mask_error_pct": 60.1, "mask_error_interval": [59.7, 60.5]}
     >>> verdict(rates, {"copy": {"mask_error_pct": 77.5}, "first 3": {"mask_error_pct": 60.0}})
-    'sample error 99.50 % (99.40-99.60), mask error 60.10 % (59.70-60.50): as first 3 (60.00 %)'
+    'sample error 99.50% (99.40-99.60), mask error 60.10% (59.70-60.50): as first 3 (60.00%)'
     """
     parts = []
     for name in ("sample_error", "mask_error"):
         low, high = rates[f"{name}_interval"]
         called = name.replace("_", " ")
-        parts.append(f"{called} {rates[f'{name}_pct']:.2f} % ({low:.2f}-{high:.2f})")
-    said = ", ".join(parts)
+        parts.append(f"{called} {rates[f'{name}_pct']:.2f}% ({low:.2f}-{high:.2f})")
+    errors = ", ".join(parts)
     if rates["sample_error_pct"] <= SOLVED_PCT:
-        return f"{said}: solved"
+        return f"{errors}: solved"
     masks = {name: level["mask_error_pct"] for name, level in levels.items()}
     nearest = min(masks, key=lambda name: abs(masks[name] - rates["mask_error_pct"]))
     low, high = rates["mask_error_interval"]
     word = "as" if low <= masks[nearest] <= high else "nearest to"
     if high < min(masks.values()):
         word = "below even"
-    return f"{said}: {word} {nearest} ({masks[nearest]:.2f} %)"
+    return f"{errors}: {word} {nearest} ({masks[nearest]:.2f}%)"
 
 
 def worst_and_best(
     answered: Answered, answer_width: int, rows: int = PICTURE_ROWS
 ) -> dict[str, list[AnswerRow]]:
-    """The rows of the picture, under titles that count.
+    """Choose the rows of the picture, under titles that count.
 
     Args:
-      answered: N questions.
+      answered: N samples.
       answer_width: W, characters of the answer field.
-      rows: at most so many in a block.
+      rows: at most this many in a block.
     Returns:
       {title: rows}: the answers with most wrong characters, then those with fewest, once where
       both are the same; among equals the longest questions, because they are the hardest.

@@ -1,16 +1,19 @@
-"""Error rates and spreads over trials -> tables as text or Markdown."""
+"""Lay out error rates, spreads over trials and ranked lines as tables, as text or Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
+from scripts.reporting.ranking import Line, rank_key, rank_lines, trivial_baselines
 
 MEASURES = {
     "sample_error_pct": "sample error %",
     "mask_error_pct": "mask error %",
     "test_sample_error_pct": "test sample error %",
     "test_mask_error_pct": "test mask error %",
-    "samples_to_1pct": "questions to 1 %",
+    "samples_to_1pct": "samples to 1%",
     "seconds": "seconds",
-    "samples_per_second": "questions/s",
+    "samples_per_second": "samples/s",
 }
 """The rows of the table over trials: keys of results.json and how they are called."""
 
@@ -50,7 +53,7 @@ def nops_table(
     floors: Mapping[str, Mapping[str, Any]],
     markdown: bool = False,
 ) -> str:
-    """The rates by number of operations beside the floors on the same questions.
+    """Lay out the rates by number of operations, and the trivial baselines on the same samples.
 
     Args:
       by_nops: {number of operations: rates}, as `error_rates` gives them.
@@ -58,17 +61,17 @@ def nops_table(
       markdown: see `table`.
     Returns:
       A line for each number of operations, at most 110 columns wide with 4 operations alone.
-      A floor's cell is sample/mask error in whole percent, rounded away from 0 and 100.
+      A baseline's cell is sample/mask error in whole percent, rounded away from 0 and 100.
 
     >>> rates = {"questions": 900, "sample_error_pct": 2.5, "sample_error_interval": [1.7, 3.7],
     ...          "mask_error_pct": 0.6}
     >>> copy = {"by_nops": {5: {"sample_error_pct": 100.0, "mask_error_pct": 77.5}}}
     >>> print(nops_table({5: rates}, {"copy": copy}))
-    nops  questions  sample err %       95 %  mask err %    copy
-    5           900          2.50  1.70-3.70        0.60  100/78
+    nops  samples  sample err %        95%  mask err %    copy
+    5         900          2.50  1.70-3.70        0.60  100/78
     """
     shown = [name for name in floors if not name.startswith("last")]
-    header = ["nops", "questions", "sample err %", "95 %", "mask err %", *shown]
+    header = ["nops", "samples", "sample err %", "95%", "mask err %", *shown]
     return table(
         header,
         [
@@ -84,27 +87,27 @@ def nops_table(
 
 
 def rate_cells(rates: Mapping[str, Any]) -> list[str]:
-    """The cells of `error_rates`: questions, sample error, its interval, mask error."""
+    """Write the cells of `error_rates`: samples, sample error, its interval, mask error."""
     low, high = rates["sample_error_interval"]
     sample, mask = (f"{rates[name]:.2f}" for name in ("sample_error_pct", "mask_error_pct"))
     return [f"{rates['questions']:,}", sample, f"{low:.2f}-{high:.2f}", mask]
 
 
 def floor_cell(rates: Mapping[str, Any]) -> str:
-    """Sample error/mask error in whole percent."""
+    """Write sample error/mask error in whole percent."""
     return f"{_whole(rates['sample_error_pct'])}/{_whole(rates['mask_error_pct'])}"
 
 
 def _whole(percent: float) -> int:
-    """The nearest whole percent; 0 and 100 only where they are exact."""
+    """Round to whole percent, to 0 and 100 only where they are exact."""
     return round(percent) if percent in (0, 100) else min(99, max(1, round(percent)))
 
 
 def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
-    """How many trials are solved, and the spread of each measure over them.
+    """Say how many trials are solved, and lay out the spread of each measure over them.
 
     Args:
-      results: as `summarise` gives it.
+      results: as `summarize` gives it.
       markdown: see `table`.
     Returns:
       A sentence, an empty line, a table with a line for each of MEASURES.
@@ -116,14 +119,130 @@ def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
     sample_error = results["sample_error_pct"]
     return (
         f"solved {sample_error['solved']} of {sample_error['n']} "
-        f"(sample error at most 1 % on {results['split']})\n\n"
+        f"(sample error at most 1% on {results['split']})\n\n"
         + table(["over trials", *STATISTICS], rows, markdown)
     )
 
 
 def _number(value: float | None, measure: str, statistic: str) -> str:
-    """Percent with two digits, seconds with one, all else whole; "-" where there is none."""
+    """Write percent with two digits, seconds with one, all else whole; "-" for None."""
     if value is None:
         return "-"
     digits = 2 if measure.endswith("_pct") else 1 if measure == "seconds" else 0
     return f"{value:,.{0 if statistic == 'n' else digits}f}"
+
+
+def results_table(
+    title: str, lines: Sequence[Line], columns: Sequence[str], against: str | None = None
+) -> str:
+    """Make the table of a table's lines as Markdown, with what its words mean below it.
+
+    Args:
+      title: its heading.
+      lines: one for each row and budget.
+      columns: names of COLUMNS.
+      against: the row whose speed others are compared with, where its device is theirs.
+    """
+    header = ["row", "rank", *(head for name in columns for head in COLUMNS[name][0])]
+    ranked = rank_lines(lines)
+    base = next((line for _, line in ranked if line.row == against and line.trials), None)
+    rows = [
+        [line.row, rank, *(cell for name in columns for cell in cells_of(name, line, base))]
+        for rank, line in ranked
+    ]
+    return f"# {title}\n\n{table(header, rows, markdown=True)}\n\n{_notes(lines)}\n"
+
+
+def _notes(lines: Sequence[Line]) -> str:
+    """Say what the table's words mean, and which answers need no model."""
+    trials = [(line, trial) for line in lines for trial in line.trials]
+    floors = trivial_baselines(lines)
+    notes = [
+        "Values are medians over trials where nothing else is said, on validation samples; "
+        "solved: at most 1% sample error. Rows are ranked among those of the same data and number "
+        "of training samples. At chance: mask error not below the better of copying the letters "
+        "and guessing.",
+    ]
+    if any("grid" in trial.details for _, trial in trials):
+        notes.append(
+            "Horizon: the largest number of operations up to which every number has at most 1% "
+            f"sample error; of two in the middle the lower one. {BEYOND}: not evaluated, because "
+            "the sample error was that high at two smaller numbers of operations."
+        )
+    if any(line.best_of > 1 for line in lines):
+        notes.append(
+            "Best of N: a trial is N trainings of the row of that name, the next N seeds, of which "
+            "that of the lowest validation loss is kept. Samples and seconds are those of all N."
+        )
+    for data, levels in floors.items():
+        shown = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())
+        notes.append(f"Mask error % of the trivial baselines on {data}: {shown}.")
+    devices = sorted({trial.record.device for _, trial in trials})
+    if devices:
+        notes.append(f"Trained on: {'; '.join(devices)}.")
+    return "\n\n".join(notes)
+
+
+LEADERBOARD = [
+    "recipe",
+    "parameters",
+    "solved",
+    "sample error %",
+    "mask error %",
+    "horizon",
+    "samples/s",
+]
+ERRORS = ("sample_error_pct", "mask_error_pct")
+
+
+def leaderboard(
+    rows: Sequence[Mapping[str, Any]],
+    floors: Mapping[str, Mapping[str, float]],
+    markdown: bool = False,
+) -> str:
+    """Lay out a line for each recipe, the best first, see `rank_key`.
+
+    Args:
+      rows: results.json of each recipe with its `horizon` as a text; or, for a recipe that did
+        not come to its end, `recipe` and `failed`, the reason.
+      floors: {name: rates} of the trivial baselines, on the same samples.
+      markdown: see `table`.
+    Returns:
+      Table, trivial baselines in its last lines; below it the reasons.
+
+    >>> spread = {"median": 2.0, "solved": 1, "n": 3}
+    >>> row = {"recipe": "a", "parameters": 1234, "sample_error_pct": spread, "horizon": "5",
+    ...        "mask_error_pct": spread, "samples_per_second": spread}
+    >>> copy = {"sample_error_pct": 100.0, "mask_error_pct": 77.5}
+    >>> print(leaderboard([row, {"recipe": "b", "failed": "why"}], {"copy": copy}))
+    recipe  parameters  solved  sample error %  mask error %  horizon  samples/s
+    a            1,234  1 of 3            2.00          2.00        5          2
+    b                -  failed               -             -        -          -
+    copy             -       -          100.00         77.50        -          -
+    <BLANKLINE>
+    b failed: why
+    """
+    failed = [row for row in rows if "failed" in row]
+    finished = sorted(
+        (row for row in rows if "failed" not in row), key=lambda row: rank_key(row, row["horizon"])
+    )
+    lines = [*map(_leader, finished)]
+    lines += [[row["recipe"], "-", "failed", "-", "-", "-", "-"] for row in failed]
+    lines += [
+        [name, "-", "-", *(f"{rates[e]:.2f}" for e in ERRORS), "-", "-"]
+        for name, rates in floors.items()
+    ]
+    reasons = [f"{row['recipe']} failed: {row['failed']}" for row in failed]
+    return "\n\n".join([table(LEADERBOARD, lines, markdown), *reasons])
+
+
+def _leader(row: Mapping[str, Any]) -> list[str]:
+    """Fill the cells of a recipe; medians over its trials."""
+    return [
+        row["recipe"],
+        f"{row['parameters']:,}",
+        "{solved} of {n}".format(**row["sample_error_pct"]),
+        *(f"{row[name]['median']:.2f}" for name in ERRORS),
+        row["horizon"],
+        f"{row['samples_per_second']['median']:,.0f}",
+    ]

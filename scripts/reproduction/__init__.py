@@ -1,1 +1,1 @@
-"""Tables of results -> the trials that they lack, and the tables themselves."""
+"""Reproduce tables of results: what they train, the trials that they lack, the tables."""

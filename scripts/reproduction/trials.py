@@ -1,4 +1,4 @@
-"""A row and a folder -> its missing trials, trained, and what is kept of each."""
+"""Train a row's missing trials, and measure what is kept beside each record."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -10,14 +10,13 @@ from torch import nn
 from scripts.core.inference import predict
 from scripts.core.loaded_model import Candidate, device_name, find_device, load_plainly
 from scripts.core.measurements import measure
-from scripts.core.records import TrialRecord
-from scripts.core.trial_store import Trial, read_trials
+from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import ask_grid, horizon_of, published
 from scripts.reporting.report import Answered, worst_and_best
-from scripts.reproduction.rows import Row
+from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
-from scripts.training.recipes import UNTRAINED, Recipe
+from scripts.training.recipes import UNTRAINED
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
 from scripts.training.train_state import RunOptions
 from vsc_dataset import sample
@@ -25,24 +24,24 @@ from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 ERRORS = ("sample_error_pct", "mask_error_pct")
-QUESTIONS = 2000
-"""Of the validation split, that answers and speed of asking are taken from."""
+SAMPLES = 2000
+"""Of the validation split, that answers and evaluation throughput are taken from."""
 
 CLOCKS = ("seconds", "questions_per_second")
-LOST_PCT = 99.0
-"""A grid ends behind two numbers in a row with so many wrong answers: long rows cost most."""
+FAILED_PCT = 99.0
+"""A grid ends after two numbers in a row with at least this sample error: long rows cost most."""
 
 
 def missing_seeds(row: Row, results: Path) -> list[int]:
-    """The seeds that have no whole line of the row's budget and settings in the results."""
-    wanted = {"curve"}
-    wanted |= {"grid"} if row.grid else set()
+    """Find the seeds that have no whole line of the row's budget and settings in the results."""
+    wanted = {"curve", "settings"} | ({"grid"} if row.grid else set())
     done = {
         trial.record.seed
         for trial in read_trials(results, row.recipe.name)
         if wanted <= trial.details.keys()
-        and trial.details.get("test", {}).get("questions", 0) >= row.test_questions
-        and row.recipe.same_training(Recipe.from_dict({"name": "", **trial.details["settings"]}))
+        and trial.details.get("test", {}).get("questions", 0) >= row.test_samples
+        and trial.details["settings"]["num_samples"] == row.recipe.num_samples
+        and row.has(trial)
     }
     return [seed for seed in row.seeds if seed not in done]
 
@@ -50,10 +49,10 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
 def run_row(
     row: Row, runs: Path, results: Path, jobs: int = 1, options: RunOptions | None = None
 ) -> Iterator[Trial]:
-    """Train what the results lack; a trial that was interrupted goes on.
+    """Train what the results lack; an interrupted trial goes on.
 
     Args:
-      row: its run is the folder ROW/SAMPLES below `runs`.
+      row: its run is the folder ROW/SAMPLES in `runs`.
       runs, results: folders.
       jobs: trials side by side.
       options: of each trial.
@@ -70,32 +69,32 @@ def run_row(
     folder = runs / recipe.name / str(recipe.num_samples)
     open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists(), accelerator=accelerator)
     for record in each_trial(recipe, folder, seeds, accelerator, jobs, options, built):
-        yield Trial(record, details(row, folder, record))
+        yield Trial(record, measure_details(row, folder, record))
 
 
-def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
-    """What is kept beside a record: curve, speed, floors, answers, and where wanted a grid.
+def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
+    """Measure curve, throughput, trivial baselines, answers, and where wanted a grid.
 
     Args:
       row: what was trained.
       folder: of the run.
       record: of one trial.
     """
-    # The run has written the model's code itself.
     curve = read_curve(folder, record.seed)
+    # The run has written the model's code itself.
     model = load_plainly(str(trial_folder(folder, record.seed) / "model"), trust_remote_code=True)
     model = model.to(find_device(None))
     config = row.recipe.config
-    questions = sample(config, "validation", range(min(QUESTIONS, config.num_validation)))
-    predict(model, questions[:64])  # a device's first call is slow
-    found = measure(model, questions, row.recipe.loss)
-    answered = Answered(found.questions, found.references, found.predictions)
-    assert found.seconds
+    examples = sample(config, "validation", range(min(SAMPLES, config.num_validation)))
+    predict(model, examples[:64])  # a device's first call is slow
+    measured = measure(model, examples, row.recipe.loss)
+    answered = Answered(measured.questions, measured.references, measured.predictions)
+    assert measured.seconds
     return {
         "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},
         "device": device_name(model),
-        "questions_per_second": round(len(questions) / found.seconds, 1),
-        "floors": _floors(config),
+        "questions_per_second": round(len(examples) / measured.seconds, 1),
+        "floors": _baselines(config),
         "curve": [_rounded(point) for point in curve],
         "answers": {
             title: [[*answer[:3], [int(w) for w in answer.wrong]] for answer in block]
@@ -103,20 +102,20 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
         },
         **({"programs": _programs(model, row)} if "test_programs" in config.splits else {}),
         **({"grid": _grid(model, row)} if row.grid else {}),
-        **({"test": _test(model, row)} if row.test_questions else {}),
+        **({"test": _test(model, row)} if row.test_samples else {}),
     }
 
 
 @lru_cache(maxsize=8)
-def _floors(config: TaskConfig) -> dict[str, dict[str, float]]:
-    """Both errors of answers that need no model, on all validation questions."""
+def _baselines(config: TaskConfig) -> dict[str, dict[str, float]]:
+    """Both errors of answers that need no model, on all validation samples."""
     questions = sample(config, "validation", range(config.num_validation)).questions()
-    found = trivial_baselines(questions, config.answer_width)
-    return {name: {key: rates[key] for key in ERRORS} for name, rates in found.items()}
+    levels = trivial_baselines(questions, config.answer_width)
+    return {name: {key: rates[key] for key in ERRORS} for name, rates in levels.items()}
 
 
 def _programs(model: nn.Module, row: Row) -> dict[str, Any]:
-    """Both errors on programs of which training had none."""
+    """Both errors on held-out programs."""
     config = row.recipe.config
     examples = sample(config, "test_programs", range(config.num_test_programs))
     rates = measure(model, examples).rates
@@ -124,37 +123,33 @@ def _programs(model: nn.Module, row: Row) -> dict[str, Any]:
 
 
 def _test(model: nn.Module, row: Row) -> dict[str, int]:
-    """How many of the first test questions are wrong; the split's own number is a prefix."""
-    found = measure(model, sample(row.recipe.config, "test", range(row.test_questions)))
-    wrong = round(found.rates["sample_error_pct"] * row.test_questions / 100)
-    return {"questions": row.test_questions, "wrong": wrong}
+    """How many of the first test samples are wrong; the split's own number is a prefix."""
+    rates = measure(model, sample(row.recipe.config, "test", range(row.test_samples))).rates
+    wrong = round(rates["sample_error_pct"] * row.test_samples / 100)
+    return {"questions": row.test_samples, "wrong": wrong}
 
 
 def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
-    """The rows of the grid until all is lost, and the horizon.
+    """The rows of the grid until the model fails, and the horizon.
 
     `lost` says that it ended there, and not at the longest row that the model can read.
     """
     assert row.grid is not None
     rows: list[dict[str, Any]] = []
-    lost = False
-    for found in ask_grid(Candidate(row.recipe.name, model, row.recipe.data), row.grid):
-        rows.append(_rounded({key: found[key] for key in found if key not in CLOCKS}))
-        lost = len(rows) > 1 and all(r["sample_error_pct"] >= LOST_PCT for r in rows[-2:])
-        if lost:
+    failed = False
+    for rates in ask_grid(Candidate(row.recipe.name, model, row.recipe.data), row.grid):
+        rows.append(_rounded({key: rates[key] for key in rates if key not in CLOCKS}))
+        failed = len(rows) > 1 and all(r["sample_error_pct"] >= FAILED_PCT for r in rows[-2:])
+        if failed:
             break
-    return {
-        "name": row.grid,
-        "horizon": horizon_of(rows, published(row.grid)),
-        "lost": lost,
-        "rows": rows,
-    }
+    horizon = horizon_of(rows, published(row.grid))
+    return {"name": row.grid, "horizon": horizon, "lost": failed, "rows": rows}
 
 
-def _rounded(found: Any) -> Any:
-    """Six digits of every number: the rest is no information and fills the files."""
-    if isinstance(found, Mapping):
-        return {key: _rounded(value) for key, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [_rounded(value) for value in found]
-    return float(f"{found:.6g}") if isinstance(found, float) else found
+def _rounded(value: Any) -> Any:
+    """Round every number to six digits: the rest is noise and fills the files."""
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value

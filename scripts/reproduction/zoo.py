@@ -1,40 +1,40 @@
-"""Recipes of one budget and a folder -> the leaderboard, every run in it done once."""
+"""Train recipes of one budget and compare them, every run done once."""
 
-import importlib.util
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scripts.core.io import replacing
+from scripts.core.io import read_json, write_lines
 from scripts.core.loaded_model import find_device, open_candidate
 from scripts.evaluation.grid import horizon
-from scripts.reporting.leaderboard import leaderboard
+from scripts.reporting.tables import leaderboard
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import SeededModel, check_recipe
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from scripts.training.run_report import finish_run
 from scripts.training.runs import RUN_FILE, open_run, run_trials
-from vsc_models.layer_source import is_file, said, split
+from vsc_models.layer_source import said
 
 RESULTS_FILE = "results.json"
 HORIZON_FILE = "horizon.json"
 BUDGET = ("data", "num_samples", "batch_size")
-"""What the recipes of a leaderboard have in common."""
+"""What the recipes of a comparison have in common."""
 
 
 def choose(names: Sequence[str], max_samples: int | None = None) -> list[Recipe]:
-    """The recipes of these names, all of one budget.
+    """Choose the recipes of these names, all of one budget.
 
     Args:
-      names: none takes all `zoo-…` recipes whose mixer's package is installed.
-      max_samples: training questions, in place of the recipes' number.
+      names: none takes all `zoo-…` recipes.
+      max_samples: training samples, in place of the recipes' number.
     Raises:
       ValueError: an unknown name, or different budgets.
     """
-    zoo = {name: recipe for name, recipe in read_recipes().items() if name.startswith("zoo-")}
-    recipes = [find_recipe(name) for name in names] or [r for r in zoo.values() if installed(r)]
+    recipes = [find_recipe(name) for name in names]
+    if not names:
+        recipes = [one for name, one in read_recipes().items() if name.startswith("zoo-")]
     if max_samples is not None:
         recipes = [replace(recipe, num_samples=max_samples) for recipe in recipes]
     for recipe in recipes:
@@ -48,17 +48,10 @@ def choose(names: Sequence[str], max_samples: int | None = None) -> list[Recipe]
     return recipes
 
 
-def installed(recipe: Recipe) -> bool:
-    """Whether the package of the recipe's mixer is there; True without one."""
-    if not recipe.mixer or is_file(recipe.mixer):
-        return True
-    return importlib.util.find_spec(split(recipe.mixer)[0].partition(".")[0]) is not None
-
-
 def run_zoo(
     recipes: Sequence[Recipe], folder: Path, seeds: Sequence[int], jobs: int = 1
 ) -> Iterator[str]:
-    """Train every recipe with every seed, in a folder of its own, and compare them.
+    """Train every recipe with every seed, in a folder for each, and compare them.
 
     Args:
       recipes: see `choose`.
@@ -66,7 +59,7 @@ def run_zoo(
       seeds: of the trials.
       jobs: trials side by side.
     Yields:
-      The leaderboard so far, behind each recipe; it is also leaderboard.md and leaderboard.json.
+      The leaderboard so far, after each recipe; it is also leaderboard.md and leaderboard.json.
     Raises:
       ValueError: the folder holds runs of other settings. A recipe that cannot start, or fails,
         is a line instead.
@@ -76,18 +69,14 @@ def run_zoo(
     for recipe in recipes:
         rows.append(_attempt(recipe, folder / recipe.name, seeds, jobs))
         levels: dict[str, Any] = next((row["floors"] for row in rows if "floors" in row), {})
-        floors = {name: level for name, level in levels.items() if not name.startswith("last")}
-        for name, text in (
-            ("leaderboard.json", json.dumps(rows, indent=2) + "\n"),
-            ("leaderboard.md", leaderboard(rows, floors, markdown=True) + "\n"),
-        ):
-            with replacing(folder / name) as beside:
-                beside.write_text(text, "utf-8")
-        yield leaderboard(rows, floors)
+        baselines = {name: rates for name, rates in levels.items() if not name.startswith("last")}
+        write_lines(folder / "leaderboard.json", [json.dumps(rows, indent=2)])
+        write_lines(folder / "leaderboard.md", [leaderboard(rows, baselines, markdown=True)])
+        yield leaderboard(rows, baselines)
 
 
 def _attempt(recipe: Recipe, folder: Path, seeds: Sequence[int], jobs: int) -> dict[str, Any]:
-    """A recipe's row, or what failed of it: one recipe's model may raise whatever it is."""
+    """Make a recipe's row, or say what failed: one recipe's model may raise whatever it is."""
     accelerator = make_accelerator(recipe.mixed_precision)
     try:
         built = check_recipe(recipe, seeds[0], accelerator)
@@ -115,24 +104,22 @@ def _row(
     jobs: int,
     built: SeededModel,
 ) -> dict[str, Any]:
-    """A recipe's results.json and the horizon of its median trial; what is there is read."""
+    """Make a recipe's row: its results.json and the horizon of its median trial."""
     records = run_trials(recipe, folder, seeds, accelerator, jobs, None, built)
     if _read(folder / RESULTS_FILE).get("seeds") != seeds:
         finish_run(recipe, folder, records)
     results = _read(folder / RESULTS_FILE)
     shown = {"seed": results["shown_seed"], "samples": results["samples"]}
-    known = _read(folder / HORIZON_FILE)
-    if {name: known.get(name) for name in shown} != shown:
-        # As evaluate.py asks it: the folder's checkpoint is the median trial's, in the layout that
-        # it was trained on; this run has written its code.
+    stored = _read(folder / HORIZON_FILE)
+    if {name: stored.get(name) for name in shown} != shown:
+        # As evaluate.py evaluates it: the folder's checkpoint is the median trial's, in the layout
+        # that it was trained on; this run has written its code.
         candidate = open_candidate(str(folder), find_device(None), trust_remote_code=True)
-        known = {**shown, "horizon": str(horizon(candidate))}
-        with replacing(folder / HORIZON_FILE) as beside:
-            beside.write_text(json.dumps(known) + "\n", "utf-8")
-    return {**results, "horizon": known["horizon"]}
+        stored = {**shown, "horizon": str(horizon(candidate))}
+        write_lines(folder / HORIZON_FILE, [json.dumps(stored)])
+    return {**results, "horizon": stored["horizon"]}
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """A JSON object; nothing where there is no file."""
-    found: Mapping[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
+def _read(path: Path) -> dict[str, Any]:
+    """Read a JSON object; empty where there is no file."""
+    return dict(read_json(path)) if path.exists() else {}

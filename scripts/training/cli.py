@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -161,12 +161,11 @@ def _change(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
         pairs = read_pairs(f"--{kind}-args", changes.get(f"{kind}_args", []))
         if kind == "model" and pairs and changes.get("mixer", recipe.mixer):
             _check_scaffold(pairs)
-        same = changes.get(kind, getattr(recipe, kind)) == getattr(recipe, kind)
-        changes[f"{kind}_args"] = {**(getattr(recipe, f"{kind}_args") if same else {}), **pairs}
+        changes[f"{kind}_args"] = pairs
     stops = changes.get("early_stop_pct", recipe.early_stop_pct)
     if "early_stop_validations" in changes and stops is None:
         raise ValueError("--early-stop-validations without --early-stop-pct: say at what error")
-    return replace(recipe, **changes)
+    return recipe.changed(**changes)
 
 
 def _check_scaffold(pairs: Mapping[str, Any]) -> None:

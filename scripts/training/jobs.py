@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from tqdm import tqdm
 
-from scripts.core.records import TrialRecord
+from scripts.core.trial_store import TrialRecord
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import SeededModel, run_trial
 from scripts.training.recipes import Recipe

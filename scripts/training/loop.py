@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_cosine_schedule_with_warmup
 
 from scripts.core.batches import IGNORED, logits_of, loss_of, model_inputs
-from scripts.core.records import TrialRecord
+from scripts.core.trial_store import TrialRecord
 from scripts.training.checkpoints import CheckpointFolder
 from scripts.training.distributed import broadcast
 from scripts.training.model_factory import build_model, check_model, code_of

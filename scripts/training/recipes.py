@@ -212,38 +212,44 @@ class Recipe:
         check_keys("recipe", given, [one.name for one in fields(cls)])
         return cls(**given)
 
+    def changed(self, **changes: Any) -> "Recipe":
+        """Return the recipe with other fields, see `merge`.
+
+        Raises:
+          ValueError: a field cannot work or is unknown.
+
+        >>> find_recipe("prelim-l6-ch64").changed(model_args={"num_layers": 1}).model_args
+        {'hidden_size': 64, 'num_layers': 1, 'dilation': [1, 2, 3, 4, 5, 1]}
+        """
+        return Recipe.from_dict(
+            merge({f.name: getattr(self, f.name) for f in fields(self)}, changes)
+        )
+
     def same_training(self, other: "Recipe") -> bool:
         """Whether both train the same bits from the same seed: names and descriptions do not."""
         ours, theirs = self.to_json(), other.to_json()
         return all(ours[name] == theirs[name] for name in ours if name not in UNTRAINED)
 
 
-def inherit(
-    tables: Mapping[str, Mapping[str, Any]], called: str, known: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """Tables by name, what one with `like = "NAME"` does not give taken from a table further up.
+def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what `child` does not give from `parent`, in nested tables key by key.
 
-    Args:
-      tables: as TOML has them.
-      called: what a table is, for the message.
-      known: keys beside `like`.
-    Raises:
-      ValueError: an unknown key, or no such table above; the nearest is named.
+    The arguments of another model or mixer are not taken: they would not fit it.
 
-    >>> inherit({"a": {"x": 1, "y": 2}, "b": {"like": "a", "y": 3}}, "recipe", ["x", "y"])["b"]
-    {'x': 1, 'y': 3}
+    >>> parent = {"model": "a", "model_args": {"x": 1, "y": 2}}
+    >>> merge(parent, {"model_args": {"y": 3}})
+    {'model': 'a', 'model_args': {'x': 1, 'y': 3}}
+    >>> merge(parent, {"model": "b", "model_args": {"y": 3}})
+    {'model': 'b', 'model_args': {'y': 3}}
     """
-    found: dict[str, dict[str, Any]] = {}
-    for name, table in tables.items():
-        check_keys(f"{called} {name!r}", table, ["like", *known])
-        like = table.get("like")
-        if like is not None and like not in found:
-            raise ValueError(
-                f"{called} {name!r}: no {called} {like!r} stands above: {nearest(like, found)}"
-            )
-        own = {key: value for key, value in table.items() if key != "like"}
-        found[name] = {**found.get(like or "", {}), **own}
-    return found
+    merged = dict(parent)
+    for kind in ("model", "mixer"):
+        if kind in parent and child.get(kind, parent[kind]) != parent[kind]:
+            merged.pop(f"{kind}_args", None)
+    for name, value in child.items():
+        nested = isinstance(merged.get(name), Mapping) and isinstance(value, Mapping)
+        merged[name] = merge(merged[name], value) if nested else value
+    return merged
 
 
 def check_keys(called: str, given: Iterable[str], known: Sequence[str]) -> None:
@@ -254,16 +260,30 @@ def check_keys(called: str, given: Iterable[str], known: Sequence[str]) -> None:
 
 
 def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
-    """All recipes by name. `like = "NAME"` takes what is not given from a recipe further up.
+    """Read all recipes by name.
+
+    `like = "NAME"` takes what is not given from a table further up, see `merge`; a table whose name
+    begins with `_` is only there to be taken from.
 
     Raises:
-      ValueError: a table has an unknown key (the nearest is named) or a value that cannot work.
+      ValueError: a table has an unknown key, is like none above (the nearest is named), or has a
+        value that cannot work.
     """
-    known = [field.name for field in fields(Recipe) if field.name != "name"]
+    known = ["like", *(one.name for one in fields(Recipe) if one.name != "name")]
+    tables: dict[str, dict[str, Any]] = {}
     recipes = {}
-    for name, table in inherit(tomllib.loads(path.read_text("utf-8")), "recipe", known).items():
+    for name, table in tomllib.loads(path.read_text("utf-8")).items():
+        check_keys(f"recipe {name!r}", table, known)
+        like = table.pop("like", None)
+        if like is not None and like not in tables:
+            raise ValueError(
+                f"recipe {name!r}: no recipe {like!r} stands above: {nearest(like, tables)}"
+            )
+        tables[name] = merge(tables.get(like, {}), table)
+        if name.startswith("_"):
+            continue
         try:
-            recipes[name] = Recipe(name=name, **table)
+            recipes[name] = Recipe(name=name, **tables[name])
         except (TypeError, ValueError) as error:
             raise ValueError(f"recipe {name!r}: {error}") from None
     return recipes

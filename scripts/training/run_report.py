@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scripts.core.io import replacing
-from scripts.core.records import TrialRecord, median_trial
+from scripts.core.io import replace_file
+from scripts.core.trial_store import TrialRecord, median_trial
 from scripts.reporting.report import Answered, write_report
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
@@ -28,7 +28,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: not whole any more
     for path in filter(Path.is_file, model.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in NOT_MODEL:
-            with replacing(folder / path.name) as tmp_path:
+            with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
     width = recipe.config.answer_width
     report = write_report(folder, records, curves, validation, by_nops, width)

@@ -8,8 +8,8 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scripts.core.io import replacing
-from scripts.core.records import TrialRecord, append_record, read_records
+from scripts.core.io import replace_file
+from scripts.core.trial_store import TrialRecord, append_record, read_records
 from scripts.training.checkpoints import remove_all
 from scripts.training.distributed import broadcast
 from scripts.training.jobs import Job, run_in_processes, run_in_turn
@@ -85,7 +85,7 @@ def _open(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _lock(folder)
-        with replacing(written) as tmp_path:
+        with replace_file(written) as tmp_path:
             run = {"recipe": recipe.to_json(), "seeds": all_seeds} | (
                 {"code": code} if code else {}
             )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from scripts.core.io import replacing
+from scripts.core.io import replace_file
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import RunOptions, TrainState
 
@@ -94,7 +94,7 @@ def truncate_log(folder: Path, step: int) -> None:
         return
     *whole, _ = path.read_text("utf-8", errors="replace").split("\n")
     kept = [line for line in whole if json.loads(line)["step"] <= step]
-    with replacing(path) as tmp_path:
+    with replace_file(path) as tmp_path:
         tmp_path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
 
 

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from scripts.core.records import TrialRecord, samples_to_solved
+from scripts.core.trial_store import TrialRecord, samples_to_solved
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import TrainState, check_loss
 from scripts.training.validation import measure_shared

@@ -75,11 +75,7 @@ FLOORS = {
 HOMES = {
     "accelerate": {"scripts/training/distributed.py"},
     "jinja2": {"scripts/publishing/cards.py"},
-    "matplotlib": {
-        "scripts/reporting/error_figures.py",
-        "scripts/reporting/figures.py",
-        "scripts/reporting/table_figures.py",
-    },
+    "matplotlib": {"scripts/reporting/figures.py"},
     "torch": {
         "scripts/benchmarks",
         "scripts/core",

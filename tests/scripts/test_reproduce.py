@@ -14,17 +14,15 @@ from pathlib import Path
 import pytest
 
 from scripts.core import trial_store
-from scripts.core.records import read_records
-from scripts.core.trial_store import read_trials
+from scripts.core.trial_store import read_records, read_trials
 from scripts.reproduction import trials
-from scripts.reproduction.report import render
-from scripts.reproduction.rows import choose, read_rows, read_tables
+from scripts.reproduction.experiments import TABLES, choose
+from scripts.reproduction.report import render, table_lines
 from tests.scripts.reporting.cases import COPY, cells
 from tests.scripts.reporting.cases import record as made
 from vsc_dataset import sample
 
 ROOT = Path(__file__).parents[2]
-TABLES = read_tables()
 ROW = "swap-delta-level-1"
 
 
@@ -41,10 +39,14 @@ def places(folder):
     return ["--hub-cards", folder / "hub", "--output-dir", folder / "runs"]
 
 
+def rendered(name, results):
+    return render(TABLES[name], table_lines(TABLES[name], results))
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_the_committed_table_is_what_the_committed_results_give(name):
     written = (ROOT / "hub_cards" / "tables" / f"{name}.md").read_text("utf-8")
-    assert written == render(TABLES[name], ROOT / "hub_cards" / "results")
+    assert written == rendered(name, ROOT / "hub_cards" / "results")
 
 
 @pytest.fixture(scope="module")
@@ -69,24 +71,24 @@ def test_a_trial_leaves_line_details_table_and_pictures(done):
     assert kept.details["questions_per_second"] > 0
     shown = cells((hub / "tables" / "ladder.md").read_text(), ROW)
     assert shown["rank"] == "at chance"
-    assert shown["training questions"] == "640 of 100,000"
+    assert shown["training samples"] == "640 of 100,000"
     assert shown["mask error %"] == f"{record.mask_error_pct:.2f}"
-    assert shown["% wrong at 1,024"] == "lost"
+    assert shown["sample error % at 1,024"] == "≥99"
     pictures = {path.name for path in (hub / "figures").iterdir()}
     assert pictures == {"ladder-curves.png", "ladder-answers.png", "ladder-grid-len5.png"}
 
 
 def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
     (record,) = read_records(done / "hub" / "results" / f"{ROW}.jsonl")
-    (row,) = choose(read_rows(TABLES["ladder"]), [ROW], 640, 1)
-    row = replace(row, test_questions=2 * record.test_questions, grid=None)
+    (row,) = choose(TABLES["ladder"].rows, [ROW], 640, 1)
+    row = replace(row, test_samples=2 * record.test_questions, grid=None)
     asked, measure = [], trials.measure
     monkeypatch.setattr(
         trials,
         "measure",
         lambda model, examples, *a: asked.append(examples) or measure(model, examples, *a),
     )
-    found = trials.details(row, done / "runs" / ROW / "640", record)["test"]
+    found = trials.measure_details(row, done / "runs" / ROW / "640", record)["test"]
     assert found["questions"] == len(asked[-1]) == 2 * record.test_questions
     split = sample(row.recipe.config, "test", range(record.test_questions)).questions()
     assert asked[-1].questions()[: record.test_questions] == split
@@ -105,11 +107,11 @@ def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path, ca
 
 def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done):
     results = done / "hub" / "results"
-    (row,) = choose(read_rows(TABLES["ladder"]), [ROW], 640, 1)
+    (row,) = choose(TABLES["ladder"].rows, [ROW], 640, 1)
     assert trials.missing_seeds(row, results) == []
     assert trials.missing_seeds(replace(row, trials=3), results) == [1, 2]
     assert trials.missing_seeds(replace(row, grid=None), results) == []
-    assert trials.missing_seeds(replace(row, test_questions=10), results) == [0]
+    assert trials.missing_seeds(replace(row, test_samples=10), results) == [0]
     for changes in ({"learning_rate": 1e-3}, {"num_samples": 1280}):
         other = replace(row, recipe=replace(row.recipe, **changes))
         assert trials.missing_seeds(other, results) == [0]
@@ -127,11 +129,11 @@ def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done)
 def test_a_trial_of_other_settings_is_no_line_of_the_table(done, tmp_path):
     shutil.copytree(done / "hub" / "results", tmp_path / "results")
     path = tmp_path / "results" / "details" / f"{ROW}.jsonl"
-    assert cells(render(TABLES["ladder"], tmp_path / "results"), ROW)["solved"] == "0 of 1"
+    assert cells(rendered("ladder", tmp_path / "results"), ROW)["solved"] == "0 of 1"
     line = json.loads(path.read_text())
     line["settings"]["learning_rate"] = 1e-9
     path.write_text(json.dumps(line) + "\n")
-    assert cells(render(TABLES["ladder"], tmp_path / "results"), ROW)["solved"] != "0 of 1"
+    assert cells(rendered("ladder", tmp_path / "results"), ROW)["solved"] != "0 of 1"
 
 
 def test_a_run_whose_model_is_gone_says_so_and_the_way_out(done, tmp_path, capsys):

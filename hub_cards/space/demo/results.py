@@ -63,7 +63,10 @@ def leaderboards(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Row]]:
 
 
 def leaderboard(trials: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Summarize settings: most trials solved first, then the lowest mean sample error."""
+    """Rank the settings as the tables do: on validation, most trials solved first.
+
+    Then the smallest median sample error, to two digits, and mask error, and fewest parameters.
+    """
     settings: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for trial in trials:
         # A trial that stopped early still belongs to the others.
@@ -71,8 +74,18 @@ def leaderboard(trials: Sequence[Mapping[str, Any]]) -> list[Row]:
         named = trial["recipe"], trial.get("data", ""), trial["parameters"]
         setting = (*named, planned, trial["test_questions"])
         settings.setdefault(setting, []).append(trial)
-    rows = [_row(same) for same in settings.values()]
-    return sorted(rows, key=lambda row: (-row.solved / row.trials, row.mean, row.parameters))
+    return [_row(trials) for trials in sorted(settings.values(), key=_rank_key)]
+
+
+def _rank_key(trials: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    """Make the key of `scripts.reporting.ranking.rank_key`, which the page does not have."""
+    errors = [trial["sample_error_pct"] for trial in trials]
+    return (
+        -sum(error <= SOLVED_PCT for error in errors) / len(errors),
+        round(statistics.median(errors), 2),
+        statistics.median(trial["mask_error_pct"] for trial in trials),
+        trials[0]["parameters"],
+    )
 
 
 def _row(trials: Sequence[Mapping[str, Any]]) -> Row:

@@ -1,21 +1,194 @@
-"""A kept trial is neither lost nor there twice."""
+"""A trial is neither lost nor stored twice, a kill damages nothing, and spreads are right."""
 
+import json
+import statistics
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from scripts.core.trial_store import keep_trial, read_trials
+from scripts.core.trial_store import (
+    Trial,
+    append_record,
+    median_trial,
+    read_records,
+    read_trials,
+    save_trial,
+    spread,
+    summarize,
+)
 from tests.scripts.reporting.cases import kept, record
 
 ROOT = Path(__file__).parents[3]
+START = ["recipe", "parameters", "split", "questions", "sample_error_pct", "mask_error_pct"]
+START += ["samples_to_1pct", "seconds", "samples_per_second"]
+STATISTICS = ["mean", "median", "std", "min", "max", "n", "solved"]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "trials.jsonl"
+
+
+def test_records_come_back_as_they_were_written(path):
+    records = [record(seed, samples_to_1pct=seed or None, device="GPU µ") for seed in range(3)]
+    for one in records:
+        append_record(path, one)
+    assert read_records(path) == records
+    assert len(path.read_text().splitlines()) == 3
+    assert [file.name for file in path.parent.iterdir()] == ["trials.jsonl"]
+
+
+def test_a_torn_last_line_is_ignored_and_then_repaired_wherever_it_was_cut(path):
+    append_record(path, record(0))
+    whole = path.read_bytes()
+    for cut in range(1, len(whole) - 1):
+        path.write_bytes(whole + whole[:cut])
+        assert read_records(path) == [record(0)]
+    append_record(path, record(1))
+    assert read_records(path) == [record(0), record(1)]
+    assert path.read_bytes().startswith(whole)
+
+
+def test_a_record_that_lost_only_its_line_end_is_kept(path):
+    append_record(path, record(0))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert read_records(path) == [record(0)]
+    append_record(path, record(1))
+    assert read_records(path) == [record(0), record(1)]
+
+
+def test_no_file_has_no_records(path):
+    assert read_records(path) == []
+
+
+def test_a_failed_write_leaves_the_file_as_it_was(path):
+    append_record(path, record(0))
+    before = path.read_bytes()
+    with pytest.raises(ValueError):
+        append_record(path, record(1, val_loss=float("nan")))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"sampels": 1}, "key 'sampels' is unknown: did you mean 'samples'"),
+        ({"seed": ...}, "keys .'seed'. are missing"),
+        ({"seed": "0"}, "seed is '0'"),
+        ({"seed": True}, "seed is True"),
+        ({"samples": 6.5}, "samples is 6.5"),
+        ({"val_loss": None}, "val_loss is None"),
+        ({"val_loss": float("inf")}, "val_loss is inf"),
+        ({"versions": []}, r"versions is \[\]"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_file_and_line(path, change, message):
+    append_record(path, record(0))
+    line = {key: value for key, value in {**asdict(record(1)), **change}.items() if value != ...}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    with pytest.raises(ValueError, match=f"line 2: {message}") as raised:
+        read_records(path)
+    assert str(path) in str(raised.value)
+
+
+DAMAGED = st.one_of(
+    st.sampled_from(['{"foo":1}', "[]", "null", "{}", "1", '""', "\0" * 9, "", "[" * 100_000]),
+    st.text().filter(lambda text: "\n" not in text),
+    st.integers(1, 200).map(lambda cut: json.dumps(asdict(record(1)))[:cut]),
+)
+
+
+@given(DAMAGED)
+@example('{"recipe": "row", "seed": null, "samples": 64}')
+def test_a_damaged_line_is_a_clear_error_wherever_it_is_and_no_trial_is_lost(damaged):
+    with TemporaryDirectory() as folder:
+        trial = kept(0, 1.0)
+        save_trial(Path(folder), trial.record, trial.details)
+        for path in (Path(folder, "row.jsonl"), Path(folder, "details", "row.jsonl")):
+            whole = path.read_text()
+            path.write_text(f"{whole}{damaged}\n")
+            for act in (
+                lambda: read_trials(Path(folder), "row"),
+                lambda: save_trial(Path(folder), kept(1, 1.0).record, {}),
+            ):
+                with pytest.raises(ValueError, match="repair or delete it") as raised:
+                    act()
+                assert f"{path}, line 2: " in str(raised.value)
+            path.write_text(whole + damaged.removesuffix("}"))  # cut off by a kill
+            assert read_trials(Path(folder), "row") == [trial_as_read(trial)]
+            path.write_text(whole)
+
+
+def trial_as_read(trial):
+    """A trial with the key that its details are found by."""
+    row, samples, seed = trial.record.key
+    head = {"recipe": row, "seed": seed, "planned_samples": samples}
+    return Trial(trial.record, {**head, **trial.details})
+
+
+def test_results_begin_as_published():
+    results = summarize([record(0), record(1)])
+    assert list(results)[: len(START)] == START
+    for name in (*START[4:], "test_sample_error_pct", "test_mask_error_pct"):
+        assert list(results[name]) == STATISTICS
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=12))
+def test_spreads_agree_with_the_statistics_of_the_trials(errors):
+    records = [record(i, sample_error_pct=error) for i, error in enumerate(errors)]
+    found = summarize(records)["sample_error_pct"]
+    assert found["mean"] == pytest.approx(sum(errors) / len(errors))
+    assert found["std"] == pytest.approx(statistics.variance(errors) ** 0.5)
+    assert found["median"] == statistics.median(errors)
+    assert (found["min"], found["max"], found["n"]) == (min(errors), max(errors), len(errors))
+    assert found["solved"] == sum(error <= 1 for error in errors)
+
+
+def test_solved_means_at_most_one_percent_on_the_split_of_the_figure():
+    errors = [(0.0, 5.0), (1.0, 0.5), (1.01, 9.0)]
+    results = summarize(
+        [record(i, sample_error_pct=v, test_sample_error_pct=t) for i, (v, t) in enumerate(errors)]
+    )
+    assert results["sample_error_pct"]["solved"] == 2
+    assert results["test_sample_error_pct"]["solved"] == 1
+
+
+def test_samples_to_1pct_is_spread_over_the_trials_that_have_one():
+    found = summarize([record(0), record(1, samples_to_1pct=300), record(2, samples_to_1pct=500)])
+    assert found["samples_to_1pct"]["mean"] == 400
+    assert found["samples_to_1pct"]["n"] == 2
+    assert spread([None], 0)["mean"] is None
+
+
+@pytest.mark.parametrize("name", ["recipe", "parameters", "split", "questions", "samples"])
+def test_different_settings_are_not_averaged(name):
+    other = "other" if name in ("recipe", "split") else 7
+    with pytest.raises(ValueError, match=f"trials have {name}"):
+        summarize([record(0), record(1, **{name: other})])
+    with pytest.raises(ValueError, match="0 trials"):
+        summarize([])
+
+
+def test_the_median_trial_is_the_one_in_the_middle():
+    records = [record(i, sample_error_pct=e) for i, e in enumerate((9.0, 0.0, 3.0, 5.0))]
+    assert median_trial(records).seed == 2
+    assert median_trial(records[:3]).seed == 2
+    assert median_trial(records[:1]).seed == 0
+    equal = [record(i, val_loss=loss) for i, loss in enumerate((0.1, 0.3, 0.2))]
+    assert median_trial(equal).seed == 2
 
 
 def test_many_writers_lose_no_line_and_no_trial_is_twice(tmp_path):
     def write(seed):
         trial = kept(seed % 40, float(seed >= 40))
-        keep_trial(tmp_path, trial.record, trial.details)
+        save_trial(tmp_path, trial.record, trial.details)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, range(40)))
@@ -26,15 +199,11 @@ def test_many_writers_lose_no_line_and_no_trial_is_twice(tmp_path):
     assert len((tmp_path / "details" / "row.jsonl").read_text().splitlines()) == 40
 
 
-def test_lines_that_are_older_stay_as_they_are_and_a_torn_one_is_told(tmp_path):
+def test_older_lines_stay_as_they_are(tmp_path):
     old = (ROOT / "hub_cards" / "results" / "swap-delta.jsonl").read_text()
     path = tmp_path / "swap-delta.jsonl"
     path.write_text(old)
     other = replace(record(), recipe="swap-delta", seed=99)
-    keep_trial(tmp_path, other, {})
+    save_trial(tmp_path, other, {})
     assert path.read_text().startswith(old)
     assert len(path.read_text().splitlines()) == 1 + len(old.splitlines())
-    path.write_text(old + '{"recipe": "swa\n')
-    with pytest.raises(ValueError, match=r"swap-delta\.jsonl, line \d+: .*mend or delete it"):
-        keep_trial(tmp_path, other, {})
-    assert path.read_text() == old + '{"recipe": "swa\n'

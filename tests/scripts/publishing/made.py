@@ -11,7 +11,7 @@ from transformers import AutoConfig
 
 import vsc_models  # noqa: F401  registers the model types
 from scripts.core.model_loading import head_of
-from scripts.core.records import TrialRecord, append_record
+from scripts.core.trial_store import TrialRecord, append_record
 from scripts.publishing import dataset
 from scripts.reporting.report import Answered, write_report
 from scripts.training.recipes import find_recipe

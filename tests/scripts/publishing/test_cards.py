@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import DatasetCard, EvalResult, ModelCard, SpaceCard
 from jinja2 import UndefinedError
 
-from scripts.core.records import append_record, summarise
+from scripts.core.trial_store import append_record, summarize
 from scripts.publishing import cards, dataset_card, model_card
 from scripts.publishing.checkpoint import read_checkpoint
 from tests.scripts.publishing.made import SMALL, make_dataset, make_run
@@ -87,7 +87,7 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     sums = [[sum(f["bytes"] for f in split["files"].values()) for split in rows]]
     sums += [sum(split["rows"] for split in rows), sum(sums[0]), len(manifest["configs"])]
     records = dataset_card.read_results()
-    baselines = [summarise(found) for found in records]
+    baselines = [summarize(found) for found in records]
     questions = [sample(name, "validation", [0]).questions() for name in (*SMALL, "swap-nops1-5")]
     metric = Path(METRIC_PATH, "vsc_error.py").read_text()
     question = sample("swap-nops5", "validation", [0])

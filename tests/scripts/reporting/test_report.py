@@ -61,7 +61,7 @@ def test_results_end_with_floors_and_figures_by_nops_and_length(report):
 def test_the_report_says_where_the_model_stands_among_the_floors(report):
     _, text = report
     assert "solved 1 of 3" in text
-    assert "as first 4 (40.00 %)" in text
+    assert "as first 4 (40.00%)" in text
     assert max(map(len, text.splitlines())) <= 110
 
 
@@ -179,8 +179,8 @@ def test_a_failed_picture_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "curves.png"
     path.write_bytes(b"old")
 
-    def torn(_, beside, **settings):
-        beside.write_bytes(b"half")
+    def torn(_, tmp_path, **settings):
+        tmp_path.write_bytes(b"half")
         raise OSError("no space left")
 
     monkeypatch.setattr(figures.Figure, "savefig", torn)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.core.records import summarise
+from scripts.core.trial_store import summarize
 from scripts.reporting.tables import nops_table, trials_table
 from tests.scripts.reporting.cases import answered, record
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
@@ -69,15 +69,15 @@ def test_a_floor_that_is_not_exactly_0_or_100_is_not_rounded_to_it():
 
 
 def test_the_table_over_trials_says_how_many_are_solved():
-    results = summarise([record(0), record(1, sample_error_pct=0.5), record(2)])
+    results = summarize([record(0), record(1, sample_error_pct=0.5), record(2)])
     said, _, _, first, *rest = trials_table(results).splitlines()
-    assert said == "solved 1 of 3 (sample error at most 1 % on validation)"
+    assert said == "solved 1 of 3 (sample error at most 1% on validation)"
     assert words(first) == "sample error % 3.17 4.50 2.31 0.50 4.50 3"
-    assert "questions to 1 % - - - - - 0" in map(words, rest)
+    assert "samples to 1% - - - - - 0" in map(words, rest)
 
 
 def test_a_single_trial_has_no_spread():
-    lines = trials_table(summarise([record()])).splitlines()
+    lines = trials_table(summarize([record()])).splitlines()
     assert words(lines[3]) == "sample error % 4.50 4.50 - 4.50 4.50 1"
 
 

@@ -157,6 +157,22 @@ def test_a_recipe_takes_what_it_leaves_out_from_one_further_up(tmp_path):
         read_recipes(path)
 
 
+def test_arguments_are_inherited_key_by_key_as_long_as_the_model_is_the_same(tmp_path):
+    path = tmp_path / "recipes.toml"
+    path.write_text(
+        '[_base]\ndata = "default"\nmodel_args = { hidden_size = 8, num_layers = 2 }\n'
+        '[first]\nlike = "_base"\nmodel = "vsc_lstm"\nmodel_args.num_layers = 3\n'
+        '[second]\nlike = "first"\nmodel_args.hidden_size = 4\n'
+        '[third]\nlike = "first"\nmodel = "vsc_mamba"\nmodel_args.num_layers = 1\n'
+    )
+    found = {name: dict(recipe.model_args) for name, recipe in read_recipes(path).items()}
+    assert found == {
+        "first": {"hidden_size": 8, "num_layers": 3},
+        "second": {"hidden_size": 4, "num_layers": 3},
+        "third": {"num_layers": 1},
+    }
+
+
 def test_a_batch_is_shared_evenly_by_processes_or_refused():
     Recipe(**BASE).check_processes(2)
     with pytest.raises(ValueError, match="batch_size 64 cannot be shared evenly by 3 processes"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.records import REQUIRED, TrialRecord, read_records, summarise
+from scripts.core.trial_store import REQUIRED, TrialRecord, read_records, summarize
 from scripts.training import jobs, runs
 from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import Job, Outcome
@@ -89,9 +89,9 @@ def test_lines_that_are_older_than_a_field_are_read_and_summarised():
     path.write_text("".join(json.dumps({"samples_to_1pct": None} | line) + "\n" for line in lines))
     assert read_records(path) == old
     whole = old[0].samples
-    assert summarise(old)["samples"] == whole > 6400
+    assert summarize(old)["samples"] == whole > 6400
     stopped = replace(old[1], samples=6400, planned_samples=whole)
-    assert summarise([old[0], stopped])["samples"] == whole
+    assert summarize([old[0], stopped])["samples"] == whole
 
 
 def record(seed: int) -> TrialRecord:

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from transformers import AutoModelForMaskedLM
 
 import vsc_models  # noqa: F401  registers the model types
-from scripts.core.records import read_records
+from scripts.core.trial_store import read_records
 from scripts.train import push
 from tests.scripts.training.commands import ENVIRONMENT, SHORT, command, curve, log, start, train
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from scripts.core.trial_store import Trial, keep_trial
-from scripts.reporting import table_figures
-from scripts.reporting.article_tables import article_table
-from scripts.reporting.table_lines import best_of, ranked, split_budgets
+from scripts.core.trial_store import Trial, save_trial
+from scripts.reporting import figures
+from scripts.reporting.ranking import best_of, rank_lines, split_budgets
+from scripts.reporting.tables import results_table
+from scripts.reproduction.experiments import RECIPES, Table, make_rows
 from scripts.reproduction.report import table_lines
-from scripts.reproduction.rows import Table
 from tests.scripts.reporting.cases import cells, kept, training
 
 
@@ -52,27 +52,27 @@ def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_
 
 def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(table_figures, "table_curves", lambda lines, *_: drawn.extend(lines))
-    monkeypatch.setattr(table_figures, "answers_picture", lambda *_: None)
+    monkeypatch.setattr(figures, "table_curves", lambda lines, *_: drawn.extend(lines))
+    monkeypatch.setattr(figures, "answers_picture", lambda *_: None)
     trainings = [Trial(training(i, 0.1).record, {"curve": [], "answers": {}}) for i in range(2)]
     found = [
         *split_budgets("one", "data", 128, {}, trainings),
         *split_budgets("one-best-of-2", "data", 128, {}, trainings, 2),
     ]
-    table_figures.draw_figures("some", "title", found, tmp_path)
+    figures.draw_figures("some", "title", found, tmp_path)
     assert [line.row for line in drawn] == ["one"]
 
 
 def test_longer_trials_are_another_tables(tmp_path):
     for planned in (64, 128, 640):
         trial = kept(0, 1.0, planned=planned)
-        keep_trial(tmp_path, replace(trial.record, recipe="zoo-gru"), trial.details)
-    table = Table("some", "title", trials=1, num_samples=128, recipes=["zoo-gru"])
+        save_trial(tmp_path, replace(trial.record, recipe="zoo-gru"), trial.details)
+    table = Table("some", "title", "", make_rows([RECIPES["zoo-gru"]], 1, 128))
     assert [line.budget for line in table_lines(table, tmp_path)] == [128, 64]
 
 
 def test_ranks_are_within_a_budget_and_chance_has_none():
-    assert [(rank, line.row, line.budget) for rank, line in ranked(lines())] == [
+    assert [(rank, line.row, line.budget) for rank, line in rank_lines(lines())] == [
         ("1", "three", 640), ("1", "three", 128), ("2", "slow", 128), ("3", "worse", 128),
         ("at chance", "lost", 128), ("not run", "never", 0),
     ]  # fmt: skip
@@ -87,28 +87,28 @@ def test_of_equal_errors_the_longer_horizon_comes_first():
             row, "data", 128, {}, [kept(0, 0.001 * number, grid={"horizon": horizon})]
         )
     ]
-    assert [line.row for _, line in ranked(found)] == ["farther", "far", "near"]
+    assert [line.row for _, line in rank_lines(found)] == ["farther", "far", "near"]
 
 
 def test_cells_are_the_statistics_of_the_trials():
     names = ["samples", "solved", "horizon", "sample", "by_nops", "train_speed", "article"]
     found = [line for line in lines() if line.budget != 640]
-    text = article_table("title", found, names, against="slow")
+    text = results_table("title", found, names, against="slow")
     three, never = cells(text, "three"), cells(text, "never")
-    assert three["training questions"] == "128 of 4,000,000"
-    assert cells(text, "slow")["training questions"] == "128"
+    assert three["training samples"] == "128 of 4,000,000"
+    assert cells(text, "slow")["training samples"] == "128"
     assert three["solved"] == "2 of 3"
     assert three["horizon"] == "12 (5 to >1024)"
     spread = [three[name] for name in ("sample error %: mean", "median", "std", "min", "max")]
     assert spread == ["1.30", "0.50", "1.47", "0.40", "3.00"]
-    by_nops = [three[f"% wrong at {nops}"] for nops in ("10", "20", "1,024")]
-    assert by_nops == ["2.00", "lost", "-"]  # the grid has no 1,024
-    assert three["trained/s"] == "10 (x 2.50)"
+    by_nops = [three[f"sample error % at {nops}"] for nops in ("10", "20", "1,024")]
+    assert by_nops == ["2.00", "≥99", "-"]  # the grid has no 1,024
+    assert three["training samples/s"] == "10 (x 2.50)"
     assert three["article: sample error %"] == never["article: sample error %"] == "99.5123"
     assert never["article: parameters"] == "237,952"
     assert never["solved"] == never["rank"] == "not run"
     assert cells(text, "lost")["rank"] == "at chance"
-    assert "Mask error % without a model on data: copy 77.50, guess 80.00." in text
+    assert "Mask error % of the trivial baselines on data: copy 77.50, guess 80.00." in text
 
 
 def test_speeds_of_different_devices_are_not_compared():
@@ -117,9 +117,9 @@ def test_speeds_of_different_devices_are_not_compared():
     found = [
         *split_budgets("mine", "data", 128, {}, mine), *split_budgets("base", "data", 128, {}, base)
     ]  # fmt: skip
-    text = article_table("title", found, ["ask_speed", "train_speed"], against="base")
-    assert cells(text, "mine")["asked/s"] == "9"
-    assert cells(text, "mine")["trained/s"] == "10 (x 1.00)"
+    text = results_table("title", found, ["ask_speed", "train_speed"], against="base")
+    assert cells(text, "mine")["evaluation samples/s"] == "9"
+    assert cells(text, "mine")["training samples/s"] == "10 (x 1.00)"
 
 
 def test_chance_is_left_where_the_mask_error_stays_below_copying():
@@ -139,7 +139,7 @@ def test_chance_is_left_where_the_mask_error_stays_below_copying():
         *split_budgets("last", "data", 128, {}, [at_last]),
         *split_budgets("older", "data", 128, {}, [kept(0, 100.0)]),
     ]
-    text = article_table("title", found, ["off_chance"])
+    text = results_table("title", found, ["off_chance"])
     rows = ("some", "none", "luck", "last", "older")
-    shown = [cells(text, row)["questions to leave chance"] for row in rows]
+    shown = [cells(text, row)["samples to leave chance"] for row in rows]
     assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "128", "-"]

@@ -1,41 +1,38 @@
-"""Tables of reproduce.toml are rows of known recipes, and each is what it is called."""
+"""Rows of tables are known recipes, and each is what it is called."""
 
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from scripts.core.trial_store import keep_trial, read_trials
+from scripts.core.trial_store import read_trials, save_trial
 from scripts.reproduction import trials
+from scripts.reproduction.experiments import TABLES, choose, read_article
 from scripts.reproduction.report import table_lines
-from scripts.reproduction.rows import choose, read_article, read_rows, read_tables
 from scripts.training.recipes import find_recipe
 from tests.scripts.reporting.cases import training
 
 ROOT = Path(__file__).parents[3]
-TABLES = read_tables()
 
 
 def test_every_row_of_the_article_stands_in_its_table():
     found = {
-        row.recipe.name: (name, row.full)
+        row.recipe.name: (name, row.full_samples)
         for name, table in TABLES.items()
-        for row in read_rows(table) if row.article
+        for row in table.rows if row.article
     }  # fmt: skip
     assert found == {row["id"]: (row["table"], 4_000_000) for row in read_article()}
-    padded = next(r for r in read_rows(TABLES["mixed_nops"]) if r.recipe.name.endswith("-seen"))
+    padded = next(r for r in TABLES["mixed_nops"].rows if r.recipe.name.endswith("-seen"))
     assert padded.recipe.model_args["mask_padding"] is False
     assert padded.recipe.model_args["num_layers"] == 6
-    names = [row.recipe.name for row in read_rows(TABLES["zoo"])]
+    names = [row.recipe.name for row in TABLES["zoo"].rows]
     assert names[:2] == ["swap-delta", "zoo-delta"]
     assert len(names) > 15
-    ladder = [(row.recipe.data, row.grid) for row in read_rows(TABLES["ladder"])]
+    ladder = [(row.recipe.data, row.grid) for row in TABLES["ladder"].rows]
     assert [*dict.fromkeys(data for data, _ in ladder)] == [f"level-{n}" for n in range(1, 9)]
     assert ("level-8", "grid-all-len26") in ladder
 
 
 def test_a_table_with_learning_rates_has_a_row_for_each_but_its_own_has_no_other_name():
-    rows = {row.recipe.name: row.recipe for row in read_rows(TABLES["fair_search"])}
+    rows = {row.recipe.name: row.recipe for row in TABLES["fair_search"].rows}
     assert len(rows) == 36
     assert [*rows][:3] == ["zoo-delta-lr0.0005", "zoo-delta", "zoo-delta-lr0.008"]
     assert [recipe.learning_rate for recipe in rows.values()] == [5e-4, 2e-3, 8e-3] * 12
@@ -44,15 +41,15 @@ def test_a_table_with_learning_rates_has_a_row_for_each_but_its_own_has_no_other
 
 def test_the_fair_rows_are_the_best_of_their_six_on_validation():
     results = ROOT / "hub_cards" / "results"
-    rows = read_rows(TABLES["fair_search"])
-    chosen = [row.recipe.name for row in read_rows(TABLES["fair"])]
+    rows = TABLES["fair_search"].rows
+    chosen = [row.recipe.name for row in TABLES["fair"].rows]
     for number, name in enumerate(chosen):
         six = rows[6 * number : 6 * number + 6]
         firsts = {row.recipe.name: first_trial(results, row) for row in six}
         assert name == min(firsts, key=firsts.__getitem__)
-    traced = [row.recipe.name for row in read_rows(TABLES["fair_trace"])]
+    traced = [row.recipe.name for row in TABLES["fair_trace"].rows]
     assert traced == [f"{name}-trace" for name in chosen]
-    assert {row.recipe.loss for row in read_rows(TABLES["fair_trace"])} == {"trace"}
+    assert {row.recipe.loss for row in TABLES["fair_trace"].rows} == {"trace"}
 
 
 def first_trial(results, row):
@@ -64,66 +61,38 @@ def first_trial(results, row):
 
 
 def test_a_row_keeps_its_shape_on_other_data():
-    (deep,) = choose(read_rows(TABLES["fair"]), ["olmo-hybrid-deep*"], None, None)
+    (deep,) = choose(TABLES["fair"].rows, ["olmo-hybrid-deep*"], None, None)
     assert deep.recipe.model_args["num_hidden_layers"] == 3
-    for level in choose(read_rows(TABLES["ladder"]), ["olmo-hybrid-deep-level-*"], None, None):
+    for level in choose(TABLES["ladder"].rows, ["olmo-hybrid-deep-level-*"], None, None):
         assert level.recipe.model_args == deep.recipe.model_args
         assert level.recipe.learning_rate == deep.recipe.learning_rate == 5e-4
 
 
 def test_a_table_without_a_number_of_samples_takes_each_recipes_own():
-    found = {row.recipe.name: row.recipe.num_samples for row in read_rows(TABLES["ours"])}
+    found = {row.recipe.name: row.recipe.num_samples for row in TABLES["ours"].rows}
     assert found == {name: find_recipe(name).num_samples for name in found}
     assert len({*found.values()}) == 3
 
 
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("[tables.a]\ntitel = 1\n", "table 'a': key 'titel' is unknown: did you mean 'title'"),
-        (
-            '[tables.a]\ntitle = ""\nnum_samples = 64\ntrials = 1\nrecipes = ["swap-delta"]\n'
-            "[rows.swap-delta]\ntrails = 2\n",
-            "row 'swap-delta': key 'trails' is unknown: did you mean 'trials'",
-        ),
-    ],
-)
-def test_an_unknown_key_names_the_nearest(text, words, tmp_path):
-    path = tmp_path / "tables.toml"
-    path.write_text(text + "[rows]\n[grids]\n" if "[rows" not in text else text + "[grids]\n")
-    with pytest.raises(ValueError, match=words):
-        read_rows(read_tables(path)["a"], path)
+def test_every_name_is_that_of_one_training_so_that_results_are_kept_apart():
+    recipes = {}
+    for row in (row for table in TABLES.values() for row in table.rows):
+        recipe = recipes.setdefault(row.recipe.name, row.recipe)
+        assert recipe.same_training(row.recipe.changed(num_samples=recipe.num_samples))
 
 
 def test_a_row_of_several_trainings_takes_those_of_its_recipe(tmp_path):
     name = "default-delta-far-best-of-3"
-    (row,) = choose(read_rows(TABLES["ours"]), [name], None, 2)
-    (alone,) = choose(read_rows(TABLES["ours"]), ["default-delta-far"], None, 2)
+    (row,) = choose(TABLES["ours"].rows, [name], None, 2)
+    (alone,) = choose(TABLES["ours"].rows, ["default-delta-far"], None, 2)
     assert row.recipe == alone.recipe == find_recipe("default-delta-far")
     assert (row.name, alone.name) == (name, "default-delta-far")
     assert trials.missing_seeds(row, tmp_path) == [0, 1, 2, 3, 4, 5]
     assert trials.missing_seeds(alone, tmp_path) == [0, 1]
     for seed in range(6):
         trial = training(seed, float(seed), planned=600_000)
-        keep_trial(tmp_path, replace(trial.record, recipe="default-delta-far"), trial.details)
+        save_trial(tmp_path, replace(trial.record, recipe="default-delta-far"), trial.details)
     lines = {line.row: line for line in table_lines(TABLES["ours"], tmp_path)}
     assert [trial.record.seed for trial in lines[name].trials] == [0, 3]
     assert lines[name].budget == lines[name].full == 1_800_000
     assert len(lines["default-delta-far"].trials) == 6
-
-
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("learning_rate = 1.0", "key 'learning_rate' is unknown"),
-        ("trials = 2", "row 'mine': call it swap-delta-best-of-N, where N is best_of, 2 or more"),
-    ],
-)
-def test_a_row_of_several_trainings_changes_none_and_is_called_so(text, words, tmp_path):
-    path = tmp_path / "tables.toml"
-    path.write_text(
-        '[tables.a]\ntitle = ""\nnum_samples = 64\ntrials = 1\nrecipes = ["mine"]\n[grids]\n'
-        f'[rows.mine]\nrecipe = "swap-delta"\nbest_of = 2\n{text}\n'
-    )
-    with pytest.raises(ValueError, match=words):
-        read_rows(read_tables(path)["a"], path)

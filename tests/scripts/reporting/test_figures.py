@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scripts.reporting import error_figures
-from scripts.reporting.error_figures import (
+from scripts.reporting import figures
+from scripts.reporting.figures import (
     ErrorLine,
     ErrorMap,
     error_by_nops,
@@ -31,9 +31,9 @@ def rows(errors):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    figures = []
-    monkeypatch.setattr(error_figures, "save_figure", lambda figure, path: figures.append(figure))
-    return figures
+    saved = []
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: saved.append(figure))
+    return saved
 
 
 def test_curves_hold_every_error_and_floor(drawn, tmp_path):

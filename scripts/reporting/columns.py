@@ -1,0 +1,200 @@
+"""Fill the cells of a table's lines, by the names of its columns."""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from scripts.core.trial_store import Trial, samples_to, spread
+from scripts.reporting.ranking import Line, chance_error
+from vsc_dataset.configs import make_config
+
+SHOWN_NOPS = (10, 20, 50, 100, 1024)
+"""Numbers of operations whose error has a column of its own."""
+
+BEYOND = "≥99"
+"""The sample error where a trial was not evaluated, because it had failed at fewer operations."""
+
+ARTICLE = {
+    "sample_error_pct": "sample error %",
+    "mask_error_pct": "mask error %",
+    "val_loss": "loss",
+    "params": "parameters",
+    "throughput_per_s": "training samples/s",
+}
+"""What is shown of the article's line, as it stands there."""
+
+Cells = Callable[[Line, Line | None], list[str]]
+
+
+def cells_of(name: str, line: Line, against: Line | None) -> list[str]:
+    """Fill the cells of a column.
+
+    Args:
+      name: of the column.
+      line: without trials it has "-" in them.
+      against: the line whose speed others are compared with.
+    """
+    heads, cells = COLUMNS[name]
+    if not line.trials and name != "article":
+        return ["not run" if name == "solved" else "-" for _ in heads]
+    return cells(line, against)
+
+
+def _spread(key: str, *names: str) -> Cells:
+    """Make the cells of a spread."""
+    return lambda line, _: [format_percent(line.results[key][name]) for name in names]
+
+
+def format_percent(value: float | None) -> str:
+    """Write two digits, or as many as a small rate needs to differ from zero.
+
+    >>> [format_percent(value) for value in (None, 0.0, 12.345, 0.0199)]
+    ['-', '0.00', '12.35', '0.020']
+    """
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value == 0 or value >= 0.1 else f"{value:.2g}".ljust(5, "0")
+
+
+def _samples(line: Line, _: Line | None) -> list[str]:
+    # A whole number of batches may be a little less than the recipe says.
+    whole = line.budget >= line.full_samples - 1024
+    return [f"{line.budget:,}" if whole else f"{line.budget:,} of {line.full_samples:,}"]
+
+
+def _solved(line: Line, _: Line | None) -> list[str]:
+    return ["{solved} of {n}".format(**line.results["sample_error_pct"])]
+
+
+def _off_chance(line: Line, _: Line | None) -> list[str]:
+    """Tell when the mask error was for good below the best answers that read no operation."""
+    counts = [_off_chance_at(trial) for trial in line.trials if "curve" in trial.details]
+    if not counts:
+        return ["-"]
+    left = spread(counts)
+    if not left["n"]:
+        return ["never"]
+    text = _range(left, "{:,.0f}")
+    return [text if left["n"] == len(counts) else f"{text}; {left['n']} of {len(counts)}"]
+
+
+def _off_chance_at(trial: Trial) -> int | None:
+    most = chance_error(trial.details["floors"])
+    # Validations during training have few samples: the last word is that of all of them.
+    end = {"samples": trial.record.samples, "mask_error_pct": trial.record.mask_error_pct}
+    curve = [*trial.details["curve"], end]
+    return samples_to(curve, lambda point: bool(point["mask_error_pct"] < most))
+
+
+def _range(values: Mapping[str, Any], form: str) -> str:
+    """Write the median, and in brackets minimum and maximum where they differ."""
+    if not values["n"]:
+        return "-"
+    median, low, high = (form.format(values[name]) for name in ("median", "min", "max"))
+    return median if low == high else f"{median} ({low} to {high})"
+
+
+def _train_speed(line: Line, against: Line | None) -> list[str]:
+    return _speed(line, against, lambda t: t.record.samples_per_second, lambda t: t.record.device)
+
+
+def _evaluation_speed(line: Line, against: Line | None) -> list[str]:
+    if len(line.details("questions_per_second")) < len(line.trials):
+        return ["-"]
+    return _speed(
+        line, against, lambda t: t.details["questions_per_second"], lambda t: t.details["device"]
+    )
+
+
+def _speed(
+    line: Line,
+    against: Line | None,
+    speed: Callable[[Trial], float],
+    device: Callable[[Trial], str],
+) -> list[str]:
+    """Write the median speed, and how many times the other's it is on the same device."""
+    median = statistics.median(map(speed, line.trials))
+    if against is None or {*map(device, against.trials)} != {*map(device, line.trials)}:
+        return [f"{median:,.0f}"]
+    return [f"{median:,.0f} (x {median / statistics.median(map(speed, against.trials)):.2f})"]
+
+
+def _horizon(line: Line, _: Line | None) -> list[str]:
+    """Write the middle trial's, and those of the worst and the best."""
+    if not line.horizons:
+        return ["-"]
+    low, high = line.horizons[0], line.horizons[-1]
+    return [f"{line.horizon}" if low == high else f"{line.horizon} ({low} to {high})"]
+
+
+def _by_nops(line: Line, _: Line | None) -> list[str]:
+    return [_at(line.details("grid"), nops) for nops in SHOWN_NOPS]
+
+
+def _at(grids: Sequence[Mapping[str, Any]], nops: int) -> str:
+    """Write the median sample error of some trials; BEYOND where the middle one ended before."""
+    if not grids or f"nops{nops}" not in make_config(grids[0]["name"]).splits:
+        return "-"
+    errors: list[float] = []
+    for grid in grids:
+        by_nops = {row["nops"]: row["sample_error_pct"] for row in grid["rows"]}
+        if nops not in by_nops and not grid["lost"]:
+            return "-"
+        errors.append(by_nops.get(nops, math.inf))
+    median = statistics.median(errors)
+    return format_percent(median) if math.isfinite(median) else BEYOND
+
+
+def _programs(line: Line, _: Line | None) -> list[str]:
+    errors = [rates["sample_error_pct"] for rates in line.details("programs")]
+    return [format_percent(spread(errors)["median"])]
+
+
+def _wrong(line: Line, _: Line | None) -> list[str]:
+    """Write how many test answers are wrong, and in how many trials none is."""
+    tests = line.details("test")
+    if not tests:
+        return ["-"]
+    wrong = [test["wrong"] for test in tests]
+    counts = _range(spread(wrong), "{:g}")
+    return [f"{counts} of {tests[0]['questions']:,}; none in {wrong.count(0)} of {len(wrong)}"]
+
+
+def _over(line: Line, _: Line | None) -> list[str]:
+    """Write what the training loss counts; an older line does not say."""
+    losses = [settings["loss"] for settings in line.details("settings")]
+    return [", ".join(dict.fromkeys(losses)) or "-"]
+
+
+def _article(line: Line, _: Line | None) -> list[str]:
+    cells = [line.article.get(name, "-") for name in ARTICLE]
+    return [f"{int(cell):,}" if cell.isdigit() else cell for cell in cells]
+
+
+COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
+    "parameters": (["parameters"], lambda line, _: [f"{line.results['parameters']:,}"]),
+    "samples": (["training samples"], _samples),
+    "solved": (["solved"], _solved),
+    "horizon": (["horizon"], _horizon),
+    "off_chance": (["samples to leave chance"], _off_chance),
+    "to_1pct": (
+        ["samples to 1%"],
+        lambda line, _: [_range(line.results["samples_to_1pct"], "{:,.0f}")],
+    ),
+    "sample": (
+        ["sample error %: mean", "median", "std", "min", "max"],
+        _spread("sample_error_pct", "mean", "median", "std", "min", "max"),
+    ),
+    "mask": (["mask error %"], _spread("mask_error_pct", "median")),
+    "test": (["test sample error %"], _spread("test_sample_error_pct", "median")),
+    "over": (["loss over"], _over),
+    "wrong": (["test answers wrong"], _wrong),
+    "programs": (["held-out programs, sample error %"], _programs),
+    "by_nops": ([f"sample error % at {nops:,}" for nops in SHOWN_NOPS], _by_nops),
+    "loss": (["loss"], lambda line, _: [f"{line.results['val_loss']['median']:.3g}"]),
+    "train_speed": (["training samples/s"], _train_speed),
+    "ask_speed": (["evaluation samples/s"], _evaluation_speed),
+    "article": ([f"article: {name}" for name in ARTICLE.values()], _article),
+}
+"""Names of columns: their headers, and what fills a line's cells."""

@@ -1,0 +1,175 @@
+"""Rank results: one order for tables, figures, the architecture comparison and cards."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from scripts.core.trial_store import Trial, summarize
+
+CHANCE = ("copy", "guess")
+"""Trivial baselines that execute no operation; those that execute some solve short programs."""
+
+
+def rank_key(results: Mapping[str, Any], horizon: int | str | None = None) -> tuple[float, ...]:
+    """Make the key by which results of one data and budget are sorted, the best first.
+
+    Most trials solved, then the smallest median sample error as tables show it, the longest
+    horizon, the smallest median mask error, the fewest parameters; all on validation samples.
+
+    Args:
+      results: see `summarize`.
+      horizon: a number of operations, or ">N" where it is beyond the last of a grid.
+    """
+    error, mask_error = results["sample_error_pct"], results["mask_error_pct"]
+    operations = math.inf if str(horizon).startswith(">") else float(horizon or 0)
+    return (
+        -error["solved"] / error["n"],
+        round(error["median"], 2),
+        -operations,
+        mask_error["median"],
+        results["parameters"],
+    )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row at one budget.
+
+    Attributes:
+      row: its name.
+      data: what it is trained and evaluated on.
+      full_samples: training samples of its recipe, in all trainings of a trial.
+      article: its line in the article's tables, or empty.
+      trials: of one budget; none where the row was not run.
+      best_of: trainings of each.
+    """
+
+    row: str
+    data: str
+    full_samples: int
+    article: Mapping[str, str]
+    trials: Sequence[Trial]
+    best_of: int = 1
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """The aggregate over trials, see `summarize`."""
+        return summarize([trial.record for trial in self.trials])
+
+    @property
+    def budget(self) -> int:
+        """Training samples of each trial."""
+        return self.trials[0].budget if self.trials else 0
+
+    def details(self, name: str) -> list[Any]:
+        """What is known beside the records of the trials, of those that have it."""
+        return [trial.details[name] for trial in self.trials if name in trial.details]
+
+    @cached_property
+    def horizons(self) -> list[int | str]:
+        """Those of the trials that were evaluated on a grid, rising; a text is beyond its end."""
+        horizons = [grid["horizon"] for grid in self.details("grid")]
+        return sorted(horizons, key=lambda horizon: (isinstance(horizon, str), horizon))
+
+    @property
+    def horizon(self) -> int | str | None:
+        """The middle trial's, the lower one of two; None where no trial has one."""
+        return self.horizons[(len(self.horizons) - 1) // 2] if self.horizons else None
+
+    def is_at_chance(self, baselines: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether the median trial is no better than the best answers that read no operation.
+
+        Args:
+          baselines: see `trivial_baselines`; without those of its data a line is not at chance.
+        """
+        if self.data not in baselines or not self.trials:
+            return False
+        return bool(self.results["mask_error_pct"]["median"] >= chance_error(baselines[self.data]))
+
+
+def chance_error(baselines: Mapping[str, Any]) -> float:
+    """Compute the mask error, in percent, of the better of copying the letters and guessing."""
+    return float(min(baselines[name]["mask_error_pct"] for name in CHANCE))
+
+
+def trivial_baselines(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
+    """Find, by data, what answers without a model reach there: any trial has them."""
+    return {line.data: levels for line in lines for levels in line.details("floors")}
+
+
+def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
+    """Make trials of several trainings each, of which the lowest validation loss is kept.
+
+    Args:
+      trainings: of one row.
+      count: of a trial: those of seeds 0 to count - 1 are the first. One of fewer is left out.
+    Returns:
+      The kept ones, with the samples and the seconds of all; which one is kept is known when all
+      are through, so none is solved earlier. Their curves are still those of one training.
+    """
+    if count == 1:
+        return [*trainings]
+    groups: dict[tuple[int, int], list[Trial]] = {}
+    for training in trainings:
+        groups.setdefault((training.budget, training.record.seed // count), []).append(training)
+    return [_lowest_loss(group) for group in groups.values() if len(group) == count]
+
+
+def _lowest_loss(trainings: Sequence[Trial]) -> Trial:
+    """Keep the training of the lowest validation loss, at the cost of all."""
+    best = min(trainings, key=lambda training: training.record.val_loss)
+    records = [training.record for training in trainings]
+    samples, seconds = sum(r.samples for r in records), sum(r.seconds for r in records)
+    record = replace(
+        best.record,
+        samples=samples,
+        planned_samples=sum(training.budget for training in trainings),
+        samples_to_1pct=None if best.record.samples_to_1pct is None else samples,
+        seconds=seconds,
+        samples_per_second=samples / seconds,
+        validation_seconds=sum(r.validation_seconds or 0.0 for r in records),
+    )
+    return Trial(record, best.details)
+
+
+def split_budgets(
+    row: str,
+    data: str,
+    full_samples: int,
+    article: Mapping[str, str],
+    trainings: Sequence[Trial],
+    count: int = 1,
+) -> list[Line]:
+    """Make a line for each budget of a row, the largest first; one without trials if it has none.
+
+    Args:
+      row, data, full_samples, article: see `Line`; full_samples is of one training.
+      trainings, count: see `best_of`.
+    """
+    trials = best_of(trainings, count)
+    budgets = sorted({trial.budget for trial in trials}, reverse=True)
+    groups = [[trial for trial in trials if trial.budget == budget] for budget in budgets] or [[]]
+    return [Line(row, data, full_samples * count, article, group, count) for group in groups]
+
+
+def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
+    """Order lines, each with its rank among those of the same data and budget.
+
+    Those that are no better than chance, or were not run, have these words in place of a rank.
+    """
+    baselines = trivial_baselines(lines)
+    order = list(dict.fromkeys(line.data for line in lines))
+    groups: dict[tuple[int, int], list[Line]] = {}
+    for line in lines:
+        if line.trials:
+            groups.setdefault((order.index(line.data), -line.budget), []).append(line)
+    ranked: list[tuple[str, Line]] = []
+    for key in sorted(groups):
+        at_chance = [line for line in groups[key] if line.is_at_chance(baselines)]
+        others = [line for line in groups[key] if not line.is_at_chance(baselines)]
+        others.sort(key=lambda line: rank_key(line.results, line.horizon))
+        ranked += [(str(number), line) for number, line in enumerate(others, 1)]
+        ranked += [("at chance", line) for line in at_chance]
+    return ranked + [("not run", line) for line in lines if not line.trials]

@@ -1,0 +1,349 @@
+"""List what is trained for each table of results: rows are recipes with changes.
+
+A row on other data than its recipe's is called RECIPE-DATA, at another learning rate
+RECIPE-lrRATE, over another loss RECIPE-LOSS: results are kept under these names.
+"""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from scripts.core.trial_store import Trial
+from scripts.training.recipes import Recipe, read_recipes
+from vsc_dataset.checking import nearest
+
+ARTICLE = Path(__file__).parents[2] / "hub_cards" / "article" / "seed_tables.csv"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Attributes:
+      recipe: what is trained; its name is that of the results, its num_samples the budget.
+      trials: how many, each of `best_of` trainings, with seeds from 0 on.
+      full_samples: training samples of the recipe that the row comes from.
+      grid: the grid that tells its horizon; None for none.
+      test_samples: evaluated at the end, the first of them those of the test split; 0 for no more
+        than the split has.
+      article: its line in the article's tables, empty if it has none.
+      best_of: trainings of a trial, seed after seed; the lowest validation loss is kept.
+    """
+
+    recipe: Recipe
+    trials: int
+    full_samples: int
+    grid: str | None = None
+    test_samples: int = 0
+    article: Mapping[str, str] = field(default_factory=dict)
+    best_of: int = 1
+
+    @property
+    def name(self) -> str:
+        """What the table calls it."""
+        best_of = f"-best-of-{self.best_of}" if self.best_of > 1 else ""
+        return f"{self.recipe.name}{best_of}"
+
+    @property
+    def seeds(self) -> range:
+        """Of all trainings."""
+        return range(self.trials * self.best_of)
+
+    def has(self, trial: Trial) -> bool:
+        """Whether a trial is the row's, at its budget or a smaller one.
+
+        One of other settings is another row; of those before settings were kept, the name must do.
+        """
+        settings, budget = trial.details.get("settings"), self.recipe.num_samples
+        same = not settings or self.recipe.same_training(
+            Recipe.from_dict({"name": "", **settings, "num_samples": budget})
+        )
+        return same and trial.budget <= budget
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its rows, and its columns by their names in `reporting.tables.COLUMNS`.
+
+    Speeds are compared with those of the row `against`, where the device is the same.
+    """
+
+    name: str
+    title: str
+    columns: str
+    rows: Sequence[Row]
+    against: str | None = None
+
+
+def read_article() -> list[dict[str, str]]:
+    """Read the rows of the article's tables."""
+    return [*csv.DictReader(ARTICLE.read_text("utf-8").splitlines())]
+
+
+def make_rows(
+    recipes: Iterable[Recipe],
+    trials: int,
+    num_samples: int | None = None,
+    grids: bool = False,
+    test_samples: int = 0,
+) -> list[Row]:
+    """Make a row of each recipe; without `num_samples` it is trained on its own number."""
+    rows = []
+    for full in recipes:
+        recipe = replace(full, num_samples=num_samples or full.num_samples)
+        grid = GRIDS.get(recipe.data) if grids else None
+        rows.append(Row(recipe, trials, full.num_samples, grid, test_samples))
+    return rows
+
+
+def article_rows(table: str) -> list[Row]:
+    """Make the rows that the article's table has."""
+    rows = []
+    for line in read_article():
+        if line["table"] == table:
+            trials, num_samples = OTHERWISE.get(line["id"], (3, LAPTOP))
+            made = make_rows([RECIPES[line["id"]]], trials, num_samples)
+            rows += [replace(row, article=line) for row in made]
+    return rows
+
+
+def on_data(recipe: Recipe, data: str) -> Recipe:
+    """Train a recipe on other data."""
+    if recipe.data == data:
+        return recipe
+    return recipe.changed(name=f"{recipe.name}-{data}", data=data)
+
+
+def at_rate(recipe: Recipe, rate: float) -> Recipe:
+    """Train a recipe at another learning rate."""
+    if recipe.learning_rate == rate:
+        return recipe
+    return recipe.changed(name=f"{recipe.name}-lr{rate:g}", learning_rate=rate)
+
+
+def variant(base: str, name: str, *, direction: str = "forward", **model_args: Any) -> Recipe:
+    """Change the model of a recipe."""
+    return RECIPES[base].changed(name=name, direction=direction, model_args=model_args)
+
+
+RECIPES = read_recipes()
+SWAP_DELTA, ZOO_DELTA = RECIPES["swap-delta"], RECIPES["zoo-delta"]
+ZOO = [recipe for name, recipe in RECIPES.items() if name.startswith("zoo-")]
+
+LAPTOP = 300_000
+"""Of the article's 4,000,000 training samples: what a laptop can do."""
+
+OTHERWISE = {
+    "nops2-l6": (1, 4_000_000),
+    "attn-00440": (1, 4_000_000),
+    "prelim-l12-ch128": (1, LAPTOP),  # one trial takes more than five minutes
+    "mixed-l18": (1, LAPTOP),
+}
+"""Trials and samples of rows that are not trained as the others of the article's."""
+
+GRIDS = {
+    "swap-nops1-5": "grid-len5",
+    "default": "grid-all-len5",
+    "level-1": "grid-len5",
+    "level-2": "grid-len5",
+    "level-3": "grid-len8",
+    "level-5": "grid-all-len8",
+    "level-6": "grid-all-len16",
+    "level-7": "grid-all-len16",
+    "level-8": "grid-all-len26",
+}
+"""The grid that tells the horizon, by the data that a model was trained on.
+
+Level 4 has none: every grid that takes letters out also brings them back.
+"""
+
+FIVE_SWAPS = make_rows([on_data(SWAP_DELTA, "swap-nops2-5")], trials=10)
+PADDING_SEEN = variant("mixed-l6", "mixed-l6-padding-seen", mask_padding=False)
+
+OLMO_LAYERS = ["linear_attention", "linear_attention", "full_attention"]
+SHAPES = [
+    ZOO_DELTA,
+    variant("zoo-delta", "delta-keys", key_dim=16, value_dim=16),
+    RECIPES["zoo-lstm"],
+    variant("zoo-lstm", "lstm-both", direction="both", hidden_size=52),
+    RECIPES["zoo-mamba"],
+    variant("zoo-mamba", "mamba-wide", hidden_size=48, num_layers=3),
+    RECIPES["zoo-olmo-hybrid"],
+    variant(
+        "zoo-olmo-hybrid", "olmo-hybrid-deep", hidden_size=48, num_hidden_layers=3,
+        intermediate_size=48, linear_value_head_dim=24, layer_types=OLMO_LAYERS,
+    ),
+    RECIPES["zoo-mamba2"],
+    variant("zoo-mamba2", "mamba2-deep", hidden_size=48, num_hidden_layers=3, num_heads=3),
+    RECIPES["zoo-gpt2"],
+    variant("zoo-gpt2", "gpt2-deep", n_embd=48, n_layer=4, n_inner=96),
+]  # fmt: skip
+"""Two shapes of each architecture, of about as many parameters."""
+
+RATES = (5e-4, 2e-3, 8e-3)
+BEST = [
+    (SHAPES[1], 2e-3),
+    (SHAPES[3], 2e-3),
+    (SHAPES[5], 8e-3),
+    (SHAPES[7], 5e-4),
+    (SHAPES[8], 8e-3),
+    (SHAPES[11], 8e-3),
+]
+"""The best setting of each architecture: the lowest mask error on validation samples, which tells
+those apart that get no sample right; then the one that was first at 1%. A test holds that they are.
+"""
+
+FAIR = [at_rate(shape, rate) for shape, rate in BEST]
+
+DELTAS = [SWAP_DELTA, RECIPES["default-delta"], RECIPES["default-delta-far"]]
+LADDER = [
+    at_rate(on_data(recipe, f"level-{level}"), rate)
+    for level in range(1, 9)
+    for recipe, rate in [*((delta, delta.learning_rate) for delta in DELTAS), *BEST[3:]]
+]
+
+AT_CHANCE = "lstm gru llama bert roformer modernbert eurobert lfm2 recurrent-gemma minimax rwkv"
+AT_CHANCE += " mamba qwen3-next xlstm"
+"""Those of the zoo that are at chance after 100,000 samples."""
+
+OURS = [RECIPES[f"{name}-delta{far}"] for name in ("swap", "default") for far in ("", "-far")]
+OUR_ROWS = make_rows(OURS, 10, grids=True, test_samples=100_000)
+# Of three trainings the lowest validation loss is kept: a high one says that a count fails later.
+OUR_ROWS.append(replace(OUR_ROWS[-1], best_of=3))
+
+ARTICLE_COLUMNS = "parameters samples solved sample mask loss train_speed article"
+ZOO_COLUMNS = "samples off_chance to_1pct sample mask test by_nops train_speed"
+LONG_COLUMNS = "parameters samples solved off_chance to_1pct sample mask test train_speed"
+FAIR_COLUMNS = "samples to_1pct sample mask test by_nops train_speed"
+
+TABLE_LIST = [
+    Table(
+        "preliminary",
+        "All operations on two to five letters",
+        ARTICLE_COLUMNS,
+        article_rows("preliminary"),
+    ),
+    Table(
+        "nops_by_layers",
+        "A fixed number of swaps against the number of layers",
+        ARTICLE_COLUMNS,
+        article_rows("nops_by_layers"),
+    ),
+    Table(
+        "mixed_nops",
+        "Trained on two to five swaps, tested on five",
+        ARTICLE_COLUMNS,
+        [*article_rows("mixed_nops"), *make_rows([PADDING_SEEN], 3, LAPTOP)],
+    ),
+    Table(
+        "baselines",
+        "Recurrent networks on two to five swaps",
+        ARTICLE_COLUMNS,
+        [*article_rows("baselines"), *FIVE_SWAPS],
+    ),
+    Table(
+        "attention",
+        "Convolutions with attention on two to five swaps",
+        ARTICLE_COLUMNS,
+        article_rows("attention"),
+    ),
+    Table(
+        "ours",
+        "Our recipes, each on its own number of samples",
+        "solved horizon parameters over samples to_1pct sample wrong by_nops train_speed",
+        OUR_ROWS,
+    ),
+    Table(
+        "zoo",
+        "Architecture comparison: one to five swaps at one budget",
+        f"solved horizon parameters {ZOO_COLUMNS}",
+        make_rows([SWAP_DELTA, *ZOO], 3, LAPTOP, grids=True),
+    ),
+    Table(
+        "zoo_default",
+        "Architecture comparison: all operations at one budget",
+        f"solved horizon parameters over {ZOO_COLUMNS}",
+        make_rows(
+            [RECIPES["default-delta"], *(on_data(recipe, "default") for recipe in ZOO)],
+            1, LAPTOP, grids=True,
+        ),
+    ),
+    Table(
+        "zoo_slower",
+        "Architecture comparison at a quarter of the learning rate",
+        LONG_COLUMNS,
+        make_rows([at_rate(recipe, 5e-4) for recipe in ZOO], 1, 100_000),
+    ),
+    Table(
+        "ladder",
+        "The ladder: harder and harder configurations",
+        "solved horizon parameters over samples sample mask test programs by_nops",
+        make_rows(LADDER, 1, LAPTOP, grids=True),  # `--trials 3` where one takes under five minutes
+    ),
+    Table(
+        "zoo_longer",
+        "Architectures that were at chance, at ten times the samples",
+        LONG_COLUMNS,
+        make_rows([RECIPES[f"zoo-{name}"] for name in AT_CHANCE.split()], 1, 1_000_000),
+    ),
+    Table(  # is it the architecture or the training that fails? by validation
+        "fair_search",
+        "Six settings each: two shapes, three learning rates",
+        "parameters samples solved to_1pct sample mask train_speed",
+        make_rows([at_rate(shape, rate) for shape in SHAPES for rate in RATES], 1, 100_000),
+    ),
+    Table(
+        "fair",
+        "The best of six settings each, at equal numbers of samples",
+        f"solved horizon parameters {FAIR_COLUMNS}",
+        make_rows(FAIR, 5, 100_000, grids=True),
+    ),
+    Table(
+        "fair_trace",
+        "The same, with the letters that each operation moves as further labels",
+        "solved parameters samples to_1pct sample mask test train_speed",
+        make_rows([r.changed(name=f"{r.name}-trace", loss="trace") for r in FAIR], 1, 100_000),
+    ),
+    Table(  # can few parameters solve five swaps and be no slower than twelve convolutions?
+        "question",
+        "The article's open question: five swaps with fewer parameters, and no slower",
+        "parameters over samples solved to_1pct sample test train_speed ask_speed",
+        [
+            *make_rows([RECIPES["mixed-l12"], RECIPES["mixed-l6"]], 3, LAPTOP),
+            *make_rows([RECIPES["attn-00440"]], *OTHERWISE["attn-00440"]),
+            *FIVE_SWAPS,
+        ],
+        against="mixed-l12",
+    ),
+]  # fmt: skip
+TABLES = {table.name: table for table in TABLE_LIST}
+
+
+def choose(
+    rows: Sequence[Row], names: Sequence[str], max_samples: int | None, trials: int | None
+) -> list[Row]:
+    """Choose rows by names or patterns, all if there are none, and put flags' values in them.
+
+    Raises:
+      ValueError: a name or pattern is that of no row, or a number cannot work.
+    """
+    if trials is not None and trials < 1:
+        raise ValueError(f"--trials {trials} must be 1 or more")
+    known = [row.name for row in rows]
+    for name in names:
+        if not any(fnmatchcase(row, name) for row in known):
+            raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, known)}")
+    chosen = [row for row in rows if not names or any(fnmatchcase(row.name, n) for n in names)]
+    return [
+        replace(
+            row,
+            recipe=row.recipe
+            if max_samples is None
+            else row.recipe.changed(num_samples=max_samples),
+            trials=trials or row.trials,
+        )
+        for row in chosen
+    ]
