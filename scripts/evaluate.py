@@ -86,7 +86,7 @@ def main() -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # of loading a model that is loaded in a blink
-    from scripts.core.loaded_model import find_device, open_candidate
+    from scripts.core.model_loading import find_device, open_model
     from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
     from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
 
@@ -99,9 +99,7 @@ def main() -> None:
         until_wrong=flags.until_wrong,
     )
     device = find_device(flags.device)
-    candidates = [
-        open_candidate(name, device, flags.trust_remote_code) for name in flags.checkpoints
-    ]
+    candidates = [open_model(name, device, flags.trust_remote_code) for name in flags.checkpoints]
     check_request(candidates, request)
     if flags.output_dir:
         prepare_folder(flags.output_dir)

@@ -27,19 +27,19 @@ class VscCounter(nn.Module):
         self.key_dim = key_dim
         self.steps = nn.Linear(hidden_size, 2 * num_counters)
 
-    def forward(self, embeds_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
+    def forward(self, embeds_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
         """Count: embeddings -> angles in radians.
 
         Args:
           embeds_BxLxD: the bytes, each without its neighbours.
-          real_BxL: False where a byte is padding and does not count.
+          mask_BxL: False where a byte is padding and does not count.
         Returns:
           (B, L, key_dim / 2), at least float32: bfloat16 holds no count above 256.
         """
         with torch.autocast(embeds_BxLxD.device.type, enabled=False):
             step_BxL = self._steps(embeds_BxLxD)
-            if real_BxL is not None:
-                step_BxL = step_BxL * real_BxL
+            if mask_BxL is not None:
+                step_BxL = step_BxL * mask_BxL
             # A count and its remainder turn alike; large ones would lose digits as angles.
             count_BxLx1 = step_BxL.cumsum(1).fmod(2 * self.key_dim).unsqueeze(-1)
             odd = 2 * torch.arange(self.key_dim // 2, device=step_BxL.device) + 1

@@ -37,8 +37,8 @@ class VscDeltaLayer(nn.Module):
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
         """Update at every byte, read at the wanted ones: (B, L, D) -> (B, W, D).
 
@@ -51,20 +51,20 @@ class VscDeltaLayer(nn.Module):
         b_BxHxT = 2 * (_BETA_SLOPE * b.squeeze(-1)).sigmoid()
         if self.config.beta_stretch:
             b_BxHxT = (b_BxHxT + self.config.beta_stretch * (2 * b_BxHxT - 2)).clamp(0, 2)
-        if real_BxL is not None:
-            b_BxHxT = b_BxHxT * real_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
-        q = self.query(take_positions(x_BxLxD, keep_BxW)).unflatten(-1, (heads, -1))
+        if mask_BxL is not None:
+            b_BxHxT = b_BxHxT * mask_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
+        q = self.query(take_positions(x_BxLxD, positions_BxW)).unflatten(-1, (heads, -1))
         q = q.transpose(1, 2)
         if self.counter is not None:
-            angle_BxLxP = self.counter(embeds_BxLxD, real_BxL)
+            angle_BxLxP = self.counter(embeds_BxLxD, mask_BxL)
             k = turn(k, angle_BxLxP.repeat_interleave(steps, dim=1).unsqueeze(1))
-            q = turn(q, take_positions(angle_BxLxP, keep_BxW).unsqueeze(1))
+            q = turn(q, take_positions(angle_BxLxP, positions_BxW).unsqueeze(1))
         read_BxHxWxV = delta_rule(
             normalize(q, dim=-1),
             normalize(k, dim=-1),
             v,
             b_BxHxT,
-            positions=keep_BxW,
+            positions=positions_BxW,
             steps_per_token=steps,
             chunk_size=self.config.chunk_size,
         )
@@ -83,11 +83,11 @@ class VscDeltaModel(VscScaffold):
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
         """As VscScaffold.mix: read at the wanted positions alone."""
-        out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, real_BxL, keep_BxW)
+        out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, mask_BxL, positions_BxW)
         return out_BxWxD
 
 
@@ -99,7 +99,7 @@ class VscDeltaForMaskedLM(VscForMaskedLM):
     >>> question = torch.tensor([list(b"NPF:1>2:" + bytes(3) + b"  ")])
     >>> model(input_ids=question).logits.shape
     torch.Size([1, 13, 256])
-    >>> model(input_ids=question, logits_to_keep=torch.tensor([[8, 9, 10]])).logits.shape
+    >>> model(input_ids=question, answer_positions=torch.tensor([[8, 9, 10]])).logits.shape
     torch.Size([1, 3, 256])
     """
 

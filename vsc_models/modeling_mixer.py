@@ -53,25 +53,27 @@ class VscMixerModel(VscScaffold):
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
         """As VscScaffold.mix: every layer runs over all real bytes."""
         place_BxL = None
-        if real_BxL is not None:
-            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
-            if not _stands_in_front(real_BxL):
-                order_BxL = (~real_BxL).byte().argsort(dim=1, stable=True)
+        if mask_BxL is not None:
+            x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
+            if not _stands_in_front(mask_BxL):
+                order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
                 place_BxL = order_BxL.argsort(dim=1)
                 x_BxLxD = take_positions(x_BxLxD, order_BxL)
         out_BxLxD = self._run(0, x_BxLxD)
         if len(self.mixer) == 2:
-            back_BxL = _backwards(x_BxLxD, real_BxL)
+            back_BxL = _backwards(x_BxLxD, mask_BxL)
             back_BxLxD = self._run(1, take_positions(x_BxLxD, back_BxL))
             out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
         if place_BxL is not None:
-            keep_BxW = place_BxL if keep_BxW is None else place_BxL.gather(1, keep_BxW)
-        return take_positions(out_BxLxD, keep_BxW)
+            positions_BxW = (
+                place_BxL if positions_BxW is None else place_BxL.gather(1, positions_BxW)
+            )
+        return take_positions(out_BxLxD, positions_BxW)
 
     def _run(self, number: int, x_BxLxD: Tensor) -> Tensor:
         """What a layer gives, (B, L, D); of a tuple the first member."""
@@ -204,18 +206,18 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     return found
 
 
-def _stands_in_front(real_BxL: Tensor) -> bool:
+def _stands_in_front(mask_BxL: Tensor) -> bool:
     """Whether real bytes are known to come first; a GPU is not made to wait for the answer."""
-    if real_BxL.device.type != "cpu" or torch.compiler.is_compiling():
+    if mask_BxL.device.type != "cpu" or torch.compiler.is_compiling():
         return False
-    return not bool((real_BxL[:, 1:] > real_BxL[:, :-1]).any())
+    return not bool((mask_BxL[:, 1:] > mask_BxL[:, :-1]).any())
 
 
-def _backwards(x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
+def _backwards(x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
     """Positions (B, L) that turn the real bytes in front around and leave what is behind them."""
     batch, length, _ = x_BxLxD.shape
     place_L = torch.arange(length, device=x_BxLxD.device)
-    if real_BxL is None:
+    if mask_BxL is None:
         return place_L.flip(0).expand(batch, length)
-    turned_BxL = real_BxL.sum(1, keepdim=True) - 1 - place_L
+    turned_BxL = mask_BxL.sum(1, keepdim=True) - 1 - place_L
     return torch.where(turned_BxL < 0, place_L, turned_BxL)

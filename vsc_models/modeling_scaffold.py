@@ -18,11 +18,11 @@ class VscConvolution(nn.Module):
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
         self.conv = nn.Conv1d(size, size, kernel, padding="same")
 
-    def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
-        """Convolve; where `real_BxL` is False a byte looks like the edge of the row."""
+    def forward(self, x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
+        """Convolve; where `mask_BxL` is False a byte looks like the edge of the row."""
         x_BxLxD = self.norm(x_BxLxD)
-        if real_BxL is not None:
-            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
+        if mask_BxL is not None:
+            x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
         return gelu(self.conv(x_BxLxD.mT)).mT
 
 
@@ -58,21 +58,23 @@ class VscScaffold(VscBackbone):
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
         """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D).
 
         `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbours.
         """
 
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def forward(
+        self, ids_BxL: Tensor, mask_BxL: Tensor | None, positions_BxW: Tensor | None
+    ) -> Tensor:
         """As VscBackbone.forward."""
         x_BxLxD = embeds_BxLxD = self.embed_tokens(ids_BxL)
         for convolution in self.convolutions:
-            x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
-        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), embeds_BxLxD, real_BxL, keep_BxW)
-        x_BxWxD = take_positions(x_BxLxD, keep_BxW) + mixed_BxWxD
+            x_BxLxD = x_BxLxD + convolution(x_BxLxD, mask_BxL)
+        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), embeds_BxLxD, mask_BxL, positions_BxW)
+        x_BxWxD = take_positions(x_BxLxD, positions_BxW) + mixed_BxWxD
         x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
         out_BxWxD: Tensor = self.norm(x_BxWxD)
         return out_BxWxD

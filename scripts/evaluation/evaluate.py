@@ -8,15 +8,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.core.inference import BATCH_SIZE, predict
-from scripts.core.loaded_model import (
-    Candidate,
+from scripts.core.inference import BATCH_SIZE, measure, predict
+from scripts.core.model_loading import (
+    LoadedModel,
+    adapt_config_to_model,
     device_name,
-    in_own_terms,
     longest_row,
     row_width,
 )
-from scripts.core.measurements import measure
 from scripts.evaluation.first_error import count_steps, cut_config, first_wrong_steps
 from scripts.evaluation.grid import QUESTIONS, ask_grid, fitting, horizon_of, published
 from vsc_dataset import sample
@@ -64,7 +63,7 @@ def grid_names(exchanges: bool, all_operations: bool, lengths: Sequence[int]) ->
     return tuple(f"{kind}-len{length}" for kind in kinds for length in sorted(set(lengths)))
 
 
-def check_request(candidates: Sequence[Candidate], request: Request) -> None:
+def check_request(candidates: Sequence[LoadedModel], request: Request) -> None:
     """Raise a ValueError for what some candidate cannot be asked, before any is."""
     for name in ("num_questions", "batch_size"):
         value = getattr(request, name)
@@ -86,7 +85,7 @@ def check_request(candidates: Sequence[Candidate], request: Request) -> None:
             raise ValueError(f"{candidate.name} cannot be asked bytes ({words})") from None
 
 
-def evaluate(candidates: Sequence[Candidate], request: Request) -> Iterator[dict[str, Any]]:
+def evaluate(candidates: Sequence[LoadedModel], request: Request) -> Iterator[dict[str, Any]]:
     """Ask one candidate after the other.
 
     Yields:
@@ -108,10 +107,10 @@ def evaluate(candidates: Sequence[Candidate], request: Request) -> Iterator[dict
             yield {**own, "data": _answered(candidate, request)}
 
 
-def _grid(candidate: Candidate, grid: str, request: Request) -> dict[str, Any]:
+def _grid(candidate: LoadedModel, grid: str, request: Request) -> dict[str, Any]:
     """One grid: its name, length, answer_width, the horizon, and the rows of `ask_grid`."""
     wanted, count = fitting(candidate, grid), request.num_questions or QUESTIONS
-    terms = in_own_terms(candidate, make_config(grid), grid)
+    terms = adapt_config_to_model(candidate, make_config(grid), grid)
     rows = ask_grid(
         candidate, grid, wanted, count, request.batch_size, until_wrong=request.until_wrong
     )
@@ -131,7 +130,7 @@ def _grid(candidate: Candidate, grid: str, request: Request) -> dict[str, Any]:
     }
 
 
-def _answered(candidate: Candidate, request: Request) -> dict[str, Any]:
+def _answered(candidate: LoadedModel, request: Request) -> dict[str, Any]:
     """One split: its rates and floors, the first wrong steps, and the texts."""
     config, split = _asked(candidate, request)
     count = request.num_questions or config.num_rows(split)
@@ -161,7 +160,7 @@ def _floors(config: TaskConfig, split: str, count: int) -> dict[str, dict[str, A
 
 
 def _first_wrong(
-    candidate: Candidate, config: TaskConfig, texts: dict[str, list[str]], batch_size: int
+    candidate: LoadedModel, config: TaskConfig, texts: dict[str, list[str]], batch_size: int
 ) -> dict[str, Any] | None:
     """The wrong answers by first wrong step; None where the trained range is unknown."""
     steps = _trained_steps(candidate, config)
@@ -173,27 +172,27 @@ def _first_wrong(
     return {"wrong": len(wrong), "steps": list(steps), "counts": count_steps(found, steps)}
 
 
-def _trained_steps(candidate: Candidate, config: TaskConfig) -> range | None:
+def _trained_steps(candidate: LoadedModel, config: TaskConfig) -> range | None:
     """The numbers of operations trained on; of a candidate that is silent, those of the data."""
     trained = make_config(candidate.trained_on) if candidate.trained_on else config
     return None if trained.grid_nops else range(max(1, trained.nops[0]), trained.nops[1] + 1)
 
 
-def _data(candidate: Candidate, request: Request) -> str:
+def _data(candidate: LoadedModel, request: Request) -> str:
     """The name of the configuration that a candidate is asked."""
     return request.data or candidate.trained_on or "default"
 
 
-def _asked(candidate: Candidate, request: Request) -> tuple[TaskConfig, str]:
+def _asked(candidate: LoadedModel, request: Request) -> tuple[TaskConfig, str]:
     """That configuration in the candidate's terms, and the split; of grids their beginning.
 
     Raises:
-      ValueError: as `in_own_terms`, or there is no such split.
+      ValueError: as `adapt_config_to_model`, or there is no such split.
     """
     name, split = _data(candidate, request), request.split
     if request.grids:
         name, split = request.grids[0], f"nops{published(request.grids[0])[0]}"
-    config = in_own_terms(candidate, make_config(name), name)
+    config = adapt_config_to_model(candidate, make_config(name), name)
     if split not in config.splits:
         raise ValueError(
             f"split {split!r} does not exist in {name}: use one of {list(config.splits)}"
@@ -203,7 +202,7 @@ def _asked(candidate: Candidate, request: Request) -> tuple[TaskConfig, str]:
     return config, split
 
 
-def _too_long(candidate: Candidate, asked: str) -> str:
+def _too_long(candidate: LoadedModel, asked: str) -> str:
     """The message for rows that do not fit."""
     return (
         f"{candidate.name} reads {longest_row(candidate.model)} bytes at most and the rows of "

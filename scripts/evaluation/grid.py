@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from scripts.core.inference import BATCH_SIZE
-from scripts.core.loaded_model import Candidate, in_own_terms, longest_row, row_width
-from scripts.core.measurements import measure
+from scripts.core.inference import BATCH_SIZE, measure
+from scripts.core.model_loading import LoadedModel, adapt_config_to_model, longest_row, row_width
 from scripts.core.records import SOLVED_PCT
 from vsc_dataset import Examples, sample
 from vsc_dataset.checking import nearest
@@ -23,7 +22,7 @@ QUESTIONS = 1000
 
 
 def horizon(
-    model: nn.Module | Candidate,
+    model: nn.Module | LoadedModel,
     config_name: str = HORIZON_GRID,
     num_questions: int = QUESTIONS,
     batch_size: int = BATCH_SIZE,
@@ -78,11 +77,11 @@ def published(config_name: str) -> list[int]:
     return [int(split.removeprefix("nops")) for split in config.splits]
 
 
-def fitting(candidate: Candidate, config_name: str) -> list[int]:
+def fitting(candidate: LoadedModel, config_name: str) -> list[int]:
     """The numbers of operations of a grid whose rows the model can read, see `longest_row`.
 
     Raises:
-      ValueError: as `in_own_terms`.
+      ValueError: as `adapt_config_to_model`.
     """
     limit, listed = longest_row(candidate.model), published(config_name)
     widths = (_config(candidate, config_name, nops).row_width for nops in listed)
@@ -90,7 +89,7 @@ def fitting(candidate: Candidate, config_name: str) -> list[int]:
 
 
 def ask_grid(
-    model: nn.Module | Candidate,
+    model: nn.Module | LoadedModel,
     config_name: str = HORIZON_GRID,
     nops_list: Sequence[int] | None = None,
     num_questions: int = QUESTIONS,
@@ -103,7 +102,7 @@ def ask_grid(
     `row_width`.
 
     Args:
-      model: stays on its device. A Candidate also tells its terms where its config does not.
+      model: stays on its device. A LoadedModel also tells its terms where its config does not.
       config_name: such as "grid-len5" (exchanges) or "grid-all-len5".
       nops_list: in rising order; None takes all that the model can read.
       num_questions: of each number.
@@ -114,9 +113,9 @@ def ask_grid(
       mask_error_interval, seconds, questions_per_second, and floors: for copy and the first k
       operations {name: {sample_error_pct, mask_error_pct}}.
     Raises:
-      ValueError: no such grid or number, or as `in_own_terms`.
+      ValueError: no such grid or number, or as `adapt_config_to_model`.
     """
-    candidate = model if isinstance(model, Candidate) else Candidate("the model", model)
+    candidate = model if isinstance(model, LoadedModel) else LoadedModel("the model", model)
     listed = published(config_name)
     for nops in fitting(candidate, config_name) if nops_list is None else nops_list:
         if nops not in listed:
@@ -139,10 +138,10 @@ def ask_grid(
             return
 
 
-def _config(candidate: Candidate, config_name: str, nops: int) -> TaskConfig:
+def _config(candidate: LoadedModel, config_name: str, nops: int) -> TaskConfig:
     """The part of a grid with one number of operations, in the model's terms."""
     config = make_config(config_name)
-    return in_own_terms(candidate, replace(config, grid_nops=(nops,)), config_name)
+    return adapt_config_to_model(candidate, replace(config, grid_nops=(nops,)), config_name)
 
 
 @lru_cache(maxsize=256)

@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from scripts.core.inference import predict
-from scripts.core.loaded_model import Candidate, device_name, find_device, load_plainly
-from scripts.core.measurements import measure
+from scripts.core.inference import measure, predict
+from scripts.core.model_loading import LoadedModel, device_name, find_device, load_model
 from scripts.core.records import TrialRecord
 from scripts.core.trial_store import Trial, read_trials
 from scripts.evaluation.grid import ask_grid, horizon_of, published
@@ -80,7 +79,7 @@ def details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
     """
     # The run has written the model's code itself.
     curve = read_curve(folder, record.seed)
-    model = load_plainly(str(trial_folder(folder, record.seed) / "model"), trust_remote_code=True)
+    model = load_model(str(trial_folder(folder, record.seed) / "model"), trust_remote_code=True)
     model = model.to(find_device(None))
     config = row.recipe.config
     questions = sample(config, "validation", range(min(QUESTIONS, config.num_validation)))
@@ -135,7 +134,7 @@ def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
     assert row.grid is not None
     rows: list[dict[str, Any]] = []
     lost = False
-    for found in ask_grid(Candidate(row.recipe.name, model, row.recipe.data), row.grid):
+    for found in ask_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid):
         rows.append(_rounded({key: found[key] for key in found if key not in CLOCKS}))
         lost = len(rows) > 1 and all(r["sample_error_pct"] >= LOST_PCT for r in rows[-2:])
         if lost:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.io import replacing
-from scripts.core.loaded_model import find_device, open_candidate
+from scripts.core.model_loading import find_device, open_model
 from scripts.evaluation.grid import horizon
 from scripts.reporting.leaderboard import leaderboard
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
@@ -116,7 +116,7 @@ def _row(recipe: Recipe, folder: Path, seeds: list[int], jobs: int) -> dict[str,
     if {name: known.get(name) for name in shown} != shown:
         # As evaluate.py asks it: the folder's checkpoint is the median trial's, in the layout that
         # it was trained on; this run has written its code.
-        candidate = open_candidate(str(folder), find_device(None), trust_remote_code=True)
+        candidate = open_model(str(folder), find_device(None), trust_remote_code=True)
         known = {**shown, "horizon": str(horizon(candidate))}
         with replacing(folder / HORIZON_FILE) as beside:
             beside.write_text(json.dumps(known) + "\n", "utf-8")

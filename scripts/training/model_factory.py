@@ -18,8 +18,7 @@ from transformers.models.auto.modeling_auto import (
 
 import vsc_models  # noqa: F401  registers our model types
 from scripts.core.batches import VOCABULARY, logits_of, loss_of, model_inputs
-from scripts.core.loaded_model import load_plainly
-from scripts.core.model_loading import head_of, make_file_model
+from scripts.core.model_loading import head_of, load_model, make_file_model
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.checking import nearest
@@ -60,7 +59,7 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
         package is missing, or it has more than max_parameters.
     """
     if not recipe.mixer and _is_checkpoint(recipe):
-        model = load_plainly(
+        model = load_model(
             recipe.model, trust_remote_code, lambda size: _check_size(recipe, size)
         ).train()
         model.float()  # stored in 16 bits, small steps of the optimiser would be lost

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.core.inference import measure
 from scripts.core.io import replacing
-from scripts.core.measurements import measure
 from scripts.core.model_loading import load_model
 from scripts.core.records import TrialRecord, median_trial
 from scripts.reporting.report import Answered, write_report

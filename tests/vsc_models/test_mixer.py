@@ -44,26 +44,26 @@ def model_with(name, seed=0, **fields):
 @pytest.mark.parametrize("name", GOOD)
 def test_every_weight_of_a_layer_learns(name, direction):
     model, (ids, keep) = model_with(name, direction=direction), rows()
-    model(input_ids=ids, labels=ids.clamp(65), logits_to_keep=keep).loss.backward()
+    model(input_ids=ids, labels=ids.clamp(65), answer_positions=keep).loss.backward()
     assert not [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()]
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
 def test_a_causal_layer_never_meets_padding(direction):
     model, (ids, keep) = model_with("Causal", direction=direction), rows()
-    together = logits(model, input_ids=ids, logits_to_keep=keep)
+    together = logits(model, input_ids=ids, answer_positions=keep)
     for question, row in zip(QUESTIONS, together, strict=True):
         alone, place = rows([question], length=len(question) + 5)
-        assert close(row, logits(model, input_ids=alone, logits_to_keep=place)[0])
+        assert close(row, logits(model, input_ids=alone, answer_positions=place)[0])
 
 
 def test_a_layer_that_sees_both_ways_meets_zeros_alone():
     model, (ids, keep) = model_with("SeesBothWays"), rows()
     other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
-    shown, hidden = (logits(model, input_ids=i, logits_to_keep=keep) for i in (ids, other))
+    shown, hidden = (logits(model, input_ids=i, answer_positions=keep) for i in (ids, other))
     assert close(shown, hidden)
     longer, _ = rows(length=60)
-    assert close(shown, logits(model, input_ids=longer, logits_to_keep=keep))
+    assert close(shown, logits(model, input_ids=longer, answer_positions=keep))
 
 
 def test_the_second_layer_reads_each_row_from_its_end():
@@ -190,7 +190,7 @@ def test_the_scaffold_adds_no_parameters_to_the_delta_rule(monkeypatch):
     weights = delta.state_dict()
     mixer.load_state_dict({n.replace("mixer.", "mixer.0.layer."): weights[n] for n in weights})
     ids, keep = rows()
-    assert close(*(logits(m, input_ids=ids, logits_to_keep=keep) for m in (mixer, delta)))
+    assert close(*(logits(m, input_ids=ids, answer_positions=keep) for m in (mixer, delta)))
 
 
 @pytest.mark.parametrize("name", ["hidden_size", "d_model", "dim", "input_size", "n_embd", "width"])

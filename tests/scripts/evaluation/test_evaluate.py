@@ -14,8 +14,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
-from scripts.core.loaded_model import Candidate, find_device, open_candidate
-from scripts.core.measurements import measure
+from scripts.core.model_loading import LoadedModel, find_device, open_model
 from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
 from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
 from tests.scripts.evaluation.oracles import Oracle
@@ -48,7 +47,7 @@ def run(tmp_path_factory) -> Path:
 
 def result(model, name="model", trained_on=None, **asked):
     """The one result for a model."""
-    candidate, request = Candidate(name, model, trained_on), Request(**asked)
+    candidate, request = LoadedModel(name, model, trained_on), Request(**asked)
     check_request([candidate], request)
     (found,) = evaluate([candidate], request)
     return found
@@ -82,7 +81,7 @@ def test_a_hub_id_tells_what_it_was_trained_on(run):
     shutil.copytree(run, cached / "snapshots" / ("0" * 40))
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0" * 40)
-    assert open_candidate("me/swap").trained_on == "swap-nops2-5"
+    assert open_model("me/swap").trained_on == "swap-nops2-5"
 
 
 def test_the_grid_of_a_model_with_known_errors(tmp_path):
@@ -159,7 +158,7 @@ FOREIGN = {
 def test_a_model_that_is_not_ours_is_asked_as_far_as_its_positions_reach(tmp_path, name):
     torch.manual_seed(0)
     FOREIGN[name]().save_pretrained(tmp_path)
-    candidate = open_candidate(str(tmp_path))
+    candidate = open_model(str(tmp_path))
     assert candidate.trained_on is None
     found = result(candidate.model, data="default-spaced", num_questions=20)
     assert found["data"]["sample_error_pct"] == 100
@@ -170,74 +169,65 @@ def test_a_model_that_is_not_ours_is_asked_as_far_as_its_positions_reach(tmp_pat
         result(candidate.model, data="level-6", num_questions=5)
 
 
-def test_the_batch_changes_no_figure(run):
-    model = open_candidate(str(run)).model
-    examples = sample("default", "test", range(50))
-    whole, parts = (measure(model, examples, batch_size=size) for size in (50, 7))
-    assert whole.predictions == parts.predictions
-    assert whole.rates == parts.rates
-    assert whole.seconds > 0
-
-
 def test_no_checkpoint_is_one_clear_line(tmp_path, monkeypatch, run):
     with pytest.raises(ValueError, match=r"runs/x does not exist: give the folder"):
-        open_candidate(f"{tmp_path}/runs/x")
+        open_model(f"{tmp_path}/runs/x")
     with pytest.raises(ValueError, match=r"holds no config.json.*: give one that"):
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     (tmp_path / "seed-0").symlink_to(run / "seed-0")
     with pytest.raises(ValueError, match=r" holds no config.json.*give .*seed-0/model"):
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     with pytest.raises(ValueError, match=r"config.json is a file"):
-        open_candidate(str(run / "config.json"))
+        open_model(str(run / "config.json"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     with pytest.raises(ValueError, match=r"runs/001-swap-dleta does not exist: give the folder"):
-        open_candidate("runs/001-swap-dleta")
+        open_model("runs/001-swap-dleta")
     with pytest.raises(ValueError, match="nobody/nothing") as caught:
-        open_candidate("nobody/nothing")
+        open_model("nobody/nothing")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [*FOREIGN.values(), lambda: None], ids=[*FOREIGN, "ours"])
 def test_torn_weights_are_one_clear_line(tmp_path, run, make):
-    model = make() or open_candidate(str(run)).model
+    model = make() or open_model(str(run)).model
     model.save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ValueError, match="weights cannot be read") as caught:
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("field, value", [("num_heads", 0), ("num_heads", "x"), ("layout", "foo")])
 def test_a_config_of_impossible_values_is_one_clear_line(tmp_path, run, field, value):
-    open_candidate(str(run)).model.save_pretrained(tmp_path)
+    open_model(str(run)).model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))
     with pytest.raises(ValueError, match=field) as caught:
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     assert "\n" not in str(caught.value)
     assert str(value) in str(caught.value)
 
 
 def test_a_model_that_has_diverged_has_its_figures(tmp_path, run):
-    model = open_candidate(str(run)).model
+    model = open_model(str(run)).model
     with torch.no_grad():
         for weight in model.parameters():
             weight.fill_(torch.nan)
     request = Request(data="swap-nops5", num_questions=20)
-    results = [*evaluate([Candidate("nan", model)], request)]
+    results = [*evaluate([LoadedModel("nan", model)], request)]
     save_results(tmp_path, results)
     (kept,) = json.loads((tmp_path / "evaluation.json").read_text())
     assert (kept["data"]["loss"], kept["data"]["sample_error_pct"]) == (None, 100.0)
 
 
 def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
-    open_candidate(str(run)).model.save_pretrained(tmp_path)
+    open_model(str(run)).model.save_pretrained(tmp_path)
     for text in ("{", "{}", '{"recipe": {"data": "swap-nop5"}}'):
         (tmp_path / "run.json").write_text(text)
         with pytest.raises(ValueError, match=r"run.json does not say what was trained on"):
-            open_candidate(str(tmp_path))
+            open_model(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -252,13 +242,13 @@ def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
 )
 def test_what_cannot_be_asked_is_one_clear_line(asked, words):
     with pytest.raises(ValueError, match=words):
-        check_request([Candidate("model", Oracle())], Request(**asked))
+        check_request([LoadedModel("model", Oracle())], Request(**asked))
 
 
 def test_every_candidate_is_checked_before_any_is_asked(run):
-    narrow = open_candidate(str(run))
+    narrow = open_model(str(run))
     with pytest.raises(ValueError, match="has some of 8"):
-        check_request([Candidate("fits", Oracle()), narrow], Request(grids=("grid-len8",)))
+        check_request([LoadedModel("fits", Oracle()), narrow], Request(grids=("grid-len8",)))
     with pytest.raises(ValueError, match=r"--length 6: there is no grid of it, use some of \[3, 5"):
         grid_names(True, False, [5, 6])
     with pytest.raises(ValueError, match="--device 'cdua' cannot be used"):
@@ -277,7 +267,7 @@ def test_a_model_of_other_bytes_is_one_clear_line(model, words, grids):
     model.forward = lambda input_ids, model=model: model[0](input_ids)
     with pytest.raises(ValueError, match=words):
         check_request(
-            [Candidate("model", Oracle()), Candidate("other", model)], Request(grids=grids)
+            [LoadedModel("model", Oracle()), LoadedModel("other", model)], Request(grids=grids)
         )
 
 

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 import pytest
 from torch import nn
 
-from scripts.core.inference import BATCH_BYTES, BATCH_SQUARES, predict, rows_at_once
-from scripts.core.loaded_model import Candidate
+from scripts.core.model_loading import LoadedModel
 from scripts.evaluation.grid import ask_grid, fitting, horizon, horizon_of, published
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
@@ -93,7 +92,7 @@ def test_a_model_is_asked_in_its_own_width_and_layout():
 
 def test_what_a_run_was_trained_on_gives_the_terms_of_a_foreign_model():
     model = Oracle()
-    list(ask_grid(Candidate("run", model, "default-spaced"), "grid-len3", [3], 10))
+    list(ask_grid(LoadedModel("run", model, "default-spaced"), "grid-len3", [3], 10))
     assert model.widths == {3 + 2 + 3 * 5 - 2 + 2 + 5}
 
 
@@ -120,7 +119,7 @@ def test_an_unknown_grid_or_number_is_one_clear_line(name, nops, words):
 def test_rows_beyond_a_table_of_positions_are_not_asked(extra):
     model = Oracle(config=SimpleNamespace(max_position_embeddings=64))
     model.positions = nn.Embedding(64 + extra, 2)
-    candidate = Candidate("bert", model)
+    candidate = LoadedModel("bert", model)
     assert fitting(candidate, "grid-len5") == [1, 2, 3, 4, 5, 6, 7, 8, 10, 12]
     assert horizon(candidate, num_questions=5) == 12
     assert max(model.widths) <= 64
@@ -129,22 +128,4 @@ def test_rows_beyond_a_table_of_positions_are_not_asked(extra):
 def test_computed_positions_have_no_end():
     model = Oracle(config=SimpleNamespace(max_position_embeddings=64))
     model.words = nn.Embedding(256, 2)
-    assert fitting(Candidate("llama", model), "grid-len5") == published("grid-len5")
-
-
-def test_memory_is_bounded_for_long_rows():
-    sizes = []
-
-    class Counting(Oracle):
-        def forward(self, input_ids):
-            sizes.append(tuple(input_ids.shape))
-            return super().forward(input_ids)
-
-    examples = sample(make_config("grid-len5", grid_nops=[1024]), "nops1024", range(7))
-    assert predict(Counting(), examples).answers == examples.answers()
-    assert [rows for rows, _ in sizes] == [3, 3, 1]
-    predict(Counting(), examples, batch_size=2)
-    assert [rows for rows, _ in sizes[3:]] == [2, 2, 2, 1]
-    for width in (1, 31, 500, 4107, 40_000):
-        rows = rows_at_once(width, 1000)
-        assert rows == 1 or (rows * width <= BATCH_BYTES and rows * width**2 <= BATCH_SQUARES)
+    assert fitting(LoadedModel("llama", model), "grid-len5") == published("grid-len5")
