@@ -20,6 +20,7 @@ import vsc_models  # noqa: F401  registers our model types
 from scripts.core.io import replacing
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.layer_source import call, find, find_source, split
+from vsc_models.pipeline_vsc import EvaluationFormat, read_format
 
 MADE_BY = "made_by.json"
 CODE = "made_by.py"
@@ -147,7 +148,11 @@ def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
             save_weights(self, str(partial))
         with replacing(target / CODE) as partial:
             partial.write_bytes(code or b"")
-        made_by = {"made_by": f"{CODE}:{split(place)[1]}", "arguments": dict(arguments)}
+        made_by = {
+            "made_by": f"{CODE}:{split(place)[1]}",
+            "arguments": dict(arguments),
+            "evaluation_format": format_of(self)._asdict(),
+        }
         with replacing(target / MADE_BY) as partial:
             partial.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
 
@@ -165,11 +170,13 @@ def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
     try:
         made_by = json.loads((folder / MADE_BY).read_text("utf-8"))
         place, arguments = f"{folder}/{made_by['made_by']}", dict(made_by["arguments"])
+        trained = EvaluationFormat(**made_by.get("evaluation_format", {}))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder / MADE_BY} does not say how the model is made ({error!r}): copy it again"
         ) from None
     model = make_file_model(place, arguments)
+    _write_format(model, trained)
     try:
         load_weights(model, str(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:
@@ -240,11 +247,42 @@ def device_name(model: nn.Module) -> str:
     return f"{device.type}, {torch.get_num_threads()} threads"
 
 
+def set_format(model: nn.Module, config: TaskConfig) -> None:
+    """Note in a model how its rows are written; `save_pretrained` writes it with the checkpoint.
+
+    Args:
+      model: a PreTrainedModel gets it in its config, any other as an attribute.
+      config: of the data that it is trained on.
+    """
+    masks_padding = getattr(getattr(model, "config", None), "mask_padding", True)
+    row_width = None if masks_padding else config.row_width
+    limit = longest_row(model)
+    _write_format(model, EvaluationFormat(config.layout, config.answer_width, row_width, limit))
+
+
+def _write_format(model: Any, trained: EvaluationFormat) -> None:
+    config = getattr(model, "config", None)
+    if not isinstance(config, PreTrainedConfig):
+        model.evaluation_format = trained
+        return
+    for name, value in trained._asdict().items():
+        if value is not None or hasattr(config, name):
+            setattr(config, name, value)
+
+
+def format_of(model: nn.Module) -> EvaluationFormat:
+    """Return how a model's rows are written, as far as the model says."""
+    trained = getattr(model, "evaluation_format", None)
+    if isinstance(trained, EvaluationFormat):
+        return trained
+    return read_format(getattr(model, "config", None))
+
+
 def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: str) -> TaskConfig:
     """Give a configuration the answer field and the layout that the model was trained on.
 
-    They stand in the config of our models, or follow from the data of a run. Any other model is
-    evaluated as the configuration says.
+    The checkpoint says so, or else the data of its run. Any other model is evaluated as the
+    configuration says.
 
     Args:
       loaded: the model.
@@ -253,9 +291,7 @@ def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: 
     Raises:
       ValueError: the answer field is too small for these answers.
     """
-    own = getattr(loaded.model, "config", None)
-    width: int | None = getattr(own, "answer_width", None)
-    layout: str = getattr(own, "layout", config.layout)
+    layout, width, *_ = format_of(loaded.model)
     if width is None and loaded.trained_on:
         trained = make_config(loaded.trained_on)
         width, layout = trained.answer_width, trained.layout
@@ -266,7 +302,7 @@ def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: 
             f"{loaded.name} writes answers of {width} letters at most, {config_name} has some of "
             f"{config.length[1]}: use data of at most {width} letters"
         )
-    return replace(config, answer_width=width, layout=layout)
+    return replace(config, answer_width=width, layout=layout or config.layout)
 
 
 def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
@@ -279,13 +315,15 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
     """
     if getattr(getattr(loaded.model, "config", None), "mask_padding", True):
         return config.row_width
-    name = loaded.trained_on
-    if name is None:
+    width, name = format_of(loaded.model).row_width, loaded.trained_on
+    if width is None and name is None:
         raise ValueError(
-            f"{loaded.name} sees its padding (mask_padding=False), and no {RUN_FILE} next to it "
-            "says how wide the rows of its training were: give the run's folder"
+            f"{loaded.name} has no padding mask (mask_padding=False), and neither its config nor "
+            f"a {RUN_FILE} says how wide the rows of its training were: give the run's folder"
         )
-    return max(config.row_width, adapt_config_to_model(loaded, make_config(name), name).row_width)
+    if width is None and name is not None:
+        width = adapt_config_to_model(loaded, make_config(name), name).row_width
+    return max(config.row_width, width or 0)
 
 
 def longest_row(model: nn.Module) -> int | None:
@@ -294,6 +332,8 @@ def longest_row(model: nn.Module) -> int | None:
     A table of learned positions has an end; transformers' models call it
     max_position_embeddings, but so do those that compute positions and can go on.
     """
+    if (longest := format_of(model).longest_row) is not None:
+        return longest
     limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
     if not isinstance(limit, int):
         return None

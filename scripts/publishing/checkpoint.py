@@ -9,6 +9,7 @@ from transformers.utils.logging import disable_progress_bar
 from scripts.core.model_loading import head_of
 from vsc_dataset.configs import TaskConfig
 from vsc_models import VscPipeline
+from vsc_models.pipeline_vsc import read_format
 from vsc_models.tokenization_vsc import make_tokenizer
 
 OWN_LAYER = "mixer_layer.py"
@@ -34,13 +35,15 @@ def export(checkpoint: Path, folder: Path, task: TaskConfig) -> Exported:
     trust = {"trust_remote_code": (checkpoint / OWN_LAYER).exists()}
     auto_class = head_of(AutoConfig.from_pretrained(checkpoint, **trust))
     model = auto_class.from_pretrained(checkpoint, use_safetensors=True, **trust)
-    if getattr(model.config, "answer_width", None) is None:  # not one of ours: it must be told
+    if read_format(model.config).answer_width is None:  # an older one of another architecture
         model.config.answer_width, model.config.layout = task.answer_width, task.layout
     if auto_class.__name__ == "AutoModelForMaskedLM":
         VscPipeline(model, device="cpu").save_pretrained(folder)
     else:
         model.save_pretrained(folder)
         make_tokenizer().save_pretrained(folder)
-    width = getattr(model.config, "answer_width", None)
-    pad_to = None if getattr(model.config, "mask_padding", True) else task.row_width
+    width = read_format(model.config).answer_width
+    pad_to = None
+    if not getattr(model.config, "mask_padding", True):
+        pad_to = read_format(model.config).row_width or task.row_width
     return Exported(model.num_parameters(), width, auto_class.__name__, pad_to)

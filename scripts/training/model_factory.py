@@ -18,7 +18,7 @@ from transformers.models.auto.modeling_auto import (
 
 import vsc_models  # noqa: F401  registers our model types
 from scripts.core.batches import VOCABULARY, logits_of, loss_of, model_inputs
-from scripts.core.model_loading import head_of, load_model, make_file_model
+from scripts.core.model_loading import head_of, load_model, make_file_model, set_format
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.checking import nearest
@@ -63,15 +63,12 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
             recipe.model, trust_remote_code, lambda size: _check_size(recipe, size)
         ).train()
         model.float()  # stored in 16 bits, small steps of the optimiser would be lost
-        config: Any = getattr(model, "config", None)
-        if hasattr(config, "answer_width"):  # ours, and what we pushed, say how they are asked
-            config.answer_width = recipe.config.answer_width
-            config.layout = recipe.config.layout
     else:
         make = _maker(recipe)
         _check_size(recipe, _size_without_memory(recipe, make))
         model = make()
     _check_size(recipe, sum(p.numel() for p in model.parameters()))
+    set_format(model, recipe.config)
     return model
 
 
