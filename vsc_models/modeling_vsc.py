@@ -68,18 +68,11 @@ class VscPreTrainedModel(PreTrainedModel):
             return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
         with_info = kwargs.pop("output_loading_info", False)
         kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        try:
-            with _no_loading_report():
-                loaded: Any = super().from_pretrained(
-                    pretrained_model_name_or_path, *model_args, **kwargs
-                )
-        except (SafetensorError, FileNotFoundError, JSONDecodeError, UnicodeDecodeError) as error:
-            words = " ".join(str(error).split())
-            raise ValueError(
-                f"{pretrained_model_name_or_path}: the weights cannot be read ({words}): "
-                "a file is damaged or missing, copy or train it again"
-            ) from None
-        _check_tensors(pretrained_model_name_or_path, cls.__name__, loaded[1])
+        with readable(pretrained_model_name_or_path), _no_loading_report():
+            loaded: Any = super().from_pretrained(
+                pretrained_model_name_or_path, *model_args, **kwargs
+            )
+        check_tensors(pretrained_model_name_or_path, cls.__name__, loaded[1])
         return loaded if with_info else loaded[0]
 
     @torch.no_grad()
@@ -151,6 +144,19 @@ class VscForMaskedLM(VscPreTrainedModel):
 
 
 @contextmanager
+def readable(source: Any) -> Iterator[None]:
+    """Turn the errors of damaged or missing weights into one line."""
+    try:
+        yield
+    except (SafetensorError, FileNotFoundError, JSONDecodeError, UnicodeDecodeError) as error:
+        words = " ".join(str(error).split())
+        raise ValueError(
+            f"{source}: the weights cannot be read ({words}): "
+            "a file is damaged or missing, copy or train it again"
+        ) from None
+
+
+@contextmanager
 def _no_loading_report() -> Iterator[None]:
     """Keep transformers' table of missing and foreign tensors back: one error says it all."""
     logger = logging.getLogger("transformers.modeling_utils")
@@ -165,7 +171,7 @@ def _no_loading_report() -> Iterator[None]:
         logger.removeFilter(keep)
 
 
-def _check_tensors(source: Any, model_name: str, info: dict[str, Any]) -> None:
+def check_tensors(source: Any, model_name: str, info: dict[str, Any]) -> None:
     """Raise a ValueError for the first tensor that does not fit; it also counts the others."""
     faults = [f"{name!r} is missing" for name in sorted(info["missing_keys"])]
     faults += [f"{name!r} is foreign to {model_name}" for name in sorted(info["unexpected_keys"])]

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_a_layer_keeps_its_own_initialisation():
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [*GOOD, "Complex"])
 def test_a_checkpoint_keeps_the_layer_and_its_file(name, direction, tmp_path):
     model = model_with(name, seed=3, direction=direction, hidden_size=16)
     with torch.no_grad():
@@ -100,6 +101,19 @@ def test_a_checkpoint_keeps_the_layer_and_its_file(name, direction, tmp_path):
     loaded.save_pretrained(tmp_path / "again")
     again = AutoModelForMaskedLM.from_pretrained(tmp_path / "again", trust_remote_code=True)
     assert torch.equal(logits(model, input_ids=ids), logits(again, input_ids=ids))
+
+
+def test_a_checkpoint_is_loaded_in_the_type_that_it_has_or_that_one_asks_for(tmp_path):
+    model = model_with("OwnNames").bfloat16()
+    model.save_pretrained(tmp_path)
+    load = partial(AutoModelForMaskedLM.from_pretrained, tmp_path, trust_remote_code=True)
+    state = torch.get_rng_state()
+    assert {w.dtype for w in load().parameters()} == {torch.bfloat16}
+    assert torch.equal(torch.get_rng_state(), state)
+    for dtype in (torch.float32, "float32"):
+        assert {w.dtype for w in load(dtype=dtype).parameters()} == {torch.float32}
+    tied = load(device_map="cpu").model.mixer[0]
+    assert tied.again.weight is tied.model.weight
 
 
 def test_a_process_without_our_package_loads_layer_and_weights(tmp_path):
