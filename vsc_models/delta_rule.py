@@ -24,7 +24,7 @@ def delta_rule(
     betas: Tensor,
     *,
     positions: Tensor | None = None,
-    steps_per_token: int = 1,
+    num_householder: int = 1,
     chunk_size: int = 64,
 ) -> Tensor:
     """Run the delta rule over every token and read it after some or all of them.
@@ -35,18 +35,18 @@ def delta_rule(
 
     Args:
       queries: (B, H, W, K); without `positions`, W is the number of tokens L.
-      keys: (B, H, L * steps_per_token, K), a token's steps one behind the other. Not normalised
+      keys: (B, H, L * num_householder, K), a token's steps one behind the other. Not normalised
         here; the memory stays bounded for unit keys and betas in [0, 2].
-      values: (B, H, L * steps_per_token, V).
-      betas: (B, H, L * steps_per_token), usually from 0 to 2.
+      values: (B, H, L * num_householder, V).
+      betas: (B, H, L * num_householder), usually from 0 to 2.
       positions: int64 (B, W), the token behind which each query reads, counted from 0. None reads
         behind every token.
-      steps_per_token: updates that each token makes.
+      num_householder: updates that each token makes.
       chunk_size: tokens that one triangular solve takes together. It moves time and memory only.
     Returns:
       (B, H, W, V) in the dtype of `queries`.
     Raises:
-      ValueError: the number of keys is no multiple of `steps_per_token`, or `positions` is None
+      ValueError: the number of keys is no multiple of `num_householder`, or `positions` is None
         and the queries are not one per token.
     Source: DeltaNet, arXiv 2102.11174; the chunked form, arXiv 2406.06484; betas up to 2, arXiv
       2411.12537; several steps per token (DeltaProduct), arXiv 2502.10297.
@@ -61,10 +61,10 @@ def delta_rule(
     tensor([[[[0., 1.],
               [1., 0.]]]])
     """
-    length, rest = divmod(keys.shape[2], steps_per_token)
+    length, rest = divmod(keys.shape[2], num_householder)
     if rest:
         raise ValueError(
-            f"{keys.shape[2]} keys cannot be shared by steps_per_token={steps_per_token}: "
+            f"{keys.shape[2]} keys cannot be shared by num_householder={num_householder}: "
             "give every token the same number of keys"
         )
     if positions is None and queries.shape[2] != length:
@@ -75,12 +75,12 @@ def delta_rule(
     with torch.autocast(queries.device.type, enabled=False):
         dtype = torch.promote_types(queries.dtype, torch.float32)
         q, k, v, b = (tensor.to(dtype) for tensor in (queries, keys, values, betas.unsqueeze(-1)))
-        rows = chunk_size * steps_per_token
+        rows = chunk_size * num_householder
         updates, states = _updates(k, v * b, k * b, rows)
         if positions is None:
-            read = _read_everywhere(q, k, updates, states, steps_per_token, chunk_size)
+            read = _read_everywhere(q, k, updates, states, num_householder, chunk_size)
         else:
-            read = _read(q, k, updates, positions.unsqueeze(1), steps_per_token)
+            read = _read(q, k, updates, positions.unsqueeze(1), num_householder)
         return read.to(queries.dtype)
 
 

@@ -22,7 +22,7 @@ class VscDeltaLayer(nn.Module):
         super().__init__()
         self.config = config
         self.sizes = [config.key_dim, config.value_dim, 1]
-        heads, rows = config.num_heads, config.num_heads * config.steps_per_token
+        heads, rows = config.num_heads, config.num_heads * config.num_householder
         self.query = nn.Linear(config.hidden_size, heads * config.key_dim)
         # One product for keys, values and betas: at this size each call costs more than its sums.
         self.update = nn.Linear(config.hidden_size, rows * sum(self.sizes))
@@ -45,12 +45,12 @@ class VscDeltaLayer(nn.Module):
         With a counter its count of `embeds_BxLxD` turns keys and queries.
         """
         batch, length, _ = x_BxLxD.shape
-        heads, steps = self.config.num_heads, self.config.steps_per_token
+        heads, steps = self.config.num_heads, self.config.num_householder
         update = self.update(x_BxLxD).view(batch, length * steps, heads, sum(self.sizes))
         k, v, b = update.transpose(1, 2).split(self.sizes, dim=-1)
         b_BxHxT = 2 * (_BETA_SLOPE * b.squeeze(-1)).sigmoid()
-        if self.config.beta_stretch:
-            b_BxHxT = (b_BxHxT + self.config.beta_stretch * (2 * b_BxHxT - 2)).clamp(0, 2)
+        if self.config.beta_clip_margin:
+            b_BxHxT = (b_BxHxT + self.config.beta_clip_margin * (2 * b_BxHxT - 2)).clamp(0, 2)
         if mask_BxL is not None:
             b_BxHxT = b_BxHxT * mask_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
         q = self.query(take_positions(x_BxLxD, positions_BxW)).unflatten(-1, (heads, -1))
@@ -65,7 +65,7 @@ class VscDeltaLayer(nn.Module):
             v,
             b_BxHxT,
             positions=positions_BxW,
-            steps_per_token=steps,
+            num_householder=steps,
             chunk_size=self.config.chunk_size,
         )
         out_BxWxD: Tensor = self.out(read_BxHxWxV.transpose(1, 2).flatten(2))

@@ -15,7 +15,7 @@ def model_of(seed=0, **fields):
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("length", [31, 45, 200])
 def test_padding_is_invisible(steps, length):
-    model = model_of(steps_per_token=steps)
+    model = model_of(num_householder=steps)
     ids, _ = rows(length=length)
     together = logits(model, input_ids=ids)
     for question, row in zip(QUESTIONS, together, strict=True):
@@ -65,7 +65,7 @@ def test_mask_padding_false_shows_the_padding():
 
 @pytest.mark.parametrize("chunk_size", [8, 64])
 def test_wanted_logits_agree_with_all_logits(chunk_size):
-    model, (ids, keep) = model_of(chunk_size=chunk_size, steps_per_token=2), rows()
+    model, (ids, keep) = model_of(chunk_size=chunk_size, num_householder=2), rows()
     everywhere = logits(model, input_ids=ids)
     assert everywhere.shape == (3, 31, 256)
     wanted = logits(model, input_ids=ids, answer_positions=keep)
