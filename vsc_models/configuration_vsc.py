@@ -120,7 +120,8 @@ class VscDeltaConfig(VscConfig):
       key_dim: key channels of a head; a head tells that many positions apart.
       value_dim: value channels of a head, the letter's code.
       num_householder: Householder steps of each byte; one swap takes one step.
-      chunk_size: bytes that one triangular solve takes together; moves speed only.
+      chunk_size: bytes that one triangular solve takes together; moves speed only. A model is
+        exported (torch.export) for rows of at most this many bytes.
       intermediate_size: width of the pointwise layer.
       beta_clip_margin: betas are scaled to exceed [0, 2] by this share of it on either side, then
         clipped to it, so that exact 0 (no effect) and 2 (an exact swap) are reachable.

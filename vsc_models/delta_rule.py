@@ -61,7 +61,8 @@ def delta_rule(
     tensor([[[[0., 1.],
               [1., 0.]]]])
     """
-    length, rest = divmod(keys.shape[2], num_householder)
+    # divmod of a traced size is an error.
+    length, rest = keys.shape[2] // num_householder, keys.shape[2] % num_householder
     if rest:
         raise ValueError(
             f"{keys.shape[2]} keys cannot be shared by num_householder={num_householder}: "
