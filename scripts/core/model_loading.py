@@ -19,7 +19,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 import vsc_models  # noqa: F401  registers our model types
 from scripts.core.io import replacing
 from vsc_dataset.configs import TaskConfig, make_config
-from vsc_models.layer_source import call, find, find_source, split
+from vsc_models.import_utils import call, find, find_source, split
 from vsc_models.pipeline_vsc import EvaluationFormat, read_format
 
 MADE_BY = "made_by.json"

@@ -15,7 +15,7 @@ from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from scripts.training.run_report import finish_run
 from scripts.training.runs import RUN_FILE, open_run, run_trials
 from scripts.training.trials import check
-from vsc_models.layer_source import is_file, said, split
+from vsc_models.import_utils import format_error, is_file, split
 
 RESULTS_FILE = "results.json"
 HORIZON_FILE = "horizon.json"
@@ -101,7 +101,7 @@ def _attempt(recipe: Recipe, folder: Path, seeds: Sequence[int], jobs: int) -> d
 
 
 def _failed(recipe: Recipe, error: Exception) -> dict[str, Any]:
-    words = str(error) if isinstance(error, ValueError) else said(error)
+    words = str(error) if isinstance(error, ValueError) else format_error(error)
     return {"recipe": recipe.name, "failed": words}
 
 

@@ -23,7 +23,7 @@ from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.checking import nearest
 from vsc_models import VscDeltaConfig, VscMixerConfig
-from vsc_models.layer_source import find_source, is_file, said
+from vsc_models.import_utils import find_source, format_error, is_file
 
 TOKEN_IDS = {
     "mask_token_id": 0,
@@ -103,7 +103,7 @@ def check_model(
         except Exception as error:
             if recipe.mixer or is_file(recipe.model):
                 raise
-            raise ValueError(f"{_called(recipe)} cannot be asked: {said(error)}") from error
+            raise ValueError(f"{_called(recipe)} cannot be asked: {format_error(error)}") from error
     idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
@@ -205,7 +205,7 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except ImportError as error:
-        needed = f"the package {_missing(error)!r}" if _missing(error) else said(error)
+        needed = f"the package {_missing(error)!r}" if _missing(error) else format_error(error)
         raise ValueError(f"{_called(recipe)} needs what is not installed here: {needed}") from error
     except StrictDataclassError as error:  # is no ValueError
         raise ValueError(f"{_called(recipe)}: {' '.join(str(error).split())}") from None
@@ -213,7 +213,9 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
         if isinstance(error, ValueError) and recipe.mixer:
             raise
         given = ", ".join(f"{name}={value!r}" for name, value in recipe.model_args.items())
-        raise ValueError(f"{_called(recipe)} with {given or 'no args'}: {said(error)}") from error
+        raise ValueError(
+            f"{_called(recipe)} with {given or 'no args'}: {format_error(error)}"
+        ) from error
 
 
 def _missing(error: BaseException | None) -> str | None:

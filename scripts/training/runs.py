@@ -16,7 +16,7 @@ from scripts.training.jobs import Outcome, Task, attempt, run_jobs
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
 from scripts.training.trials import Paused, Settings
-from vsc_models.layer_source import split
+from vsc_models.import_utils import split
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"

@@ -16,7 +16,7 @@ from tests.vsc_models import own_layers
 from tests.vsc_models.questions import QUESTIONS, close, logits, rows
 from tests.vsc_models.test_checkpoint import python
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, VscMixerConfig, VscMixerForMaskedLM
-from vsc_models.layer_source import make_layer
+from vsc_models.import_utils import make_layer
 from vsc_models.modeling_delta import VscDeltaLayer
 
 FILE = own_layers.__file__

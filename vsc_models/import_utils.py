@@ -146,7 +146,9 @@ def call(place: str, function: Any, arguments: Mapping[str, Any]) -> Any:
         return function(**arguments)
     except Exception as error:
         shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise ValueError(f"{place.rpartition(':')[2]}({shown}) raised {said(error)}") from error
+        raise ValueError(
+            f"{place.rpartition(':')[2]}({shown}) raised {format_error(error)}"
+        ) from error
 
 
 def package_version(place: str) -> str | None:
@@ -199,7 +201,7 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         if not isinstance(error, Exception):
             raise
-        raise ValueError(f"{path} cannot be imported: {said(error)}") from error
+        raise ValueError(f"{path} cannot be imported: {format_error(error)}") from error
     return module
 
 
@@ -217,10 +219,10 @@ def _import_module(name: str) -> ModuleType:
             f"pip install {_PACKAGES.get(top, top)}"
         ) from None
     except Exception as error:
-        raise ValueError(f"{name} cannot be imported: {said(error)}") from error
+        raise ValueError(f"{name} cannot be imported: {format_error(error)}") from error
 
 
-def said(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
