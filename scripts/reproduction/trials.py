@@ -11,7 +11,7 @@ from scripts.core.inference import measure, predict
 from scripts.core.model_loading import LoadedModel, device_name, find_device, load_model
 from scripts.core.records import TrialRecord
 from scripts.core.trial_store import Trial, read_trials
-from scripts.evaluation.grid import ask_grid, horizon_of, published
+from scripts.evaluation.grid import evaluate_grid, horizon_of, published
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.rows import Row
 from scripts.training.recipes import UNTRAINED, Recipe
@@ -134,7 +134,7 @@ def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
     assert row.grid is not None
     rows: list[dict[str, Any]] = []
     lost = False
-    for found in ask_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid):
+    for found in evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid):
         rows.append(_rounded({key: found[key] for key in found if key not in CLOCKS}))
         lost = len(rows) > 1 and all(r["sample_error_pct"] >= LOST_PCT for r in rows[-2:])
         if lost:

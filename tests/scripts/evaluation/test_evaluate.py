@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from tqdm import tqdm
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
 from scripts.core.model_loading import LoadedModel, find_device, open_model
@@ -61,7 +62,7 @@ def test_the_command_asks_what_was_trained_and_leaves_its_report(run, tmp_path):
         run, run / "seed-0/model", "--num-questions", 40, "--output-dir", "x", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert "floor: first 4" in done.stdout
+    assert "baseline: first 4" in done.stdout
     results = json.loads((tmp_path / "x" / "evaluation.json").read_text())
     assert [found["checkpoint"] for found in results] == [str(run), str(run / "seed-0/model")]
     for found in results:
@@ -162,7 +163,11 @@ def test_a_model_that_is_not_ours_is_asked_as_far_as_its_positions_reach(tmp_pat
     assert candidate.trained_on is None
     found = result(candidate.model, data="default-spaced", num_questions=20)
     assert found["data"]["sample_error_pct"] == 100
-    grid = result(candidate.model, grids=("grid-len5",), num_questions=5)["grids"][0]
+    asked = {"grids": ("grid-len5",), "num_questions": 5}
+    (grid,) = result(candidate.model, **asked)["grids"]
+    assert [row["nops"] for row in grid["rows"]] == [1, 2]
+    assert grid["too_long_for_the_model"][0] == 14
+    (grid,) = result(candidate.model, **asked, whole_grid=True)["grids"]
     assert [row["nops"] for row in grid["rows"]][-1] == 12
     assert grid["too_long_for_the_model"][0] == 14
     with pytest.raises(ValueError, match="model reads 64 bytes at most and the rows of level-6"):
@@ -236,8 +241,11 @@ def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
         ({"data": "swap-nop5"}, "did you mean 'swap-nops5'"),
         ({"split": "tset"}, r"'tset' does not exist in default: use one of \['train', 'valid"),
         ({"data": "grid-len5"}, r"'test' does not exist in grid-len5: use one of \['nops1'"),
-        ({"num_questions": 0}, "--num-questions 0 must be 1 or more"),
-        ({"batch_size": 0}, "--batch-size 0 must be 1 or more"),
+        ({"num_questions": 0}, "--num-questions 0 is out of range: give 1 to 1,000,000"),
+        ({"num_questions": 10**20}, f"--num-questions {10**20} is out of range: give 1 to 1,000"),
+        ({"num_questions": 2 * 10**9}, "--num-questions 2000000000 is out of range"),
+        ({"batch_size": 0}, "--batch-size 0 is out of range: give 1 to 1,000,000"),
+        ({"batch_size": 10**20}, f"--batch-size {10**20} is out of range"),
     ],
 )
 def test_what_cannot_be_asked_is_one_clear_line(asked, words):
@@ -258,7 +266,7 @@ def test_every_candidate_is_checked_before_any_is_asked(run):
 @pytest.mark.parametrize(
     "model, words",
     [
-        (nn.Sequential(nn.Embedding(50, 256)), "cannot be asked bytes"),
+        (nn.Sequential(nn.Embedding(50, 256)), "cannot be evaluated on bytes"),
         (nn.Sequential(nn.Embedding(256, 90)), r"logits have shape \(1, \d+, 90\)"),
     ],
 )
@@ -285,6 +293,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path):
         (["x", "--grid-all", "--data", "default"], "--data and a grid"),
         (["x", "--length", "5"], "--length belongs to a grid"),
         (["x", "--until-wrong"], "--until-wrong belongs to a grid"),
+        (["x", "--whole-grid"], "--whole-grid belongs to a grid"),
     ],
 )
 def test_contradicting_flags_are_one_clear_line(tmp_path, flags, words):
@@ -304,7 +313,7 @@ def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
     models = [Oracle(config=own(5)), Oracle(config=own(8))]
     text = describe([result(m, data="swap-nops5", num_questions=20) for m in models])
     copies = re.findall(
-        r"^floor: copy +(swap-nops5, . bytes) +test.* (\d+\.\d\d) +\S+ +- ", text, re.M
+        r"^baseline: copy +(swap-nops5, . bytes) +test.* (\d+\.\d\d) +\S+ +- ", text, re.M
     )
     assert [field for field, _ in copies] == ["swap-nops5, 5 bytes", "swap-nops5, 8 bytes"]
     assert float(copies[0][1]) > 1.5 * float(copies[1][1])
@@ -334,7 +343,43 @@ def test_a_model_that_sees_its_padding_is_asked_in_the_rows_of_its_training(run)
         model = Oracle(lambda program: len(program.operations) > 1, config)
         result(model, trained_on="swap-nops5", num_questions=20, **asked)
         assert model.widths == {width}
-    with pytest.raises(
-        ValueError, match=r"sees its padding .* no run.json beside it says how wide"
-    ):
+    with pytest.raises(ValueError, match=r"has no padding mask .* nor a run.json says how wide"):
         result(Oracle(config=config), data="swap-nops2", num_questions=20)
+
+
+@pytest.mark.parametrize("error", [IndexError, RuntimeError, AssertionError])
+def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(error, capsys):
+    class Positions(Oracle):
+        def forward(self, input_ids):
+            if input_ids.shape[1] > 64:
+                raise error("index out of range")
+            return super().forward(input_ids)
+
+    models = [LoadedModel("short", Positions()), LoadedModel("long", Oracle())]
+    request = Request(grids=("grid-len5",), num_questions=2, until_wrong=True)
+    check_request(models, request)
+    (short,), (long,) = (found["grids"] for found in evaluate(models, request))
+    assert (short["horizon"], short["too_long_for_the_model"][0]) == (12, 14)
+    assert (long["horizon"], long["too_long_for_the_model"]) == (">1024", [])
+    assert "short grid-len5: 14 operations are too long for the model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [lambda x: (x, None), lambda x: {"logits": x}])
+def test_a_model_that_returns_more_than_logits_is_evaluated(form):
+    class Several(Oracle):
+        def forward(self, input_ids):
+            return form(super().forward(input_ids))
+
+    assert result(Several(), data="swap-nops5", num_questions=9)["data"]["sample_error_pct"] == 0
+
+
+def test_a_split_has_a_progress_bar(monkeypatch):
+    shown = []
+
+    def bar(*args, desc=None, disable=None, **kwargs):
+        shown.append((desc, disable))
+        return tqdm(*args, disable=True, **kwargs)
+
+    monkeypatch.setattr("scripts.core.inference.tqdm", bar)
+    result(Oracle(), data="swap-nops5", num_questions=9)
+    assert ("model swap-nops5 test", None) in shown
