@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> logits, by residual dilated convolutions and attention.
+"""Compute logits from bytes by residual dilated convolutions and attention.
 
 Inside, positions stand before the batch, (L, B, D), as `dilated_conv` wants them.
 """
@@ -13,7 +13,7 @@ from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
 
 
 class VscConvLayer(nn.Module):
-    """Hidden states -> what each byte's neighbourhood adds to them, (L, B, D) both."""
+    """A dilated convolution, (L, B, D) in and out."""
 
     def __init__(self, size: int, kernel: int, dilation: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class VscConvLayer(nn.Module):
 
 
 class VscAttentionLayer(nn.Module):
-    """Hidden states -> what attention adds to them, (L, B, D) both.
+    """A convolution and self-attention, (L, B, D) in and out.
 
     One convolution makes queries, keys and values; the attention projects each once more, as
     nn.MultiheadAttention does with three different inputs.

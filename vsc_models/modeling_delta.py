@@ -1,22 +1,22 @@
-"""Bytes with a masked answer field -> logits, by a delta-rule memory."""
+"""Compute logits from bytes with a masked answer field, by a delta-rule memory."""
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from .configuration_vsc import VscDeltaConfig
-from .counter import VscCounter, turn
+from .counter import VscCounter, rotate
 from .delta_rule import delta_rule
 from .modeling_scaffold import VscScaffold
 from .modeling_vsc import VscForMaskedLM, take_positions
 
-# An exchange needs beta 2, a byte without effect beta 0. A steep sigmoid comes closer to both: of
-# 20 trainings (labels not smoothed, betas not stretched) 3 erred at 20 exchanges in 2,000
+# A swap needs beta 2, a byte without effect beta 0. A steep sigmoid comes closer to both: of
+# 20 trainings (no label smoothing, no clipping margin) 3 erred at 20 swaps in 2,000
 # questions; with slope 1, 8.
 _BETA_SLOPE = 4.0
 
 
 class VscDeltaLayer(nn.Module):
-    """Hidden states -> what a delta-rule memory holds behind the wanted positions."""
+    """A delta-rule memory, read after the wanted positions."""
 
     def __init__(self, config: VscDeltaConfig) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class VscDeltaLayer(nn.Module):
     ) -> Tensor:
         """Update at every byte, read at the wanted ones: (B, L, D) -> (B, W, D).
 
-        With a counter its count of `embeds_BxLxD` turns keys and queries.
+        With a counter its count of `embeds_BxLxD` rotates keys and queries.
         """
         batch, length, _ = x_BxLxD.shape
         heads, steps = self.config.num_heads, self.config.num_householder
@@ -57,8 +57,8 @@ class VscDeltaLayer(nn.Module):
         q = q.transpose(1, 2)
         if self.counter is not None:
             angle_BxLxP = self.counter(embeds_BxLxD, mask_BxL)
-            k = turn(k, angle_BxLxP.repeat_interleave(steps, dim=1).unsqueeze(1))
-            q = turn(q, take_positions(angle_BxLxP, positions_BxW).unsqueeze(1))
+            k = rotate(k, angle_BxLxP.repeat_interleave(steps, dim=1).unsqueeze(1))
+            q = rotate(q, take_positions(angle_BxLxP, positions_BxW).unsqueeze(1))
         read_BxHxWxV = delta_rule(
             normalize(q, dim=-1),
             normalize(k, dim=-1),
@@ -76,7 +76,7 @@ class VscDeltaModel(VscScaffold):
     """The scaffold around a delta-rule memory that holds one letter per key."""
 
     def make_mixer(self, config: VscDeltaConfig) -> nn.Module:
-        """The memory."""
+        """Build the memory."""
         return VscDeltaLayer(config)
 
     def mix(

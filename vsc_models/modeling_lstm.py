@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> logits, by an LSTM from left to right."""
+"""Compute logits from bytes with a masked answer field, by an LSTM from left to right."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
 
 
 class VscLstmModel(VscBackbone):
-    """A stack of LSTM layers, neither residual nor normalised."""
+    """A stack of LSTM layers, neither residual nor normalized."""
 
     def __init__(self, config: VscLstmConfig) -> None:
         super().__init__(config)
@@ -22,7 +22,7 @@ class VscLstmModel(VscBackbone):
         x_BxLxD = self.embed_tokens(ids_BxL)
         if mask_BxL is None:
             return take_positions(self._run(x_BxLxD), positions_BxW)
-        # A byte of padding would change the state even as zeros: all real bytes go first.
+        # A byte of padding would change the state even as zeros: the row goes first.
         order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
         packed_BxLxD = self._run(take_positions(x_BxLxD, order_BxL))
         place_BxL = order_BxL.argsort(dim=1)

@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> logits, by Mamba's selective state space.
+"""Compute logits from bytes with a masked answer field, by Mamba's selective state space.
 
 Below `model` the weights have the names and meanings of transformers' MambaForCausalLM below
 `backbone`, but for `embed_tokens`, which is called `embeddings` there. Inside, time comes first,
@@ -19,7 +19,7 @@ from .selective_scan import causal_convolution, selective_scan
 
 
 class VscMambaMixer(nn.Module):
-    """Hidden states -> what a selective state space adds to them, (L, B, D) both."""
+    """A selective state space, (L, B, D) in and out."""
 
     def __init__(self, config: VscMambaConfig) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class VscMambaMixer(nn.Module):
 
 
 class VscMambaLayer(nn.Module):
-    """Hidden states -> what the layer adds to them, (L, B, D) both."""
+    """A norm and a selective state space, (L, B, D) in and out."""
 
     def __init__(self, config: VscMambaConfig) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class VscMambaLayer(nn.Module):
 
 
 class VscMambaModel(VscBackbone):
-    """Mamba layers, all residual, and a norm behind the last."""
+    """Mamba layers, all residual, and a norm after the last."""
 
     def __init__(self, config: VscMambaConfig) -> None:
         super().__init__(config)

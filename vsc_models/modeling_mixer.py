@@ -179,10 +179,11 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         config.name_or_path = str(name or "")
         with torch.random.fork_rng(devices=[]):
             model = cls(config).eval()
-        info = _fill(model, kwargs.get("state_dict") or _read_weights(name, hub))
+        dtype = str(kwargs.get("dtype") or kwargs.get("torch_dtype")).removeprefix("torch.")
+        weights = kwargs.get("state_dict") or _read_weights(name, hub)
+        info = _fill(model, weights, getattr(torch, dtype, None))  # "auto": as they are
         if not kwargs.get("ignore_mismatched_sizes"):
             check_tensors(name, cls.__name__, info)
-        _cast(model, kwargs.get("dtype") or kwargs.get("torch_dtype"))
         if kwargs.get("device_map") not in (None, "auto"):
             model.to(kwargs["device_map"])
         return (model, info) if kwargs.get("output_loading_info") else model
@@ -201,7 +202,9 @@ def _read_weights(name: Any, hub: dict[str, Any]) -> dict[str, Tensor]:
         return {key: tensor for file in files for key, tensor in load_file(file).items()}
 
 
-def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, set[Any]]:
+def _fill(
+    model: nn.Module, weights: Mapping[str, Tensor], dtype: torch.dtype | None
+) -> dict[str, set[Any]]:
     """Put the tensors that fit into a model; report the others as transformers does."""
     tensors = _tensors(model)
     wrong = {
@@ -209,9 +212,9 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, set[Any]
         for name, tensor in tensors.items()
         if name in weights and weights[name].shape != tensor.shape
     }
-    filled = (tensors.keys() & weights.keys()) - {name for name, *_ in wrong}
-    for name in filled:
-        tensors[name].data = weights[name].clone()
+    for name in (tensors.keys() & weights.keys()) - {name for name, *_ in wrong}:
+        cast = dtype if weights[name].is_floating_point() else None
+        tensors[name].data = weights[name].to(cast or weights[name].dtype, copy=True)
     # One of several names of a tied tensor is enough.
     loaded = {id(tensors[name]) for name in tensors.keys() & weights.keys()}
     return {
@@ -221,23 +224,14 @@ def _fill(model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, set[Any]
     }
 
 
-def _cast(model: nn.Module, dtype: Any) -> None:
-    """Cast the weights to a type that was asked for; None and "auto" leave them as they are."""
-    if dtype is None or dtype == "auto":
-        return
-    for tensor in _tensors(model).values():
-        if tensor.is_floating_point():
-            tensor.data = tensor.data.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
-
-
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
     """Return parameters and the buffers that are saved, under their true names."""
-    found: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
     for prefix, part in module.named_modules():
         for name, buffer in part.named_buffers(prefix, recurse=False):
             if name.rpartition(".")[2] not in part._non_persistent_buffers_set:
-                found[name] = buffer
-    return found
+                tensors[name] = buffer
+    return tensors
 
 
 def _padding_is_last(mask_BxL: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> hidden states, around a layer that a subclass names."""
+"""Compute hidden states from bytes, around a layer that a subclass names."""
 
 from abc import abstractmethod
 from typing import Any
@@ -10,11 +10,11 @@ from .modeling_vsc import VscBackbone, take_positions
 
 
 class VscConvolution(nn.Module):
-    """Hidden states -> what each byte's neighbourhood adds to them, (B, L, D) both."""
+    """A norm and a convolution, (B, L, D) in and out."""
 
     def __init__(self, size: int, kernel: int) -> None:
         super().__init__()
-        # Without scale and shift: the convolution behind it has both.
+        # Without scale and shift: the convolution after it has both.
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
         self.conv = nn.Conv1d(size, size, kernel, padding="same")
 
@@ -51,7 +51,7 @@ class VscScaffold(VscBackbone):
 
     @abstractmethod
     def make_mixer(self, config: Any) -> nn.Module:
-        """The layer, or several."""
+        """Build the layer, or several."""
 
     @abstractmethod
     def mix(
@@ -61,7 +61,7 @@ class VscScaffold(VscBackbone):
         mask_BxL: Tensor | None,
         positions_BxW: Tensor | None,
     ) -> Tensor:
-        """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D).
+        """Run the layer and take the wanted positions: (B, L, D) -> (B, W, D).
 
         `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbours.
         """

@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> logits and loss: what all VSC models share."""
+"""Compute logits and loss from bytes with a masked answer field: what all VSC models share."""
 
 import logging
 import warnings
@@ -19,7 +19,7 @@ from .configuration_vsc import VscConfig
 
 
 class VscBackbone(nn.Module, ABC):
-    """Bytes -> hidden states. A model defines `forward` and keeps `embed_tokens`."""
+    """A map of bytes to hidden states. A model defines `forward` and keeps `embed_tokens`."""
 
     def __init__(self, config: VscConfig) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class VscBackbone(nn.Module, ABC):
 
 
 class VscPreTrainedModel(PreTrainedModel):
-    """Ties VSC models to transformers: configuration, initialisation, saving, loading."""
+    """Tie VSC models to transformers: configuration, initialization, saving, loading."""
 
     config_class = VscConfig
     base_model_prefix = "model"
@@ -111,7 +111,7 @@ class VscForMaskedLM(VscPreTrainedModel):
 
         Args:
           input_ids: int64 (B, L), the answer field as `mask_token_id`.
-          attention_mask: (B, L), 0 where a byte is padding. Without it, everything behind the
+          attention_mask: (B, L), 0 where a byte is padding. Without it, everything after the
             last mask byte of a row is padding; a row without a mask byte has none.
           labels: int64 (B, L), the true bytes at every position, no shift. -100 and padding do
             not count.
@@ -158,7 +158,7 @@ def readable(source: Any) -> Iterator[None]:
 
 @contextmanager
 def _no_loading_report() -> Iterator[None]:
-    """Keep transformers' table of missing and foreign tensors back: one error says it all."""
+    """Suppress transformers' table of missing and foreign tensors: one error says it all."""
     logger = logging.getLogger("transformers.modeling_utils")
 
     def keep(record: logging.LogRecord) -> bool:
@@ -188,7 +188,7 @@ def check_tensors(source: Any, model_name: str, info: dict[str, Any]) -> None:
 
 
 def take_positions(x_BxLxD: Tensor, positions_BxW: Tensor | None) -> Tensor:
-    """The hidden states at the wanted positions, (B, W, D); all of them for None.
+    """Take the hidden states at the wanted positions, (B, W, D); all of them for None.
 
     >>> take_positions(torch.arange(3.0).view(1, 3, 1), torch.tensor([[2, 0]])).flatten()
     tensor([2., 0.])
@@ -199,7 +199,7 @@ def take_positions(x_BxLxD: Tensor, positions_BxW: Tensor | None) -> Tensor:
 
 
 def _find_padding_mask(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: int) -> Tensor:
-    """Bool (B, L): True for question and answer field, False for padding."""
+    """Return bool (B, L): True for question and answer field, False for padding."""
     if attention_mask is not None:
         return attention_mask.bool()
     length = ids_BxL.shape[1]

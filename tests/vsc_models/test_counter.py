@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, modeling_delta
-from vsc_models.counter import VscCounter, turn
+from vsc_models.counter import VscCounter, rotate
 from vsc_models.modeling_delta import VscDeltaLayer
 
 
@@ -40,7 +40,7 @@ def seen(monkeypatch):
 def test_whole_steps_take_orthogonal_places_into_one_another(key_dim):
     angles = counting(9.0, 9.0, key_dim)(torch.zeros(1, key_dim, 3), None)[0]
     place = torch.full((key_dim // 2,), (2 / key_dim) ** 0.5)
-    places = turn(torch.cat([place, torch.zeros(key_dim // 2)]), angles)
+    places = rotate(torch.cat([place, torch.zeros(key_dim // 2)]), angles)
     assert torch.allclose(places @ places.T, torch.eye(key_dim), atol=1e-5)
 
 

@@ -247,14 +247,14 @@ def test_a_layer_that_changes_the_shape_is_refused_with_both():
         ),
         ("Causl", {}, "has no 'Causl': did you mean 'Causal'?"),
         ("Causal", {"gian": 1}, "has no argument 'gian': did you mean 'gain'?"),
-        ("make_model", {}, "is no torch.nn.Module: name the class of a layer"),
+        ("make_model", {}, "is not a torch.nn.Module: name the class of a layer"),
         (FILE.replace("own_layers", "own_layer") + ":Causal", {}, f"did you mean {FILE!r}?"),
-        (FILE, {}, "is no place: use FILE.py:NAME or package.module:NAME"),
+        (FILE, {}, "is not a place: use FILE.py:NAME or package.module:NAME"),
         ("fla.layers:DeltaNet", {}, "pip install flash-linear-attention"),
         ("torch.nnn:GRU", {}, "package 'torch' has no module 'torch.nnn'"),
         ("torch.nn:GRUU", {}, "torch.nn has no 'GRUU': did you mean 'GRU'?"),
         ("torch.nn:GRU", {"num_layer": 2}, "did you mean 'num_layers'?"),
-        ("subprocess:Popen", {"args": "true"}, "is no torch.nn.Module"),
+        ("subprocess:Popen", {"args": "true"}, "is not a torch.nn.Module"),
     ],
 )
 def test_a_mistake_is_one_clear_line(place, arguments, words):
