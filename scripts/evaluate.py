@@ -1,4 +1,4 @@
-"""Checkpoints and questions -> their errors side by side, beside answers that need no model.
+"""Evaluate checkpoints side by side, next to the trivial baselines.
 
     python scripts/evaluate.py runs/001-swap-delta
     python scripts/evaluate.py runs/001-swap-delta my-org/my-model --data default --split validation
@@ -6,9 +6,9 @@
     python scripts/evaluate.py runs/001-swap-delta --grid --grid-all --length 3 5 --until-wrong
 
 CHECKPOINT is a run's folder, a folder that from_pretrained loads, or a hub id; the model need not
-be ours, but must give logits over 256 byte values. A model is asked in the answer field and the
-layout that it was trained on. The horizon is the largest number of operations on the grid's list up
-to which every number has at most 1 % sample error; by definition of 5 letters and 1,000 questions.
+be ours, but must give logits over 256 byte values. A model is evaluated with the answer field and
+the layout of its training. The horizon is the largest number of operations on the grid's list up to
+which every number has at most 1% sample error; by definition of 5 letters and 1,000 samples.
 """
 
 import argparse
@@ -23,7 +23,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "checkpoints": {"nargs": "*", "metavar": "CHECKPOINT", "help": "folders or hub ids"},
     "--data": {"help": "a configuration; default: what the run was trained on, or 'default'"},
     "--split": {"help": "of the data; default: test"},
-    "--grid": {"action": "store_true", "help": "error against the number of exchanges, to 1,024"},
+    "--grid": {"action": "store_true", "help": "error against the number of swaps, to 1,024"},
     "--grid-all": {"action": "store_true", "help": "the same with all operations"},
     "--length": {
         "type": int,
@@ -32,6 +32,10 @@ FLAGS: dict[str, dict[str, Any]] = {
         "help": "letters of the grids; several give a heat map; default: 5",
     },
     "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
+    "--whole-grid": {
+        "action": "store_true",
+        "help": "go on after two numbers of operations with 99%% sample error or more",
+    },
     "--num-questions": {
         "type": int,
         "metavar": "N",
@@ -41,7 +45,7 @@ FLAGS: dict[str, dict[str, Any]] = {
         "type": int,
         "default": 1000,
         "metavar": "N",
-        "help": "questions of one forward call at most, fewer of long rows; default: 1000",
+        "help": "samples of one forward call at most, fewer of long rows; default: 1000",
     },
     "--device": {"help": "such as cpu or cuda:0; default: a GPU where there is one"},
     "--output-dir": {
@@ -54,7 +58,7 @@ FLAGS: dict[str, dict[str, Any]] = {
 
 
 def read_flags() -> argparse.Namespace:
-    """The flags; argparse alone, for with HfArgumentParser `--grid NAME` would take the name."""
+    """Read the flags."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,19 +78,19 @@ def _check(flags: argparse.Namespace) -> None:
             if getattr(flags, name):
                 raise ValueError(f"--{name} and a grid: a grid has data of its own, leave one out")
         return
-    for name in ("length", "until_wrong"):
+    for name in ("length", "until_wrong", "whole_grid"):
         if getattr(flags, name):
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag} belongs to a grid: add --grid or --grid-all")
 
 
 def main() -> None:
-    """Load, ask, report."""
+    """Load, evaluate, report."""
     flags = read_flags()
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # of loading a model that is loaded in a blink
-    from scripts.core.loaded_model import find_device, open_candidate
+    disable_progress_bar()  # of loading a small model
+    from scripts.core.model_loading import find_device, open_model
     from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
     from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
 
@@ -97,16 +101,15 @@ def main() -> None:
         num_questions=flags.num_questions,
         batch_size=flags.batch_size,
         until_wrong=flags.until_wrong,
+        whole_grid=flags.whole_grid,
     )
     device = find_device(flags.device)
-    candidates = [
-        open_candidate(name, device, flags.trust_remote_code) for name in flags.checkpoints
-    ]
-    check_request(candidates, request)
+    models = [open_model(name, device, flags.trust_remote_code) for name in flags.checkpoints]
+    check_request(models, request)
     if flags.output_dir:
         prepare_folder(flags.output_dir)
     results = []
-    for result in evaluate(candidates, request):
+    for result in evaluate(models, request):
         results.append(result)
         if flags.output_dir:
             save_results(flags.output_dir, results)

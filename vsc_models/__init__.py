@@ -1,4 +1,4 @@
-"""`import vsc_models` -> VSC models known to transformers' Auto classes.
+"""Make the VSC models known to transformers' Auto classes.
 
 Without torch or transformers the import succeeds too; touching a name then says what to install.
 """

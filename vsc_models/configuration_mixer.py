@@ -1,11 +1,11 @@
-"""Field values by keyword -> a checked configuration of the model around a layer of one's own."""
+"""Check the configuration of the model around a custom layer."""
 
 from dataclasses import field
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
 
-from .configuration_vsc import VscConfig, check_kernel, check_range
+from .configuration_vsc import VscConfig, check_kernel, check_range, map_names
 
 DIRECTIONS = ("forward", "both")
 
@@ -20,8 +20,8 @@ class VscMixerConfig(VscConfig):
         hidden size is added under the names that the layer has for it, see `make_layer`.
       mixer_version: "PACKAGE VERSION" of a layer from a package; written when it is first built.
       direction: "forward", or "both": a second layer reads each row from its end, results added.
-      conv_kernel_sizes: bytes that each convolution in front of the layer sees; odd.
-      intermediate_size: width of the pointwise layer behind it.
+      conv_kernel_sizes: bytes that each convolution before the layer sees; odd.
+      intermediate_size: width of the pointwise layer after it.
     Raises:
       As for VscConfig.
 
@@ -33,6 +33,7 @@ class VscMixerConfig(VscConfig):
     """
 
     model_type = "vsc_mixer"
+    attribute_map = map_names("hidden_size", "intermediate_size")
 
     mixer: str = "torch.nn:GRU"
     mixer_args: dict[str, Any] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class VscMixerConfig(VscConfig):
     intermediate_size: int = 64
 
     def validate_mixer(self) -> None:
-        """Hold the direction at one of the two, kernels odd and sizes at one or more."""
+        """Check the direction, kernels and sizes."""
         if self.direction not in DIRECTIONS:
             raise ValueError(f"direction={self.direction!r}: use one of {list(DIRECTIONS)}")
         for size in self.conv_kernel_sizes:

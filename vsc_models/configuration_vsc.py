@@ -1,4 +1,4 @@
-"""Field values by keyword -> a checked configuration of a VSC model."""
+"""Check the configurations of the VSC models."""
 
 import difflib
 from dataclasses import fields
@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig
 # closest pair of which transformers itself passes one, are 0.80 alike.
 _NEAR_MISS = 0.82
 
-_ELSEWHERE = {
+_ALIASES = {
     "hidden_size": ("d_model", "n_embd", "hidden_dim", "dim"),
     "num_layers": ("num_hidden_layers", "n_layers", "n_layer"),
     "num_heads": ("num_attention_heads", "n_heads", "n_head"),
@@ -22,32 +22,46 @@ _ELSEWHERE = {
     "conv_kernel": ("d_conv",),
     "time_step_rank": ("dt_rank",),
     "layer_norm_epsilon": ("layer_norm_eps", "rms_norm_eps"),
+    "num_householder": ("steps_per_token",),
+    "beta_clip_margin": ("beta_stretch",),
 }
-"""What other models call our fields; far from a typing error, and meant all the same."""
+"""What other models, and our earlier versions, call our fields."""
+
+
+def map_names(*names: str) -> dict[str, str]:
+    """Return the attribute_map of a configuration with these fields: other models' names to ours.
+
+    >>> map_names("conv_kernel")
+    {'d_conv': 'conv_kernel'}
+    """
+    return {alias: name for name in names for alias in _ALIASES[name]}
 
 
 @strict
 class VscConfig(PreTrainedConfig):
-    """What every VSC model has: bytes in, bytes out, and a padding that nobody sees.
+    """What every VSC model has: bytes in, bytes out, and a padding mask.
 
     Attributes:
       vocab_size: byte values, so at most 256, and at least all up to the letter Z.
       hidden_size: width of the model, in channels.
-      mask_token_id: the byte that stands for an answer still to be given; always 0.
-      pad_token_id: the byte that fills rows up; always 32, a space, which occurs inside rows too.
+      mask_token_id: the byte that stands for an unknown answer; always 0.
+      pad_token_id: the byte of row padding; always 32, a space, which occurs inside rows too.
       answer_width: bytes of the answer field that the model was trained on; None if unknown.
       layout: how its questions are written, "compact" (`NPF:1>2:`) or "spaced" (`NPF: 1>2: `).
-      mask_padding: hide the padding from every layer. False shows it to them, as in the article.
+      mask_padding: hide row padding from every layer. False shows it to them, as in the article.
       tie_word_embeddings: use the byte embedding as the output weights too.
     Raises:
       StrictDataclassClassValidationError: a field outside its limits; the message names field,
         value and limit. (StrictDataclassFieldValidationError: a value of the wrong type.)
-      ValueError: a keyword that is nearly, but not quite, the name of a field, or what other
-        models call it. Other unknown keywords are kept, because transformers passes its own.
+      ValueError: a keyword that is nearly, but not quite, the name of a field, or a size that
+        this model does not have. Names of other models are taken, see `attribute_map`; other
+        unknown keywords are kept, because transformers passes its own.
 
-    >>> VscDeltaConfig(hidden_size=48).answer_width is None
-    True
+    >>> VscDeltaConfig(d_model=48).hidden_size
+    48
     """
+
+    attribute_map = map_names("hidden_size")
 
     vocab_size: int = 256
     hidden_size: int = 32
@@ -62,14 +76,12 @@ class VscConfig(PreTrainedConfig):
         """Refuse near-misses of our own fields; pass what is left on to transformers."""
         theirs = {field.name for field in fields(PreTrainedConfig)}
         ours = [field.name for field in fields(self) if field.name not in theirs]
-        for name in kwargs:
-            meant = [our for our in ours if name in _ELSEWHERE.get(our, ())]
-            meant = meant or difflib.get_close_matches(name, ours, n=1, cutoff=_NEAR_MISS)
-            if meant:
+        for name in kwargs.keys() - self.attribute_map.keys():
+            if close := difflib.get_close_matches(name, ours, n=1, cutoff=_NEAR_MISS):
                 raise ValueError(
-                    f"{type(self).__name__} has no field {name!r}: did you mean {meant[0]!r}?"
+                    f"{type(self).__name__} has no field {name!r}: did you mean {close[0]!r}?"
                 )
-            if name in _ELSEWHERE or any(name in names for names in _ELSEWHERE.values()):
+            if name in _ALIASES or name in map_names(*_ALIASES):
                 raise ValueError(
                     f"{type(self).__name__} has no field {name!r} and none like it: "
                     f"use {', '.join(ours)}"
@@ -77,7 +89,7 @@ class VscConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_bytes(self) -> None:
-        """Hold the vocabulary within one byte, and the special bytes at those of the task."""
+        """Check the vocabulary against one byte, and the special bytes against the task's."""
         check_range("vocab_size", self.vocab_size, ord("Z") + 1, 256)
         for name, byte in (("mask_token_id", 0), ("pad_token_id", 32)):
             if (value := getattr(self, name)) != byte:
@@ -86,7 +98,7 @@ class VscConfig(PreTrainedConfig):
                 )
 
     def validate_shape(self) -> None:
-        """Hold widths at one or more."""
+        """Check that widths are one or more."""
         check_range("hidden_size", self.hidden_size, 1)
         if self.answer_width is not None:
             check_range("answer_width", self.answer_width, 1)
@@ -102,17 +114,18 @@ class VscDeltaConfig(VscConfig):
     """The delta-rule model: convolutions, one delta layer, one pointwise layer.
 
     Attributes:
-      conv_kernel_sizes: bytes that each convolution in front of the delta layer sees; odd. Their
+      conv_kernel_sizes: bytes that each convolution before the delta layer sees; odd. Their
         reach tells a letter its position and an operation its arguments.
       num_heads: memories side by side.
       key_dim: key channels of a head; a head tells that many positions apart.
       value_dim: value channels of a head, the letter's code.
-      steps_per_token: Householder steps that each byte makes; one exchange takes one step.
-      chunk_size: bytes that one triangular solve takes together; moves speed only.
+      num_householder: Householder steps of each byte; one swap takes one step.
+      chunk_size: bytes that one triangular solve takes together; moves speed only. A model is
+        exported (torch.export) for rows of at most this many bytes.
       intermediate_size: width of the pointwise layer.
-      beta_stretch: how far the sigmoid of beta is stretched beyond 0 and 1 before it is cut there;
-        with more than 0 an exchange can be exact, and a byte without effect too.
-      num_counters: gated steps a byte whose running sum turns keys and queries; 0 for none.
+      beta_clip_margin: betas are scaled to exceed [0, 2] by this share of it on either side, then
+        clipped to it, so that exact 0 (no effect) and 2 (an exact swap) are reachable.
+      num_counters: gated steps a byte whose running sum rotates keys and queries; 0 for none.
     Raises:
       As for VscConfig.
     Source: DeltaNet with betas up to 2, arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; the
@@ -124,29 +137,33 @@ class VscDeltaConfig(VscConfig):
     """
 
     model_type = "vsc_delta"
+    attribute_map = map_names(
+        "hidden_size", "num_heads", "key_dim", "intermediate_size", "num_householder",
+        "beta_clip_margin",
+    )  # fmt: skip
 
     conv_kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
     num_heads: int = 2
     key_dim: int = 8
     value_dim: int = 16
-    steps_per_token: int = 1
+    num_householder: int = 1
     chunk_size: int = 64
     intermediate_size: int = 64
-    beta_stretch: float | int = 0.0
+    beta_clip_margin: float | int = 0.0
     num_counters: int = 0
 
     def validate_delta(self) -> None:
-        """Hold kernels odd, every size at one or more, and keys even where they are turned."""
+        """Check kernels, sizes, and that keys which are rotated have an even size."""
         for size in self.conv_kernel_sizes:
             check_kernel("conv_kernel_sizes", size)
-        for name in ("num_heads", "key_dim", "value_dim", "steps_per_token", "chunk_size"):
+        for name in ("num_heads", "key_dim", "value_dim", "num_householder", "chunk_size"):
             check_range(name, getattr(self, name), 1)
         check_range("intermediate_size", self.intermediate_size, 1)
         check_range("num_counters", self.num_counters, 0)
-        check_range("beta_stretch", self.beta_stretch, 0, 1)
+        check_range("beta_clip_margin", self.beta_clip_margin, 0, 1)
         if self.num_counters and self.key_dim % 2:
             raise ValueError(
-                f"key_dim={self.key_dim} is odd, and num_counters={self.num_counters} turn keys in "
+                f"key_dim={self.key_dim} is odd, num_counters={self.num_counters} rotate keys in "
                 "pairs of channels: use an even key_dim, or num_counters=0"
             )
 
@@ -169,6 +186,7 @@ class VscConvConfig(VscConfig):
     """
 
     model_type = "vsc_conv"
+    attribute_map = map_names("hidden_size", "num_layers", "attention_heads")
 
     hidden_size: int = 64
     num_layers: int = 6
@@ -177,7 +195,7 @@ class VscConvConfig(VscConfig):
     attention_heads: list[int] | tuple[int, ...] | None = None
 
     def validate_layers(self) -> None:
-        """Hold the kernel odd, one entry per layer in each list, and heads equally wide."""
+        """Check the kernel, one entry per layer in each list, and that heads are equally wide."""
         check_range("num_layers", self.num_layers, 1)
         check_kernel("kernel_size", self.kernel_size)
         for name, low in (("dilation", 1), ("attention_heads", 0)):
@@ -214,12 +232,13 @@ class VscLstmConfig(VscConfig):
     """
 
     model_type = "vsc_lstm"
+    attribute_map = map_names("hidden_size", "num_layers")
 
     hidden_size: int = 64
     num_layers: int = 6
 
     def validate_layers(self) -> None:
-        """Hold the number of layers at one or more."""
+        """Check that there is at least one layer."""
         check_range("num_layers", self.num_layers, 1)
 
 
@@ -244,6 +263,10 @@ class VscMambaConfig(VscConfig):
     """
 
     model_type = "vsc_mamba"
+    attribute_map = map_names(
+        "hidden_size", "num_layers", "state_size", "conv_kernel", "time_step_rank",
+        "layer_norm_epsilon",
+    )  # fmt: skip
 
     num_layers: int = 6
     state_size: int = 16
@@ -260,7 +283,7 @@ class VscMambaConfig(VscConfig):
         return self.time_step_rank or -(-self.hidden_size // 16)
 
     def validate_mamba(self) -> None:
-        """Hold every size at one or more, and the time steps above zero and in order."""
+        """Check every size, and that the time steps are above zero and in order."""
         for name in ("num_layers", "state_size", "expand", "conv_kernel"):
             check_range(name, getattr(self, name), 1)
         if self.time_step_rank is not None:
@@ -284,7 +307,7 @@ def check_kernel(name: str, size: int) -> None:
 
 def check_range(name: str, value: float, low: int, high: int | None = None) -> None:
     """Raise a ValueError that names the field, its value and its limits."""
-    # Not a number is no number in a range either.
+    # NaN is outside every range.
     if not (value >= low and (high is None or value <= high)):
         limits = f"{low} or more" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name}={value} is out of range: use {limits}")

@@ -1,10 +1,10 @@
-"""Embeddings -> how far each byte turns keys and queries: a count that the model learns."""
+"""Rotate keys and queries by a count that the model learns: a data-dependent rotary position."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-# Below a quarter a step is nothing, above three quarters it is one: where up and down are whole,
+# Below a quarter a step is zero, above three quarters it is one: where up and down are whole,
 # they cancel, and the count lasts. Between them it is a fraction, so that it can be learned.
 _DEAD_ZONE = 0.25
 
@@ -12,9 +12,9 @@ _DEAD_ZONE = 0.25
 class VscCounter(nn.Module):
     """Gated steps, up or down, summed from the first byte on.
 
-    What `-3` and `+2` touch depends on the letters that are left. A count of them that turns keys
-    and queries moves every operation by as many places, those never trained included. A count of
-    one turns a place, a unit vector of `key_dim` channels, into one orthogonal to it; after
+    What `-3` and `+2` touch depends on the letters that are left. A count of them that rotates
+    keys and queries moves every operation by as many positions, also those beyond training. A count
+    of one rotates a position, a unit vector of `key_dim` channels, into one orthogonal to it; after
     `key_dim` it is back with the other sign. A step depends on its byte alone: one that knows the
     neighbours learns each operation apart, and rightly only as far as the training programs go.
 
@@ -27,20 +27,20 @@ class VscCounter(nn.Module):
         self.key_dim = key_dim
         self.steps = nn.Linear(hidden_size, 2 * num_counters)
 
-    def forward(self, embeds_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
-        """Count: embeddings -> angles in radians.
+    def forward(self, embeds_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
+        """Count, and return angles in radians.
 
         Args:
           embeds_BxLxD: the bytes, each without its neighbours.
-          real_BxL: False where a byte is padding and does not count.
+          mask_BxL: False where a byte is padding and does not count.
         Returns:
           (B, L, key_dim / 2), at least float32: bfloat16 holds no count above 256.
         """
         with torch.autocast(embeds_BxLxD.device.type, enabled=False):
             step_BxL = self._steps(embeds_BxLxD)
-            if real_BxL is not None:
-                step_BxL = step_BxL * real_BxL
-            # A count and its remainder turn alike; large ones would lose digits as angles.
+            if mask_BxL is not None:
+                step_BxL = step_BxL * mask_BxL
+            # A count and its remainder rotate alike; large ones would lose digits as angles.
             count_BxLx1 = step_BxL.cumsum(1).fmod(2 * self.key_dim).unsqueeze(-1)
             odd = 2 * torch.arange(self.key_dim // 2, device=step_BxL.device) + 1
             return count_BxLx1 * (torch.pi / self.key_dim * odd.to(step_BxL.dtype))
@@ -56,14 +56,14 @@ class VscCounter(nn.Module):
         return (soft + (hard - soft).detach()).sum(-1)
 
 
-def turn(x: Tensor, angle: Tensor) -> Tensor:
-    """Turn each pair of channels, the first half with the second, by its own angle.
+def rotate(x: Tensor, angle: Tensor) -> Tensor:
+    """Rotate each pair of channels, the first half with the second, by its own angle.
 
     Args:
       x: (..., K), K even.
       angle: (..., K / 2), in radians.
 
-    >>> turn(torch.tensor([1.0, 0.0]), torch.tensor([torch.pi / 2])).round().abs()
+    >>> rotate(torch.tensor([1.0, 0.0]), torch.tensor([torch.pi / 2])).round().abs()
     tensor([0., 1.])
     """
     first, second = x.chunk(2, dim=-1)

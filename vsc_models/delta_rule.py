@@ -1,11 +1,11 @@
-"""Queries, keys, values and betas -> what the queries read from a delta-rule memory.
+"""Read a delta-rule memory with queries, after updates by keys, values and betas.
 
 Mathematics only. The memory S (key_dim, value_dim) begins empty; each row (k, v, b) updates it:
 
     S <- (I - b k k^T) S + b k v^T  =  S + k u^T        with the update  u = b (v - S^T k)
 
 and a query q reads S^T q. A token makes one or several updates in a row (DeltaProduct). With
-b = 2 and |k| = 1 the factor is a Householder reflection: it exchanges two letters exactly.
+b = 2 and |k| = 1 the factor is a Householder reflection: it swaps two letters exactly.
 
 Within a chunk the updates depend on each other linearly, so that one unit triangular solve gives
 all of them (the UT form); from chunk to chunk only S is carried.
@@ -24,7 +24,7 @@ def delta_rule(
     betas: Tensor,
     *,
     positions: Tensor | None = None,
-    steps_per_token: int = 1,
+    num_householder: int = 1,
     chunk_size: int = 64,
 ) -> Tensor:
     """Run the delta rule over every token and read it after some or all of them.
@@ -35,18 +35,18 @@ def delta_rule(
 
     Args:
       queries: (B, H, W, K); without `positions`, W is the number of tokens L.
-      keys: (B, H, L * steps_per_token, K), a token's steps one behind the other. Not normalised
+      keys: (B, H, L * num_householder, K), a token's steps in a row. Not normalized
         here; the memory stays bounded for unit keys and betas in [0, 2].
-      values: (B, H, L * steps_per_token, V).
-      betas: (B, H, L * steps_per_token), usually from 0 to 2.
-      positions: int64 (B, W), the token behind which each query reads, counted from 0. None reads
-        behind every token.
-      steps_per_token: updates that each token makes.
+      values: (B, H, L * num_householder, V).
+      betas: (B, H, L * num_householder), usually from 0 to 2.
+      positions: int64 (B, W), the token after which each query reads, counted from 0. None reads
+        after every token.
+      num_householder: updates that each token makes.
       chunk_size: tokens that one triangular solve takes together. It moves time and memory only.
     Returns:
       (B, H, W, V) in the dtype of `queries`.
     Raises:
-      ValueError: the number of keys is no multiple of `steps_per_token`, or `positions` is None
+      ValueError: the number of keys is not a multiple of `num_householder`, or `positions` is None
         and the queries are not one per token.
     Source: DeltaNet, arXiv 2102.11174; the chunked form, arXiv 2406.06484; betas up to 2, arXiv
       2411.12537; several steps per token (DeltaProduct), arXiv 2502.10297.
@@ -56,15 +56,16 @@ def delta_rule(
     >>> keys = torch.cat([letters, swap], dim=2)
     >>> values = torch.cat([letters, torch.zeros(1, 1, 1, 2)], dim=2)
     >>> betas = torch.tensor([[[1.0, 1.0, 2.0]]])
-    >>> behind_the_last_token = torch.tensor([[2, 2]])
-    >>> delta_rule(letters, keys, values, betas, positions=behind_the_last_token).round().abs()
+    >>> after_the_last_token = torch.tensor([[2, 2]])
+    >>> delta_rule(letters, keys, values, betas, positions=after_the_last_token).round().abs()
     tensor([[[[0., 1.],
               [1., 0.]]]])
     """
-    length, rest = divmod(keys.shape[2], steps_per_token)
+    # divmod of a traced size is an error.
+    length, rest = keys.shape[2] // num_householder, keys.shape[2] % num_householder
     if rest:
         raise ValueError(
-            f"{keys.shape[2]} keys cannot be shared by steps_per_token={steps_per_token}: "
+            f"{keys.shape[2]} keys cannot be shared by num_householder={num_householder}: "
             "give every token the same number of keys"
         )
     if positions is None and queries.shape[2] != length:
@@ -75,12 +76,12 @@ def delta_rule(
     with torch.autocast(queries.device.type, enabled=False):
         dtype = torch.promote_types(queries.dtype, torch.float32)
         q, k, v, b = (tensor.to(dtype) for tensor in (queries, keys, values, betas.unsqueeze(-1)))
-        rows = chunk_size * steps_per_token
+        rows = chunk_size * num_householder
         updates, states = _updates(k, v * b, k * b, rows)
         if positions is None:
-            read = _read_everywhere(q, k, updates, states, steps_per_token, chunk_size)
+            read = _read_everywhere(q, k, updates, states, num_householder, chunk_size)
         else:
-            read = _read(q, k, updates, positions.unsqueeze(1), steps_per_token)
+            read = _read(q, k, updates, positions.unsqueeze(1), num_householder)
         return read.to(queries.dtype)
 
 

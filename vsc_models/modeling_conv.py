@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> logits, by residual dilated convolutions and attention.
+"""Compute logits from bytes by residual dilated convolutions and attention.
 
 Inside, positions stand before the batch, (L, B, D), as `dilated_conv` wants them.
 """
@@ -13,19 +13,19 @@ from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
 
 
 class VscConvLayer(nn.Module):
-    """Hidden states -> what each byte's neighbourhood adds to them, (L, B, D) both."""
+    """A dilated convolution, (L, B, D) in and out."""
 
     def __init__(self, size: int, kernel: int, dilation: int) -> None:
         super().__init__()
         self.conv = nn.Conv1d(size, size, kernel, padding="same", dilation=dilation)
 
-    def forward(self, x_LxBxD: Tensor, real_BxL: Tensor | None) -> Tensor:
+    def forward(self, x_LxBxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
         """Convolve; the caller has set to zero what must not be seen."""
         return gelu(dilated_conv(self.conv, x_LxBxD))
 
 
 class VscAttentionLayer(nn.Module):
-    """Hidden states -> what attention adds to them, (L, B, D) both.
+    """A convolution and self-attention, (L, B, D) in and out.
 
     One convolution makes queries, keys and values; the attention projects each once more, as
     nn.MultiheadAttention does with three different inputs.
@@ -37,8 +37,8 @@ class VscAttentionLayer(nn.Module):
         # It holds and initialises the weights; its own forward gives NaN for a row of padding.
         self.attention = nn.MultiheadAttention(size, heads)
 
-    def forward(self, x_LxBxD: Tensor, real_BxL: Tensor | None) -> Tensor:
-        """Convolve and attend; where `real_BxL` is False a byte is no key."""
+    def forward(self, x_LxBxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
+        """Convolve and attend; where `mask_BxL` is False a byte is no key."""
         inner = self.attention
         conv_LxBx3D = dilated_conv(self.conv, x_LxBxD)
         weight_3xDxD, bias_3xD = (
@@ -48,7 +48,7 @@ class VscAttentionLayer(nn.Module):
         qkv_3xNxD = torch.baddbmm(bias_3xD.unsqueeze(1), in_3xNxD, weight_3xDxD.mT)
         qkv_3xLxBxHxV = qkv_3xNxD.view(3, *x_LxBxD.shape[:2], inner.num_heads, -1)
         q, k, v = qkv_3xLxBxHxV.permute(0, 2, 3, 1, 4)
-        mask = None if real_BxL is None else real_BxL[:, None, None]
+        mask = None if mask_BxL is None else mask_BxL[:, None, None]
         read_BxHxLxV = scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return gelu(inner.out_proj(read_BxHxLxV.permute(2, 0, 1, 3).flatten(2)))
 
@@ -67,13 +67,15 @@ class VscConvModel(VscBackbone):
             for dilation, count in zip(config.dilation, heads, strict=True)
         )
 
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def forward(
+        self, ids_BxL: Tensor, mask_BxL: Tensor | None, positions_BxW: Tensor | None
+    ) -> Tensor:
         """As VscBackbone.forward."""
         x_LxBxD = self.embed_tokens(ids_BxL.T)
         for layer in self.layers:
-            seen_LxBxD = x_LxBxD if real_BxL is None else x_LxBxD * real_BxL.T.unsqueeze(-1)
-            x_LxBxD = x_LxBxD + layer(seen_LxBxD, real_BxL)
-        return take_positions(x_LxBxD.transpose(0, 1), keep_BxW)
+            seen_LxBxD = x_LxBxD if mask_BxL is None else x_LxBxD * mask_BxL.T.unsqueeze(-1)
+            x_LxBxD = x_LxBxD + layer(seen_LxBxD, mask_BxL)
+        return take_positions(x_LxBxD.transpose(0, 1), positions_BxW)
 
 
 class VscConvForMaskedLM(VscForMaskedLM):

@@ -1,28 +1,28 @@
-"""Bytes with a masked answer field -> logits, by a delta-rule memory."""
+"""Compute logits from bytes with a masked answer field, by a delta-rule memory."""
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from .configuration_vsc import VscDeltaConfig
-from .counter import VscCounter, turn
+from .counter import VscCounter, rotate
 from .delta_rule import delta_rule
 from .modeling_scaffold import VscScaffold
 from .modeling_vsc import VscForMaskedLM, take_positions
 
-# An exchange needs beta 2, a byte without effect beta 0. A steep sigmoid comes closer to both: of
-# 20 trainings (labels not smoothed, betas not stretched) 3 erred at 20 exchanges in 2,000
+# A swap needs beta 2, a byte without effect beta 0. A steep sigmoid comes closer to both: of
+# 20 trainings (no label smoothing, no clipping margin) 3 erred at 20 swaps in 2,000
 # questions; with slope 1, 8.
 _BETA_SLOPE = 4.0
 
 
 class VscDeltaLayer(nn.Module):
-    """Hidden states -> what a delta-rule memory holds behind the wanted positions."""
+    """A delta-rule memory, read after the wanted positions."""
 
     def __init__(self, config: VscDeltaConfig) -> None:
         super().__init__()
         self.config = config
         self.sizes = [config.key_dim, config.value_dim, 1]
-        heads, rows = config.num_heads, config.num_heads * config.steps_per_token
+        heads, rows = config.num_heads, config.num_heads * config.num_householder
         self.query = nn.Linear(config.hidden_size, heads * config.key_dim)
         # One product for keys, values and betas: at this size each call costs more than its sums.
         self.update = nn.Linear(config.hidden_size, rows * sum(self.sizes))
@@ -37,35 +37,35 @@ class VscDeltaLayer(nn.Module):
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
         """Update at every byte, read at the wanted ones: (B, L, D) -> (B, W, D).
 
-        With a counter its count of `embeds_BxLxD` turns keys and queries.
+        With a counter its count of `embeds_BxLxD` rotates keys and queries.
         """
         batch, length, _ = x_BxLxD.shape
-        heads, steps = self.config.num_heads, self.config.steps_per_token
+        heads, steps = self.config.num_heads, self.config.num_householder
         update = self.update(x_BxLxD).view(batch, length * steps, heads, sum(self.sizes))
         k, v, b = update.transpose(1, 2).split(self.sizes, dim=-1)
         b_BxHxT = 2 * (_BETA_SLOPE * b.squeeze(-1)).sigmoid()
-        if self.config.beta_stretch:
-            b_BxHxT = (b_BxHxT + self.config.beta_stretch * (2 * b_BxHxT - 2)).clamp(0, 2)
-        if real_BxL is not None:
-            b_BxHxT = b_BxHxT * real_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
-        q = self.query(take_positions(x_BxLxD, keep_BxW)).unflatten(-1, (heads, -1))
+        if self.config.beta_clip_margin:
+            b_BxHxT = (b_BxHxT + self.config.beta_clip_margin * (2 * b_BxHxT - 2)).clamp(0, 2)
+        if mask_BxL is not None:
+            b_BxHxT = b_BxHxT * mask_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
+        q = self.query(take_positions(x_BxLxD, positions_BxW)).unflatten(-1, (heads, -1))
         q = q.transpose(1, 2)
         if self.counter is not None:
-            angle_BxLxP = self.counter(embeds_BxLxD, real_BxL)
-            k = turn(k, angle_BxLxP.repeat_interleave(steps, dim=1).unsqueeze(1))
-            q = turn(q, take_positions(angle_BxLxP, keep_BxW).unsqueeze(1))
+            angle_BxLxP = self.counter(embeds_BxLxD, mask_BxL)
+            k = rotate(k, angle_BxLxP.repeat_interleave(steps, dim=1).unsqueeze(1))
+            q = rotate(q, take_positions(angle_BxLxP, positions_BxW).unsqueeze(1))
         read_BxHxWxV = delta_rule(
             normalize(q, dim=-1),
             normalize(k, dim=-1),
             v,
             b_BxHxT,
-            positions=keep_BxW,
-            steps_per_token=steps,
+            positions=positions_BxW,
+            num_householder=steps,
             chunk_size=self.config.chunk_size,
         )
         out_BxWxD: Tensor = self.out(read_BxHxWxV.transpose(1, 2).flatten(2))
@@ -76,18 +76,18 @@ class VscDeltaModel(VscScaffold):
     """The scaffold around a delta-rule memory that holds one letter per key."""
 
     def make_mixer(self, config: VscDeltaConfig) -> nn.Module:
-        """The memory."""
+        """Build the memory."""
         return VscDeltaLayer(config)
 
     def mix(
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
         """As VscScaffold.mix: read at the wanted positions alone."""
-        out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, real_BxL, keep_BxW)
+        out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, mask_BxL, positions_BxW)
         return out_BxWxD
 
 
@@ -99,7 +99,7 @@ class VscDeltaForMaskedLM(VscForMaskedLM):
     >>> question = torch.tensor([list(b"NPF:1>2:" + bytes(3) + b"  ")])
     >>> model(input_ids=question).logits.shape
     torch.Size([1, 13, 256])
-    >>> model(input_ids=question, logits_to_keep=torch.tensor([[8, 9, 10]])).logits.shape
+    >>> model(input_ids=question, answer_positions=torch.tensor([[8, 9, 10]])).logits.shape
     torch.Size([1, 3, 256])
     """
 

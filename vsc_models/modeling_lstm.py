@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> logits, by an LSTM from left to right."""
+"""Compute logits from bytes with a masked answer field, by an LSTM from left to right."""
 
 import torch
 from torch import Tensor, nn
@@ -8,23 +8,25 @@ from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
 
 
 class VscLstmModel(VscBackbone):
-    """A stack of LSTM layers, neither residual nor normalised."""
+    """A stack of LSTM layers, neither residual nor normalized."""
 
     def __init__(self, config: VscLstmConfig) -> None:
         super().__init__(config)
         size = config.hidden_size
         self.lstm = nn.LSTM(size, size, config.num_layers, batch_first=True)
 
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def forward(
+        self, ids_BxL: Tensor, mask_BxL: Tensor | None, positions_BxW: Tensor | None
+    ) -> Tensor:
         """As VscBackbone.forward."""
         x_BxLxD = self.embed_tokens(ids_BxL)
-        if real_BxL is None:
-            return take_positions(self._run(x_BxLxD), keep_BxW)
-        # A byte of padding would change the state even as zeros: all real bytes go first.
-        order_BxL = (~real_BxL).byte().argsort(dim=1, stable=True)
+        if mask_BxL is None:
+            return take_positions(self._run(x_BxLxD), positions_BxW)
+        # A byte of padding would change the state even as zeros: the row goes first.
+        order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
         packed_BxLxD = self._run(take_positions(x_BxLxD, order_BxL))
         place_BxL = order_BxL.argsort(dim=1)
-        wanted = place_BxL if keep_BxW is None else place_BxL.gather(1, keep_BxW)
+        wanted = place_BxL if positions_BxW is None else place_BxL.gather(1, positions_BxW)
         return take_positions(packed_BxLxD, wanted)
 
     def _run(self, x_BxLxD: Tensor) -> Tensor:

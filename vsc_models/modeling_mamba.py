@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> logits, by Mamba's selective state space.
+"""Compute logits from bytes with a masked answer field, by Mamba's selective state space.
 
 Below `model` the weights have the names and meanings of transformers' MambaForCausalLM below
 `backbone`, but for `embed_tokens`, which is called `embeddings` there. Inside, time comes first,
@@ -19,7 +19,7 @@ from .selective_scan import causal_convolution, selective_scan
 
 
 class VscMambaMixer(nn.Module):
-    """Hidden states -> what a selective state space adds to them, (L, B, D) both."""
+    """A selective state space, (L, B, D) in and out."""
 
     def __init__(self, config: VscMambaConfig) -> None:
         super().__init__()
@@ -34,14 +34,14 @@ class VscMambaMixer(nn.Module):
         self.D = nn.Parameter(torch.empty(inner))
         self.out_proj = nn.Linear(inner, config.hidden_size, bias=False)
 
-    def forward(self, x_LxBxD: Tensor, real_LxBx1: Tensor | None) -> Tensor:
-        """Mix; where `real_LxBx1` is False a byte neither enters nor moves a state."""
-        if real_LxBx1 is not None:
-            x_LxBxD = x_LxBxD * real_LxBx1
+    def forward(self, x_LxBxD: Tensor, mask_LxBx1: Tensor | None) -> Tensor:
+        """Mix; where `mask_LxBx1` is False a byte neither enters nor moves a state."""
+        if mask_LxBx1 is not None:
+            x_LxBxD = x_LxBxD * mask_LxBx1
         x_LxBxE, gate_LxBxE = self.in_proj(x_LxBxD).chunk(2, dim=-1)
         x_LxBxE = silu(causal_convolution(x_LxBxE, self.conv1d.weight[:, 0], self.conv1d.bias))
-        if real_LxBx1 is not None:
-            x_LxBxE = x_LxBxE * real_LxBx1
+        if mask_LxBx1 is not None:
+            x_LxBxE = x_LxBxE * mask_LxBx1
         step, b_LxBxN, c_LxBxN = self.x_proj(x_LxBxE).split(self.sizes, dim=-1)
         step_LxBxE = softplus(self.dt_proj(step))
         y_LxBxE = selective_scan(x_LxBxE, step_LxBxE, -self.A_log.exp(), b_LxBxN, c_LxBxN)
@@ -50,34 +50,36 @@ class VscMambaMixer(nn.Module):
 
 
 class VscMambaLayer(nn.Module):
-    """Hidden states -> what the layer adds to them, (L, B, D) both."""
+    """A norm and a selective state space, (L, B, D) in and out."""
 
     def __init__(self, config: VscMambaConfig) -> None:
         super().__init__()
         self.norm = nn.RMSNorm(config.hidden_size, config.layer_norm_epsilon)
         self.mixer = VscMambaMixer(config)
 
-    def forward(self, x_LxBxD: Tensor, real_LxBx1: Tensor | None) -> Tensor:
+    def forward(self, x_LxBxD: Tensor, mask_LxBx1: Tensor | None) -> Tensor:
         """Normalise and mix."""
-        out_LxBxD: Tensor = self.mixer(self.norm(x_LxBxD), real_LxBx1)
+        out_LxBxD: Tensor = self.mixer(self.norm(x_LxBxD), mask_LxBx1)
         return out_LxBxD
 
 
 class VscMambaModel(VscBackbone):
-    """Mamba layers, all residual, and a norm behind the last."""
+    """Mamba layers, all residual, and a norm after the last."""
 
     def __init__(self, config: VscMambaConfig) -> None:
         super().__init__(config)
         self.layers = nn.ModuleList(VscMambaLayer(config) for _ in range(config.num_layers))
         self.norm_f = nn.RMSNorm(config.hidden_size, config.layer_norm_epsilon)
 
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def forward(
+        self, ids_BxL: Tensor, mask_BxL: Tensor | None, positions_BxW: Tensor | None
+    ) -> Tensor:
         """As VscBackbone.forward."""
         x_LxBxD = self.embed_tokens(ids_BxL.T)
-        real_LxBx1 = None if real_BxL is None else real_BxL.T.unsqueeze(-1)
+        mask_LxBx1 = None if mask_BxL is None else mask_BxL.T.unsqueeze(-1)
         for layer in self.layers:
-            x_LxBxD = x_LxBxD + layer(x_LxBxD, real_LxBx1)
-        out_BxWxD: Tensor = self.norm_f(take_positions(x_LxBxD.transpose(0, 1), keep_BxW))
+            x_LxBxD = x_LxBxD + layer(x_LxBxD, mask_LxBx1)
+        out_BxWxD: Tensor = self.norm_f(take_positions(x_LxBxD.transpose(0, 1), positions_BxW))
         return out_BxWxD
 
 

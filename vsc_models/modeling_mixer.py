@@ -1,16 +1,19 @@
-"""Bytes with a masked answer field -> logits, by a layer of one's own."""
+"""Compute logits from bytes with a masked answer field, by a custom layer."""
 
 import copy
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers.utils.hub import cached_file
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
 from .configuration_mixer import VscMixerConfig
-from .layer_source import (
+from .import_utils import (
     find_source,
     is_file,
     is_library,
@@ -19,25 +22,33 @@ from .layer_source import (
     split,
 )
 from .modeling_scaffold import VscScaffold
-from .modeling_vsc import VscForMaskedLM, take_positions
+from .modeling_vsc import VscForMaskedLM, check_tensors, readable, take_positions
 
 LAYER_FILE = "mixer_layer.py"
 """What a checkpoint calls the file of its layer."""
 
-_HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")
+_HUB = (
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+)
 
 logger = logging.getLogger(__name__)
 
 
 class VscMixerModel(VscScaffold):
-    """The scaffold around a layer of one's own, or two of them that read in both directions.
+    """The scaffold around a custom layer, or two of them that read in both directions.
 
-    The layer gets every row as (B, L, D) with its real bytes first and zeros behind them, so a
+    The layer gets every row as (B, L, D) without its padding, zeros after it, so a
     layer that runs left to right never meets padding. One that looks ahead sees those zeros.
     """
 
     def make_mixer(self, config: VscMixerConfig) -> nn.Module:
-        """A list of one layer, or of two where the rows are read both ways."""
+        """Build one layer, or two where the rows are read both ways."""
         layers = nn.ModuleList(
             make_layer(config.mixer, config.mixer_args, config.hidden_size)
             for _ in range(1 + (config.direction == "both"))
@@ -45,36 +56,36 @@ class VscMixerModel(VscScaffold):
         for layer in layers:
             for module in layer.modules():
                 module._is_hf_initialized = True  # type: ignore[assignment]  # by itself
-                if any(parameter.is_meta for parameter in layer.parameters()):
-                    _strip(module)
         return layers
 
     def mix(
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
         """As VscScaffold.mix: every layer runs over all real bytes."""
         place_BxL = None
-        if real_BxL is not None:
-            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
-            if not _stands_in_front(real_BxL):
-                order_BxL = (~real_BxL).byte().argsort(dim=1, stable=True)
+        if mask_BxL is not None:
+            x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
+            if not _padding_is_last(mask_BxL):
+                order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
                 place_BxL = order_BxL.argsort(dim=1)
                 x_BxLxD = take_positions(x_BxLxD, order_BxL)
         out_BxLxD = self._run(0, x_BxLxD)
         if len(self.mixer) == 2:
-            back_BxL = _backwards(x_BxLxD, real_BxL)
+            back_BxL = _reverse(x_BxLxD, mask_BxL)
             back_BxLxD = self._run(1, take_positions(x_BxLxD, back_BxL))
             out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
         if place_BxL is not None:
-            keep_BxW = place_BxL if keep_BxW is None else place_BxL.gather(1, keep_BxW)
-        return take_positions(out_BxLxD, keep_BxW)
+            positions_BxW = (
+                place_BxL if positions_BxW is None else place_BxL.gather(1, positions_BxW)
+            )
+        return take_positions(out_BxLxD, positions_BxW)
 
     def _run(self, number: int, x_BxLxD: Tensor) -> Tensor:
-        """What a layer gives, (B, L, D); of a tuple the first member."""
+        """Run a layer, (B, L, D); of a tuple take the first member."""
         out = self.mixer[number](x_BxLxD)
         first = out[0] if isinstance(out, tuple | list) and out else out
         if not isinstance(first, Tensor):
@@ -92,7 +103,7 @@ class VscMixerModel(VscScaffold):
 
 
 class VscMixerForMaskedLM(VscForMaskedLM):
-    """A layer of one's own under the tied output layer; `forward` as in VscForMaskedLM.
+    """A custom layer under the tied output layer; `forward` as in VscForMaskedLM.
 
     Raises:
       ValueError: the layer is not found, cannot be built, or changes the shape; see `make_layer`.
@@ -114,7 +125,7 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         config.mixer_version = config.mixer_version or here
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """Write the checkpoint and, beside it, the layer's file.
+        """Write the checkpoint and, next to it, the layer's file.
 
         The weights keep the names of the layer's parameters, whatever its `state_dict` says.
         """
@@ -140,14 +151,18 @@ class VscMixerForMaskedLM(VscForMaskedLM):
     def from_pretrained(
         cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any
     ) -> Any:
-        """As VscPreTrainedModel.from_pretrained.
+        """Build the model in memory and fill in its weights, all of them or none.
+
+        A layer may hold what is not a weight, so it is built as its constructor builds it and not
+        without memory, as transformers does. Arguments as of VscPreTrainedModel.from_pretrained;
+        pickled weights are never read, and `device_map` is one device.
 
         Raises:
           ValueError: also where the checkpoint's layer is a file, or is not of the libraries that
             `is_library` knows, and `trust_remote_code` is not set, because that code is run.
         """
         name, hub = pretrained_model_name_or_path, {k: kwargs[k] for k in _HUB if k in kwargs}
-        config = kwargs.pop("config", None)
+        config = kwargs.get("config")
         if not isinstance(config, cls.config_class):
             config = cls.config_class.from_pretrained(name, **hub)
         config = copy.deepcopy(config)
@@ -161,61 +176,76 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         where, layer = split(config.mixer)
         if where == LAYER_FILE:
             config.mixer = f"{cached_file(name, LAYER_FILE, **hub)}:{layer}"
-        with_info = kwargs.pop("output_loading_info", False)
-        model, info = super().from_pretrained(
-            name, *model_args, **kwargs, config=config, output_loading_info=True
-        )
-        drawn = {*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])}
-        model._build_layers_again(drawn)
-        return (model, info) if with_info else model
-
-    def _build_layers_again(self, drawn: set[str]) -> None:
-        """Replace layers that were built without memory, where all but weights has no values."""
-        for number, loaded in enumerate(self.model.mixer):
-            with torch.random.fork_rng(devices=[]):
-                fresh = make_layer(
-                    self.config.mixer, self.config.mixer_args, self.config.hidden_size
-                )
-            tensors = _tensors(loaded)
-            for name, tensor in _tensors(fresh).items():
-                if f"model.mixer.{number}.{name}" not in drawn:
-                    tensor.data = tensors[name].data.clone()
-            fresh.to(next(self.parameters()).device)
-            self.model.mixer[number] = fresh.train(loaded.training)
+        config.name_or_path = str(name or "")
+        with torch.random.fork_rng(devices=[]):
+            model = cls(config).eval()
+        dtype = str(kwargs.get("dtype") or kwargs.get("torch_dtype")).removeprefix("torch.")
+        weights = kwargs.get("state_dict") or _read_weights(name, hub)
+        info = _fill(model, weights, getattr(torch, dtype, None))  # "auto": as they are
+        if not kwargs.get("ignore_mismatched_sizes"):
+            check_tensors(name, cls.__name__, info)
+        if kwargs.get("device_map") not in (None, "auto"):
+            model.to(kwargs["device_map"])
+        return (model, info) if kwargs.get("output_loading_info") else model
 
 
-def _strip(module: nn.Module) -> None:
-    """Leave of a module without memory what holds its tensors.
+def _read_weights(name: Any, hub: dict[str, Any]) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint's safetensors, of one file or of several."""
+    whole, index = (
+        cached_file(name, file, _raise_exceptions_for_missing_entries=False, **hub)
+        for file in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)
+    )
+    if whole is None and index is None:
+        raise OSError(f"{name}: no file named {SAFE_WEIGHTS_NAME} found")
+    with readable(name):
+        files = [whole] if whole else get_checkpoint_shard_files(name, index, **hub)[0]
+        return {key: tensor for file in files for key, tensor in load_file(file).items()}
 
-    While a checkpoint is loaded, a `state_dict` with names of its own would lead astray.
-    """
-    module.__class__ = nn.Module
-    module._state_dict_hooks.clear()
-    module._state_dict_pre_hooks.clear()
+
+def _fill(
+    model: nn.Module, weights: Mapping[str, Tensor], dtype: torch.dtype | None
+) -> dict[str, set[Any]]:
+    """Put the tensors that fit into a model; report the others as transformers does."""
+    tensors = _tensors(model)
+    wrong = {
+        (name, weights[name].shape, tensor.shape)
+        for name, tensor in tensors.items()
+        if name in weights and weights[name].shape != tensor.shape
+    }
+    for name in (tensors.keys() & weights.keys()) - {name for name, *_ in wrong}:
+        cast = dtype if weights[name].is_floating_point() else None
+        tensors[name].data = weights[name].to(cast or weights[name].dtype, copy=True)
+    # One of several names of a tied tensor is enough.
+    loaded = {id(tensors[name]) for name in tensors.keys() & weights.keys()}
+    return {
+        "missing_keys": {name for name, tensor in tensors.items() if id(tensor) not in loaded},
+        "unexpected_keys": set(weights) - tensors.keys(),
+        "mismatched_keys": wrong,
+    }
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and the buffers that are saved, under their true names."""
-    found: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    """Return parameters and the buffers that are saved, under their true names."""
+    tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
     for prefix, part in module.named_modules():
         for name, buffer in part.named_buffers(prefix, recurse=False):
             if name.rpartition(".")[2] not in part._non_persistent_buffers_set:
-                found[name] = buffer
-    return found
+                tensors[name] = buffer
+    return tensors
 
 
-def _stands_in_front(real_BxL: Tensor) -> bool:
-    """Whether real bytes are known to come first; a GPU is not made to wait for the answer."""
-    if real_BxL.device.type != "cpu" or torch.compiler.is_compiling():
+def _padding_is_last(mask_BxL: Tensor) -> bool:
+    """Return whether padding is known to come last; a GPU is not made to wait for the answer."""
+    if mask_BxL.device.type != "cpu" or torch.compiler.is_compiling():
         return False
-    return not bool((real_BxL[:, 1:] > real_BxL[:, :-1]).any())
+    return not bool((mask_BxL[:, 1:] > mask_BxL[:, :-1]).any())
 
 
-def _backwards(x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
-    """Positions (B, L) that turn the real bytes in front around and leave what is behind them."""
+def _reverse(x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
+    """Return positions (B, L) that reverse each row and leave the padding after it."""
     batch, length, _ = x_BxLxD.shape
     place_L = torch.arange(length, device=x_BxLxD.device)
-    if real_BxL is None:
+    if mask_BxL is None:
         return place_L.flip(0).expand(batch, length)
-    turned_BxL = real_BxL.sum(1, keepdim=True) - 1 - place_L
+    turned_BxL = mask_BxL.sum(1, keepdim=True) - 1 - place_L
     return torch.where(turned_BxL < 0, place_L, turned_BxL)

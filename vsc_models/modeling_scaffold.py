@@ -1,4 +1,4 @@
-"""Bytes with a masked answer field -> hidden states, around a layer that a subclass names."""
+"""Compute hidden states from bytes, around a layer that a subclass names."""
 
 from abc import abstractmethod
 from typing import Any
@@ -10,19 +10,19 @@ from .modeling_vsc import VscBackbone, take_positions
 
 
 class VscConvolution(nn.Module):
-    """Hidden states -> what each byte's neighbourhood adds to them, (B, L, D) both."""
+    """A norm and a convolution, (B, L, D) in and out."""
 
     def __init__(self, size: int, kernel: int) -> None:
         super().__init__()
-        # Without scale and shift: the convolution behind it has both.
+        # Without scale and shift: the convolution after it has both.
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
         self.conv = nn.Conv1d(size, size, kernel, padding="same")
 
-    def forward(self, x_BxLxD: Tensor, real_BxL: Tensor | None) -> Tensor:
-        """Convolve; where `real_BxL` is False a byte looks like the edge of the row."""
+    def forward(self, x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
+        """Convolve; where `mask_BxL` is False a byte looks like the edge of the row."""
         x_BxLxD = self.norm(x_BxLxD)
-        if real_BxL is not None:
-            x_BxLxD = x_BxLxD * real_BxL.unsqueeze(-1)
+        if mask_BxL is not None:
+            x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
         return gelu(self.conv(x_BxLxD.mT)).mT
 
 
@@ -51,28 +51,30 @@ class VscScaffold(VscBackbone):
 
     @abstractmethod
     def make_mixer(self, config: Any) -> nn.Module:
-        """The layer, or several."""
+        """Build the layer, or several."""
 
     @abstractmethod
     def mix(
         self,
         x_BxLxD: Tensor,
         embeds_BxLxD: Tensor,
-        real_BxL: Tensor | None,
-        keep_BxW: Tensor | None,
+        mask_BxL: Tensor | None,
+        positions_BxW: Tensor | None,
     ) -> Tensor:
-        """What the layer gives at the wanted positions: (B, L, D) -> (B, W, D).
+        """Run the layer and take the wanted positions: (B, L, D) -> (B, W, D).
 
         `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbours.
         """
 
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def forward(
+        self, ids_BxL: Tensor, mask_BxL: Tensor | None, positions_BxW: Tensor | None
+    ) -> Tensor:
         """As VscBackbone.forward."""
         x_BxLxD = embeds_BxLxD = self.embed_tokens(ids_BxL)
         for convolution in self.convolutions:
-            x_BxLxD = x_BxLxD + convolution(x_BxLxD, real_BxL)
-        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), embeds_BxLxD, real_BxL, keep_BxW)
-        x_BxWxD = take_positions(x_BxLxD, keep_BxW) + mixed_BxWxD
+            x_BxLxD = x_BxLxD + convolution(x_BxLxD, mask_BxL)
+        mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), embeds_BxLxD, mask_BxL, positions_BxW)
+        x_BxWxD = take_positions(x_BxLxD, positions_BxW) + mixed_BxWxD
         x_BxWxD = x_BxWxD + self.pointwise(self.pointwise_norm(x_BxWxD))
         out_BxWxD: Tensor = self.norm(x_BxWxD)
         return out_BxWxD

@@ -1,6 +1,7 @@
-"""Bytes with a masked answer field -> logits and loss: what all VSC models share."""
+"""Compute logits and loss from bytes with a masked answer field: what all VSC models share."""
 
 import logging
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,27 +19,29 @@ from .configuration_vsc import VscConfig
 
 
 class VscBackbone(nn.Module, ABC):
-    """Bytes -> hidden states. A model defines `forward` and keeps `embed_tokens`."""
+    """A map of bytes to hidden states. A model defines `forward` and keeps `embed_tokens`."""
 
     def __init__(self, config: VscConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
 
     @abstractmethod
-    def forward(self, ids_BxL: Tensor, real_BxL: Tensor | None, keep_BxW: Tensor | None) -> Tensor:
+    def forward(
+        self, ids_BxL: Tensor, mask_BxL: Tensor | None, positions_BxW: Tensor | None
+    ) -> Tensor:
         """Compute hidden states.
 
         Args:
           ids_BxL: int64, the masked input.
-          real_BxL: bool, False where a byte is padding and must not be seen; None: see all.
-          keep_BxW: int64, the positions that are wanted; None: all of them.
+          mask_BxL: bool, False where a byte is padding and must not be seen; None: see all.
+          positions_BxW: int64, the positions that are wanted; None: all of them.
         Returns:
-          (B, W, D), or (B, L, D) where `keep_BxW` is None.
+          (B, W, D), or (B, L, D) where `positions_BxW` is None.
         """
 
 
 class VscPreTrainedModel(PreTrainedModel):
-    """Ties VSC models to transformers: configuration, initialisation, saving, loading."""
+    """Tie VSC models to transformers: configuration, initialization, saving, loading."""
 
     config_class = VscConfig
     base_model_prefix = "model"
@@ -65,18 +68,11 @@ class VscPreTrainedModel(PreTrainedModel):
             return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
         with_info = kwargs.pop("output_loading_info", False)
         kwargs |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
-        try:
-            with _no_loading_report():
-                loaded: Any = super().from_pretrained(
-                    pretrained_model_name_or_path, *model_args, **kwargs
-                )
-        except (SafetensorError, FileNotFoundError, JSONDecodeError, UnicodeDecodeError) as error:
-            words = " ".join(str(error).split())
-            raise ValueError(
-                f"{pretrained_model_name_or_path}: the weights cannot be read ({words}): "
-                "a file is damaged or missing, copy or train it again"
-            ) from None
-        _check_tensors(pretrained_model_name_or_path, cls.__name__, loaded[1])
+        with readable(pretrained_model_name_or_path), _no_loading_report():
+            loaded: Any = super().from_pretrained(
+                pretrained_model_name_or_path, *model_args, **kwargs
+            )
+        check_tensors(pretrained_model_name_or_path, cls.__name__, loaded[1])
         return loaded if with_info else loaded[0]
 
     @torch.no_grad()
@@ -108,41 +104,61 @@ class VscForMaskedLM(VscPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        answer_positions: Tensor | None = None,
         logits_to_keep: Tensor | None = None,
     ) -> MaskedLMOutput:
         """Predict byte i at position i of the masked input.
 
         Args:
           input_ids: int64 (B, L), the answer field as `mask_token_id`.
-          attention_mask: (B, L), 0 where a byte is padding. Without it, everything behind the
+          attention_mask: (B, L), 0 where a byte is padding. Without it, everything after the
             last mask byte of a row is padding; a row without a mask byte has none.
           labels: int64 (B, L), the true bytes at every position, no shift. -100 and padding do
             not count.
-          logits_to_keep: int64 (B, W), the positions that are wanted, such as the answer field.
+          answer_positions: int64 (B, W), the positions that are wanted, such as the answer field.
             Labels are taken at the same positions. It saves time and changes no logits.
+          logits_to_keep: the old name of `answer_positions`, for one more release.
         Returns:
           loss, the mean cross entropy in nats, computed in float32 (None without labels), and
           logits (B, L, vocab_size), or (B, W, vocab_size).
         Raises:
           ValueError: a shape that does not fit `input_ids`, and the message gives both; or
-            `logits_to_keep` is a number, as causal models take it.
+            `answer_positions` is a number.
         """
-        _check_shapes(input_ids, attention_mask, labels, logits_to_keep)
-        real_BxL = _real_bytes(input_ids, attention_mask, self.config.mask_token_id)
-        seen_BxL = real_BxL if self.config.mask_padding else None
-        logits = self.lm_head(self.model(input_ids, seen_BxL, logits_to_keep))
+        if logits_to_keep is not None:
+            warnings.warn(
+                "logits_to_keep is called answer_positions now", FutureWarning, stacklevel=2
+            )
+            answer_positions = logits_to_keep
+        _check_shapes(input_ids, attention_mask, labels, answer_positions)
+        mask_BxL = _find_padding_mask(input_ids, attention_mask, self.config.mask_token_id)
+        seen_BxL = mask_BxL if self.config.mask_padding else None
+        logits = self.lm_head(self.model(input_ids, seen_BxL, answer_positions))
         loss = None
         if labels is not None:
-            labels = labels.masked_fill(~real_BxL, -100)
-            if logits_to_keep is not None:
-                labels = labels.gather(1, logits_to_keep)
+            labels = labels.masked_fill(~mask_BxL, -100)
+            if answer_positions is not None:
+                labels = labels.gather(1, answer_positions)
             loss = cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
         return MaskedLMOutput(loss=loss, logits=logits)
 
 
 @contextmanager
+def readable(source: Any) -> Iterator[None]:
+    """Turn the errors of damaged or missing weights into one line."""
+    try:
+        yield
+    except (SafetensorError, FileNotFoundError, JSONDecodeError, UnicodeDecodeError) as error:
+        words = " ".join(str(error).split())
+        raise ValueError(
+            f"{source}: the weights cannot be read ({words}): "
+            "a file is damaged or missing, copy or train it again"
+        ) from None
+
+
+@contextmanager
 def _no_loading_report() -> Iterator[None]:
-    """Keep transformers' table of missing and foreign tensors back: one error says it all."""
+    """Suppress transformers' table of missing and foreign tensors: one error says it all."""
     logger = logging.getLogger("transformers.modeling_utils")
 
     def keep(record: logging.LogRecord) -> bool:
@@ -155,7 +171,7 @@ def _no_loading_report() -> Iterator[None]:
         logger.removeFilter(keep)
 
 
-def _check_tensors(source: Any, model_name: str, info: dict[str, Any]) -> None:
+def check_tensors(source: Any, model_name: str, info: dict[str, Any]) -> None:
     """Raise a ValueError for the first tensor that does not fit; it also counts the others."""
     faults = [f"{name!r} is missing" for name in sorted(info["missing_keys"])]
     faults += [f"{name!r} is foreign to {model_name}" for name in sorted(info["unexpected_keys"])]
@@ -171,19 +187,19 @@ def _check_tensors(source: Any, model_name: str, info: dict[str, Any]) -> None:
         )
 
 
-def take_positions(x_BxLxD: Tensor, keep_BxW: Tensor | None) -> Tensor:
-    """The hidden states at the wanted positions, (B, W, D); all of them for None.
+def take_positions(x_BxLxD: Tensor, positions_BxW: Tensor | None) -> Tensor:
+    """Take the hidden states at the wanted positions, (B, W, D); all of them for None.
 
     >>> take_positions(torch.arange(3.0).view(1, 3, 1), torch.tensor([[2, 0]])).flatten()
     tensor([2., 0.])
     """
-    if keep_BxW is None:
+    if positions_BxW is None:
         return x_BxLxD
-    return x_BxLxD.gather(1, keep_BxW.unsqueeze(-1).expand(-1, -1, x_BxLxD.shape[-1]))
+    return x_BxLxD.gather(1, positions_BxW.unsqueeze(-1).expand(-1, -1, x_BxLxD.shape[-1]))
 
 
-def _real_bytes(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: int) -> Tensor:
-    """Bool (B, L): True for question and answer field, False for padding."""
+def _find_padding_mask(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: int) -> Tensor:
+    """Return bool (B, L): True for question and answer field, False for padding."""
     if attention_mask is not None:
         return attention_mask.bool()
     length = ids_BxL.shape[1]
@@ -196,7 +212,7 @@ def _check_shapes(
     input_ids: Tensor,
     attention_mask: Tensor | None,
     labels: Tensor | None,
-    logits_to_keep: Tensor | None,
+    answer_positions: Tensor | None,
 ) -> None:
     """Raise a ValueError for a shape that does not fit: gather would cut it silently."""
     if input_ids.ndim != 2:
@@ -207,14 +223,14 @@ def _check_shapes(
                 f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}: "
                 "give one entry per byte"
             )
-    if logits_to_keep is None:
+    if answer_positions is None:
         return
-    if not isinstance(logits_to_keep, Tensor):
+    if not isinstance(answer_positions, Tensor):
         raise ValueError(
-            f"logits_to_keep is {logits_to_keep!r}: give a tensor of positions, (batch, wanted)"
+            f"answer_positions is {answer_positions!r}: give a tensor of positions, (batch, wanted)"
         )
-    if logits_to_keep.shape[:-1] != input_ids.shape[:1]:
+    if answer_positions.shape[:-1] != input_ids.shape[:1]:
         raise ValueError(
-            f"logits_to_keep has shape {tuple(logits_to_keep.shape)}, "
+            f"answer_positions has shape {tuple(answer_positions.shape)}, "
             f"input_ids {tuple(input_ids.shape)}: give positions as (batch, wanted)"
         )

@@ -1,4 +1,4 @@
-"""Our classes -> transformers' Auto classes, and checkpoints that carry their own code."""
+"""Register our classes with transformers; checkpoints bring their code."""
 
 from transformers import AutoConfig, AutoModelForMaskedLM
 
@@ -32,7 +32,7 @@ def register() -> None:
 
     `AutoModelForMaskedLM.from_config(VscDeltaConfig())` and `AutoConfig.for_model("vsc_delta")`
     work from then on, `pipeline("vsc", model=folder)` too, and `save_pretrained` writes the code
-    beside the weights.
+    next to the weights.
     """
     for config_class, model_class in MODELS.items():
         AutoConfig.register(config_class.model_type, config_class, exist_ok=True)

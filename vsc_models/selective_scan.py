@@ -1,4 +1,4 @@
-"""Inputs, time steps and a state space that depends on them -> what the states read out.
+"""Scan a state space that depends on its inputs.
 
 Mathematics only. A state h (E, N) begins empty; each byte moves and reads it:
 
@@ -36,7 +36,7 @@ def selective_scan(
 ) -> Tensor:
     """Run the state space over all times.
 
-    A time with x 0 adds nothing to the states: in front of a row, that is how padding is hidden.
+    A time with x 0 adds nothing to the states: before a row, that is how padding is hidden.
     The work is done in float32 (float64 for float64 inputs), under autocast too: small errors of
     the decay multiply over time.
 
@@ -48,7 +48,7 @@ def selective_scan(
       c_LxBxN: how the state is read.
     Returns:
       (L, B, E) in the dtype of `x_LxBxE`.
-    Source: Mamba, arXiv 2312.00752, equation 2 with A discretised exactly and B by Euler's rule.
+    Source: Mamba, arXiv 2312.00752, equation 2 with A discretized exactly and B by Euler's rule.
 
     >>> one = torch.ones(3, 1, 1)
     >>> selective_scan(one, one, torch.tensor([[0.5]]).log(), one, one).flatten()
@@ -104,7 +104,7 @@ class _Convolution(Function):
 
 
 class _Scan(Function):
-    """Steps, drives (step x), A, B, C -> y, with its derivative; states are (N, E) inside.
+    """The scan of steps, drives (step x), A, B and C, with its derivative; states are (N, E).
 
     Channels are the long side and so come last. A sum over N is a small matrix product; a sum over
     E is not: the product of such matrices with a vector took four times as long.
@@ -156,7 +156,7 @@ def _add_gradients(grad: Tensor, inputs: list[Tensor], grads: list[Tensor]) -> N
 def _run(
     step_LxBxE: Tensor, drive_LxBxE: Tensor, a_NxE: Tensor, b_LxBxN: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The decay towards each time, the state behind it, and two spares, all (L, B, N, E)."""
+    """The decay towards each time, the state after it, and two spares, all (L, B, N, E)."""
     length, batch, inner = drive_LxBxE.shape
     decay, states, *spares = _scratch(drive_LxBxE, (4, length, batch, len(a_NxE), inner))
     torch.mul(step_LxBxE.unsqueeze(2), a_NxE * _LOG2_E, out=decay).exp2_()
@@ -168,7 +168,7 @@ def _run(
 
 
 def _blocks(drive_LxBxE: Tensor, a_NxE: Tensor) -> list[slice]:
-    """The rows in blocks of at most so many states; elsewhere than on a CPU all of them at once."""
+    """The rows in blocks of at most _BLOCK states; elsewhere than on a CPU all of them at once."""
     length, batch, _ = drive_LxBxE.shape
     size = batch
     if drive_LxBxE.device.type == "cpu":
@@ -178,7 +178,7 @@ def _blocks(drive_LxBxE: Tensor, a_NxE: Tensor) -> list[slice]:
 
 
 def _scratch(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Memory of this shape, not initialised, in the type of `like`.
+    """Memory of this shape, not initialized, in the type of `like`.
 
     On a CPU each thread keeps its own: to fetch fresh pages took ten times as long as to fill them.
     """

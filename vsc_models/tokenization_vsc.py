@@ -1,4 +1,4 @@
-"""Nothing -> the byte tokenizer: a text's ids are its UTF-8 bytes."""
+"""Build the byte tokenizer: a text's ids are its UTF-8 bytes."""
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast

@@ -138,7 +138,7 @@ def steps(batch: int) -> Mapping[str, Callable[[], object]]:
     def others(model: nn.Module, logits: Callable[[], Tensor]) -> Callable[[], None]:
         return _stepper(model, lambda: cross_entropy(logits().flatten(0, 1), labels.flatten()))
 
-    delta_step = ours(delta, logits_to_keep=keep)
+    delta_step = ours(delta, answer_positions=keep)
     return {
         "plain nn.Conv1d stack": others(plain, lambda: plain(ids)),
         "vsc_conv, 6 layers": ours(VscConvForMaskedLM(VscConvConfig())),

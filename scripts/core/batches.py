@@ -1,16 +1,18 @@
-"""Examples -> the tensors of one forward call, and its logits -> a loss: for any model."""
+"""Make the tensors of one forward call from samples, and a loss from its logits, for any model."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from scripts.core.trace_labels import trace_labels
-from vsc_dataset import Examples
+from vsc_dataset import Examples, parse
+from vsc_dataset.language import LAYOUTS, Program
 
 IGNORED = -100
 """The label that no loss counts."""
@@ -19,63 +21,75 @@ VOCABULARY = 256
 
 
 def model_inputs(
-    model: nn.Module, examples: Examples, loss: str, device: torch.device
+    model: nn.Module, samples: Examples, loss: str, device: torch.device
 ) -> tuple[dict[str, Any], Tensor]:
-    """Arguments of `model` for these questions, and the labels of its logits.
+    """Build the arguments of `model` for these samples, and the labels of its logits.
 
     Args:
       model: maps input_ids, by that name or as its first argument, to logits. Where its forward
         takes them it is also given attention_mask (0 on padding) and use_cache=False; ours find
         padding themselves and, for a loss over the answer field, compute no other position.
-      examples: N questions.
-      loss: "answer", "all" (question and answer field; padding never counts) or "trace" (see
+      samples: N of them.
+      loss: "answer", "all" (question and answer field; row padding never counts) or "trace" (see
         `trace_labels`).
     Returns:
       The arguments, tensors int64 (N, L), and the labels, shaped as the logits will be: (N, L),
       IGNORED where the loss does not count, or (N, W) for the answer field alone. No shift.
     """
-    real = np.flip(np.logical_or.accumulate(np.flip(examples.answer_mask, 1), axis=1), 1)
+    mask = np.flip(np.logical_or.accumulate(np.flip(samples.answer_mask, 1), axis=1), 1)
     if loss == "trace":
-        labels = torch.from_numpy(trace_labels(examples, IGNORED))
+        labels = torch.from_numpy(trace_labels(samples))
     else:
-        counted = real if loss == "all" else examples.answer_mask
-        labels = torch.from_numpy(np.where(counted, examples.labels, np.int64(IGNORED)))
-    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(examples.input_ids.astype(np.int64))}
-    if keeps_logits(model):
-        if loss == "answer":
-            inputs["logits_to_keep"] = answer_positions(examples)
-            labels = labels.gather(1, inputs["logits_to_keep"])
-    elif "attention_mask" in _arguments(model):
-        inputs["attention_mask"] = torch.from_numpy(real.astype(np.int64))
+        counted = mask if loss == "all" else samples.answer_mask
+        labels = torch.from_numpy(np.where(counted, samples.labels, np.int64(IGNORED)))
+    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(samples.input_ids.astype(np.int64))}
+    ours = takes_answer_positions(model)
+    if ours and loss == "answer":
+        inputs["answer_positions"] = answer_positions(samples)
+        labels = labels.gather(1, inputs["answer_positions"])
+    elif not ours and "attention_mask" in _arguments(model):
+        inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
     inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
-    if not keeps_logits(model) and "use_cache" in _arguments(model):
+    if not ours and "use_cache" in _arguments(model):
         inputs["use_cache"] = False
     return inputs, labels.to(device, non_blocking=True)
 
 
-def logits_of(model: nn.Module, inputs: dict[str, Any]) -> Tensor:
-    """The model's logits, (N, L or W, 256).
+def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
+    """Run the model: logits (N, L or W, 256), alone, under "logits" or first in a tuple.
 
     Raises:
-      ValueError: they have another shape; the message gives both.
+      ValueError: it gives no logits, or logits of another shape; the message gives both shapes.
     """
     others = dict(inputs)
-    # A module of the user's may call it x.
+    # A user's module may call it x.
     ids = () if "input_ids" in _arguments(model) else (others.pop("input_ids"),)
     outputs = model(*ids, **others)
-    logits: Tensor = outputs if isinstance(outputs, Tensor) else outputs.logits
-    wanted = (*inputs.get("logits_to_keep", inputs["input_ids"]).shape, VOCABULARY)
+    logits = outputs
+    if isinstance(outputs, Mapping):
+        logits = outputs.get("logits")
+    elif isinstance(outputs, tuple | list) and outputs:
+        logits = outputs[0]
+    elif not isinstance(outputs, Tensor):
+        logits = getattr(outputs, "logits", None)
+    if not isinstance(logits, Tensor):
+        kind = f"dict of {sorted(outputs)}" if isinstance(outputs, Mapping) else type(outputs)
+        raise ValueError(
+            f"the model's forward returns no logits but a {getattr(kind, '__name__', kind)}: "
+            "return a tensor, a tuple that begins with it, or a dict with 'logits'"
+        )
+    wanted = (*inputs.get("answer_positions", inputs["input_ids"]).shape, VOCABULARY)
     if logits.shape != wanted:
         raise ValueError(f"the model's logits have shape {tuple(logits.shape)}, not {wanted}")
     return logits
 
 
 def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """The mean cross entropy in nats, in float32, over the labels that are not IGNORED.
+    """Compute the mean cross entropy in nats, in float32, over the labels that are not IGNORED.
 
     Args:
       logits: (N, L or W, 256).
-      labels: int64, of the same places.
+      labels: int64, of the same positions.
       label_smoothing: the share of each label that is spread over all bytes, as in torch.
     """
     return cross_entropy(
@@ -86,26 +100,69 @@ def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Ten
     )
 
 
-def answer_positions(examples: Examples) -> Tensor:
-    """The places of the answer field, int64 (N, W)."""
-    first = torch.from_numpy(examples.answer_mask.argmax(axis=1))
-    width = int(examples.answer_mask[0].sum())
+def answer_positions(samples: Examples) -> Tensor:
+    """Return the positions of the answer field, int64 (N, W)."""
+    first = torch.from_numpy(samples.answer_mask.argmax(axis=1))
+    width = int(samples.answer_mask[0].sum())
     return first[:, None] + torch.arange(width)
 
 
-def keeps_logits(model: nn.Module) -> bool:
-    """Whether the model computes wanted positions of each row alone, as ours do."""
-    config = getattr(_inner(model), "config", None)
-    return str(getattr(config, "model_type", "")).startswith("vsc_")
+def trace_labels(samples: Examples, ignored: int = IGNORED) -> NDArray[np.int64]:
+    """Label the answer field, and at each operation the letters that it moves (dense targets).
+
+    The last byte of an operation is labeled with the letter that it puts at its last position (of
+    `-x`, the letter that it takes), the byte after a swap with the one that it puts at its first:
+    a model that reads from left to right can know both there. So nothing is added to a row or to
+    a model, and the answer is evaluated as ever.
+
+    Args:
+      samples: N of them.
+      ignored: the label of all other bytes.
+    Returns:
+      (N, L).
+
+    >>> from vsc_dataset import sample
+    >>> swaps = sample("swap-nops2", "train", [0])
+    >>> swaps.questions(), swaps.answers()
+    (['FJTOW:3>1 2>1'], ['JTFOW'])
+    >>> "".join(chr(byte) if byte > 0 else "." for byte in trace_labels(swaps)[0])
+    '........TF..JTJTFOW'
+    """
+    labels = np.where(samples.answer_mask, samples.labels, np.int64(ignored))
+    for row, question in enumerate(samples.questions()):
+        for position, letter in trace_targets(parse(question)):
+            labels[row, position] = ord(letter)
+    return labels
+
+
+def trace_targets(program: Program) -> list[tuple[int, str]]:
+    """List the positions of the written question that have a dense target, with its letter."""
+    layout = LAYOUTS[program.layout]
+    targets: list[tuple[int, str]] = []
+    end, before = len(program.letters + layout.after_letters), program.letters
+    for operation, after in zip(program.operations, program.trace, strict=True):
+        end += len(str(operation))
+        x, y = operation.x - 1, operation.y - 1
+        if operation.kind == ">":
+            targets += [(end - 1, after[y]), (end, after[x])]
+        else:
+            targets.append((end - 1, (before if operation.kind == "-" else after)[x]))
+        end, before = end + len(layout.between_operations), after
+    return targets
+
+
+def takes_answer_positions(model: nn.Module) -> bool:
+    """Return whether the model can compute some positions of each row alone, as ours do."""
+    return "answer_positions" in _arguments(model)
 
 
 def _arguments(model: nn.Module) -> Any:
-    """The names that the model's forward takes."""
-    return inspect.signature(_inner(model).forward).parameters
+    """Return the parameters of the model's forward by name."""
+    return inspect.signature(_unwrap(model).forward).parameters
 
 
-def _inner(model: nn.Module) -> Any:
-    """The model itself: torch.compile and DistributedDataParallel hide signature and config."""
+def _unwrap(model: nn.Module) -> Any:
+    """Return the model itself: torch.compile and DistributedDataParallel hide its signature."""
     while True:
         if isinstance(model, DistributedDataParallel | DataParallel):
             model = model.module

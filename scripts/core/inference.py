@@ -1,25 +1,27 @@
-"""A model and questions -> its answers and its loss."""
+"""Evaluate a model on samples: its answers, its loss and its error rates."""
 
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from scripts.core.batches import answer_positions, logits_of, loss_of, model_inputs
 from vsc_dataset import Examples
 from vsc_dataset.encoding import decode_answers
+from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
 BATCH_SIZE = 1000
 
 BATCH_BYTES = 2**15
-"""Positions of one forward call, questions times row: about 1,000 rows of the trained size. Larger
-batches of long rows are slower on a CPU, and a foreign model's logits take 1 KiB a position."""
+"""Positions of one forward call, samples times row: about 1,000 rows of the trained size. Larger
+batches of long rows are slower on a CPU, and another model's logits take 1 KiB a position."""
 
 BATCH_SQUARES = 2**26
 """Pairs of positions in one forward call: attention that writes all of them down takes 256 MiB for
-each head of a layer. One row is always asked, so a row of 8,192 bytes is the last within it."""
+each head of a layer. One row always runs, so a row of 8,192 bytes is the last within it."""
 
 
 class Predictions(NamedTuple):
@@ -30,42 +32,79 @@ class Predictions(NamedTuple):
     seconds: float
 
 
+class Measurement(NamedTuple):
+    """The result on N samples: `error_rates` by nops and length, loss, the texts.
+
+    `seconds` is the time of the forward calls, without drawing samples and counting errors.
+    """
+
+    rates: dict[str, Any]
+    loss: float
+    questions: list[str]
+    references: list[str]
+    predictions: list[str]
+    seconds: float | None = None
+
+
 @torch.no_grad()
 def predict(
-    model: nn.Module, examples: Examples, loss: str = "answer", batch_size: int = BATCH_SIZE
+    model: nn.Module,
+    samples: Examples,
+    loss: str = "answer",
+    batch_size: int = BATCH_SIZE,
+    progress: str | None = None,
 ) -> Predictions:
-    """Ask a model questions: byte i is read at position i, there is no generation.
+    """Evaluate a model on samples: byte i is read at position i, there is no generation.
 
     Args:
       model: see `model_inputs`; left in the mode in which it came.
-      examples: N questions, at least one.
+      samples: N of them, at least one.
       loss: what the loss counts, see `model_inputs`.
-      batch_size: questions of one forward call at most; fewer of long rows, see `rows_at_once`.
+      batch_size: samples of one forward call at most; fewer of long rows, see `max_rows`.
+      progress: the label of a progress bar on a terminal; None shows none.
     """
     device = next(model.parameters()).device
     training = model.training
     model.eval()
     blocks, losses, started = [], [], time.perf_counter()
-    rows = rows_at_once(examples.labels.shape[1], batch_size)
-    for start in range(0, len(examples), rows):
-        batch = examples[start : start + rows]
-        inputs, labels = model_inputs(model, batch, loss, device)
-        logits = logits_of(model, inputs)
-        losses.append(loss_of(logits, labels).item() * len(batch))
-        if "logits_to_keep" not in inputs:
-            places = answer_positions(batch).to(device)[:, :, None]
-            logits = logits.gather(1, places.expand(-1, -1, logits.shape[-1]))
-        blocks.append(logits.argmax(-1).to(torch.uint8).cpu().numpy())
+    rows = max_rows(samples.labels.shape[1], batch_size)
+    hidden = True if progress is None else None  # None: hidden where there is no terminal
+    with tqdm(total=len(samples), desc=progress, unit="samples", disable=hidden) as bar:
+        for start in range(0, len(samples), rows):
+            batch = samples[start : start + rows]
+            inputs, labels = model_inputs(model, batch, loss, device)
+            logits = logits_of(model, inputs)
+            losses.append(loss_of(logits, labels).item() * len(batch))
+            if "answer_positions" not in inputs:
+                positions = answer_positions(batch).to(device)[:, :, None]
+                logits = logits.gather(1, positions.expand(-1, -1, logits.shape[-1]))
+            blocks.append(logits.argmax(-1).to(torch.uint8).cpu().numpy())
+            bar.update(len(batch))
     model.train(training)
     seconds = time.perf_counter() - started
     answers = decode_answers(np.concatenate(blocks))
-    return Predictions(answers, sum(losses) / len(examples), seconds)
+    return Predictions(answers, sum(losses) / len(samples), seconds)
 
 
-def rows_at_once(width: int, batch_size: int) -> int:
-    """Questions of one forward call, so that memory does not grow with the length of a row.
+def measure(
+    model: nn.Module,
+    samples: Examples,
+    loss: str = "answer",
+    batch_size: int = BATCH_SIZE,
+    progress: str | None = None,
+) -> Measurement:
+    """Evaluate a model on samples and count its errors; see `predict` and `error_rates`."""
+    answers, mean, seconds = predict(model, samples, loss, batch_size, progress)
+    questions, references = samples.questions(), samples.answers()
+    width = int(samples.answer_mask[0].sum())
+    rates = error_rates(answers, references, questions, width)
+    return Measurement(rates, mean, questions, references, answers, seconds)
 
-    >>> rows_at_once(31, 1000), rows_at_once(31, 64), rows_at_once(4107, 1000)
+
+def max_rows(width: int, batch_size: int) -> int:
+    """Return the samples of one forward call, so that memory does not grow with a row's length.
+
+    >>> max_rows(31, 1000), max_rows(31, 64), max_rows(4107, 1000)
     (1000, 64, 3)
     """
     return max(1, min(batch_size, BATCH_BYTES // width, BATCH_SQUARES // width**2))

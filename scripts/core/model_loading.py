@@ -1,12 +1,15 @@
-"""A checkpoint's folder or hub id, or a file that makes a model -> the model, ready to be asked."""
+"""Load a checkpoint, or make a model from a file: ready to be evaluated, in its own format."""
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, StrictDataclassError
 from safetensors import SafetensorError
 from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
@@ -15,11 +18,46 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 
 import vsc_models  # noqa: F401  registers our model types
 from scripts.core.io import replace_file
-from vsc_models.layer_source import call, find, find_source, split
+from vsc_dataset.configs import TaskConfig, make_config
+from vsc_models.import_utils import call, find, find_source, split
+from vsc_models.pipeline_vsc import EvaluationFormat, read_format
 
 MADE_BY = "made_by.json"
 CODE = "made_by.py"
 WEIGHTS = "model.safetensors"
+RUN_FILE = "run.json"
+"""What a run writes next to its checkpoint: the recipe, and in it the data's name."""
+
+
+class LoadedModel(NamedTuple):
+    """A model that is evaluated.
+
+    Attributes:
+      name: the folder or hub id as it was typed.
+      model: in evaluation mode, on its device.
+      trained_on: the name of a configuration, None if unknown.
+    """
+
+    name: str
+    model: nn.Module
+    trained_on: str | None = None
+
+
+def open_model(
+    name: str, device: torch.device | None = None, trust_remote_code: bool = False
+) -> LoadedModel:
+    """Load a checkpoint, and what it was trained on.
+
+    Args:
+      name: a run's folder, the folder of a checkpoint, or a hub id.
+      device: where the model goes; None leaves it on the CPU.
+      trust_remote_code: as `load_model`.
+    Raises:
+      ValueError: one line: there is none of that name, or it cannot be read.
+    """
+    model = load_model(name, trust_remote_code)
+    trained_on = _trained_on(name)
+    return LoadedModel(name, model.to(device) if device else model, trained_on)
 
 
 def load_model(
@@ -27,7 +65,7 @@ def load_model(
     trust_remote_code: bool = False,
     check_size: Callable[[int], None] | None = None,
 ) -> nn.Module:
-    """The checkpoint's model, in evaluation mode.
+    """Load a checkpoint's model, in evaluation mode.
 
     Args:
       name: a folder or hub id that AutoModelForMaskedLM or AutoModelForCausalLM loads, or the
@@ -36,11 +74,33 @@ def load_model(
       check_size: is told the parameters before they take memory, where no code of a user's own
         makes them, and may raise.
     Raises:
-      ValueError: one line: it brings code and is not trusted, or has no language-modelling head.
-      OSError: transformers' own: there is no checkpoint of that name.
+      ValueError: one line that names the checkpoint: there is none, it cannot be read, it brings
+        code and is not trusted, or it has no language-modelling head.
     """
-    if (Path(name) / MADE_BY).exists():
-        return _load_file_model(Path(name), trust_remote_code)
+    name, path = str(name), Path(name)
+    inside_a_folder = "/" in name and Path(path.parts[0]).is_dir()  # runs/…: not on the hub
+    if path.exists() or inside_a_folder or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        _check_folder(path)
+    try:
+        if (path / MADE_BY).exists():
+            return _load_file_model(path, trust_remote_code)
+        return _load_checkpoint(name, trust_remote_code, check_size)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{name}: the weights cannot be read ({error}): the file is damaged, copy or train it "
+            "again"
+        ) from None
+    except StrictDataclassError as error:  # not a ValueError, and its first line has no value
+        raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        words = str(error).strip().split("\n")[0]
+        raise ValueError(words if name in words else f"{name}: {words}") from None
+
+
+def _load_checkpoint(
+    name: str, trust_remote_code: bool, check_size: Callable[[int], None] | None
+) -> nn.Module:
+    """Load what one of the two Auto classes loads."""
     config = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code)
     auto_class = head_of(config)
     if check_size is not None and getattr(config, "mixer", None) is None:
@@ -52,7 +112,7 @@ def load_model(
 
 
 def head_of(config: PreTrainedConfig) -> Any:
-    """The Auto class that gives a logit for every byte: masked if there is one, else causal.
+    """Find the Auto class that gives a logit for every byte: masked if there is one, else causal.
 
     Raises:
       ValueError: this type has neither.
@@ -68,18 +128,18 @@ def head_of(config: PreTrainedConfig) -> Any:
 
 
 def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """What FILE.py:FUNCTION returns; its `save_pretrained` keeps file, arguments and weights.
+    """Call FILE.py:FUNCTION; the model's `save_pretrained` keeps file, arguments and weights.
 
     Args:
       place: of a function, seen from the working directory.
       arguments: what it is called with.
     Raises:
-      ValueError: one line: there is no such function, it raises, or gives no torch.nn.Module.
+      ValueError: one line: there is no such function, it raises, or returns another type.
     """
     function, code = find(place), find_source(place)
     model = call(place, function, arguments)
     if not isinstance(model, nn.Module):
-        raise ValueError(f"{place} gives a {type(model).__name__}, no torch.nn.Module")
+        raise ValueError(f"{place} returns a {type(model).__name__}, not a torch.nn.Module")
 
     def save_pretrained(self: nn.Module, folder: str | Path) -> None:
         target = Path(folder)
@@ -88,7 +148,11 @@ def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
             save_weights(self, str(tmp_path))
         with replace_file(target / CODE) as tmp_path:
             tmp_path.write_bytes(code or b"")
-        made_by = {"made_by": f"{CODE}:{split(place)[1]}", "arguments": dict(arguments)}
+        made_by = {
+            "made_by": f"{CODE}:{split(place)[1]}",
+            "arguments": dict(arguments),
+            "evaluation_format": format_of(self)._asdict(),
+        }
         with replace_file(target / MADE_BY) as tmp_path:
             tmp_path.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
 
@@ -97,7 +161,7 @@ def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 
 def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
-    """The model that `make_file_model` saved."""
+    """Load the model that `make_file_model` saved."""
     if not trust_remote_code:
         raise ValueError(
             f"{folder} brings the code of its model, {CODE}: read it, then load with "
@@ -106,14 +170,175 @@ def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
     try:
         made_by = json.loads((folder / MADE_BY).read_text("utf-8"))
         place, arguments = f"{folder}/{made_by['made_by']}", dict(made_by["arguments"])
+        trained = EvaluationFormat(**made_by.get("evaluation_format", {}))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder / MADE_BY} does not say how the model is made ({error!r}): copy it again"
         ) from None
     model = make_file_model(place, arguments)
+    _write_format(model, trained)
     try:
         load_weights(model, str(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:
         words = " ".join(str(error).split())
         raise ValueError(f"{folder / WEIGHTS} does not fit its model: {words}") from None
     return model.eval()
+
+
+def _check_folder(path: Path) -> None:
+    """Raise a ValueError where no checkpoint lies in a folder; it names one nearby."""
+    if not path.is_dir():
+        what = "is a file" if path.exists() else "does not exist"
+        raise ValueError(f"{path} {what}: give the folder of a checkpoint or a hub id, owner/name")
+    if not any((path / name).exists() for name in ("config.json", MADE_BY)):
+        inside = sorted(path.glob("seed-*/model/config.json"))
+        near = inside[0].parent if inside else "one that save_pretrained or train.py wrote"
+        raise ValueError(f"{path} holds no config.json, so it is not a checkpoint: give {near}")
+
+
+def _trained_on(name: str) -> str | None:
+    """Read the data's name from the run.json of a run, of the run around a trial, or of a hub id.
+
+    Raises:
+      ValueError: it names a configuration that does not exist here.
+    """
+    path = Path(name).resolve()
+    paths = [path / RUN_FILE]
+    if path.name == "model" and path.parent.name.startswith("seed-"):
+        paths.append(path.parents[1] / RUN_FILE)
+    run_file = next((path for path in paths if path.is_file()), None)
+    if run_file is None and not path.exists():
+        try:
+            run_file = Path(hf_hub_download(name, RUN_FILE))
+        except (EntryNotFoundError, HfHubHTTPError):
+            return None  # a model of somebody else's, or no network and none in the cache
+    if run_file is None:
+        return None
+    try:
+        data: str = json.loads(run_file.read_text("utf-8"))["recipe"]["data"]
+        make_config(data)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{run_file} does not say what was trained on ({error})") from None
+    return data
+
+
+def find_device(name: str | None) -> torch.device:
+    """Find the device of this name; None takes a GPU where there is one.
+
+    Raises:
+      ValueError: there is no such device here.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        words = str(error).split("\n")[0]
+        raise ValueError(f"--device {name!r} cannot be used ({words}): leave it out") from None
+    return device
+
+
+def device_name(model: nn.Module) -> str:
+    """Return the device of a model in words."""
+    device = next(model.parameters()).device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def set_format(model: nn.Module, config: TaskConfig) -> None:
+    """Note in a model how its rows are written; `save_pretrained` writes it with the checkpoint.
+
+    Args:
+      model: a PreTrainedModel gets it in its config, any other as an attribute.
+      config: of the data that it is trained on.
+    """
+    masks_padding = getattr(getattr(model, "config", None), "mask_padding", True)
+    row_width = None if masks_padding else config.row_width
+    limit = longest_row(model)
+    _write_format(model, EvaluationFormat(config.layout, config.answer_width, row_width, limit))
+
+
+def _write_format(model: Any, trained: EvaluationFormat) -> None:
+    config = getattr(model, "config", None)
+    if not isinstance(config, PreTrainedConfig):
+        model.evaluation_format = trained
+        return
+    for name, value in trained._asdict().items():
+        if value is not None or hasattr(config, name):
+            setattr(config, name, value)
+
+
+def format_of(model: nn.Module) -> EvaluationFormat:
+    """Return how a model's rows are written, as far as the model says."""
+    trained = getattr(model, "evaluation_format", None)
+    if isinstance(trained, EvaluationFormat):
+        return trained
+    return read_format(getattr(model, "config", None))
+
+
+def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: str) -> TaskConfig:
+    """Give a configuration the answer field and the layout that the model was trained on.
+
+    The checkpoint says so, or else the data of its run. Any other model is evaluated as the
+    configuration says.
+
+    Args:
+      loaded: the model.
+      config: what it is evaluated on.
+      config_name: the name of `config`, for messages.
+    Raises:
+      ValueError: the answer field is too small for these answers.
+    """
+    layout, width, *_ = format_of(loaded.model)
+    if width is None and loaded.trained_on:
+        trained = make_config(loaded.trained_on)
+        width, layout = trained.answer_width, trained.layout
+    if width is None:
+        return config
+    if width < config.length[1]:
+        raise ValueError(
+            f"{loaded.name} writes answers of {width} letters at most, {config_name} has some of "
+            f"{config.length[1]}: use data of at most {width} letters"
+        )
+    return replace(config, answer_width=width, layout=layout or config.layout)
+
+
+def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
+    """Return the bytes of the rows that a model is evaluated in.
+
+    As few as the questions allow; a model without a padding mask needs those of its training.
+
+    Raises:
+      ValueError: it has no padding mask, and it is unknown what it was trained on.
+    """
+    if getattr(getattr(loaded.model, "config", None), "mask_padding", True):
+        return config.row_width
+    width, name = format_of(loaded.model).row_width, loaded.trained_on
+    if width is None and name is None:
+        raise ValueError(
+            f"{loaded.name} has no padding mask (mask_padding=False), and neither its config nor "
+            f"a {RUN_FILE} says how wide the rows of its training were: give the run's folder"
+        )
+    if width is None and name is not None:
+        width = adapt_config_to_model(loaded, make_config(name), name).row_width
+    return max(config.row_width, width or 0)
+
+
+def longest_row(model: nn.Module) -> int | None:
+    """Return the bytes of the longest row that the model can read, None without a limit.
+
+    A table of learned positions has an end; transformers' models call it
+    max_position_embeddings, but so do those that compute positions and can go on.
+    """
+    if (longest := format_of(model).longest_row) is not None:
+        return longest
+    limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    if not isinstance(limit, int):
+        return None
+    # Some tables begin with up to two rows that stand for padding.
+    sizes = (limit, limit + 1, limit + 2)
+    words = getattr(model, "get_input_embeddings", lambda: None)()
+    tables = (m for m in model.modules() if isinstance(m, nn.Embedding) and m is not words)
+    return limit if any(table.num_embeddings in sizes for table in tables) else None

@@ -1,1 +1,1 @@
-"""Models and questions -> answers and what they are worth."""
+"""Evaluate models on samples."""

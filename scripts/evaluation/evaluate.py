@@ -1,4 +1,4 @@
-"""Candidates and what they are asked -> one result each, plain data as evaluation.json holds it."""
+"""Evaluate models: one result each, plain data as evaluation.json holds it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,35 +8,45 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.core.inference import BATCH_SIZE, predict
-from scripts.core.loaded_model import (
-    Candidate,
+from scripts.core.inference import BATCH_SIZE, measure, predict
+from scripts.core.model_loading import (
+    LoadedModel,
+    adapt_config_to_model,
     device_name,
-    in_own_terms,
     longest_row,
     row_width,
 )
-from scripts.core.measurements import measure
+from scripts.core.trial_store import SOLVED_PCT
 from scripts.evaluation.first_error import count_steps, cut_config, first_wrong_steps
-from scripts.evaluation.grid import QUESTIONS, ask_grid, fitting, horizon_of, published
+from scripts.evaluation.grid import (
+    QUESTIONS,
+    evaluate_grid,
+    fitting,
+    horizon_of,
+    published,
+    unsolvable,
+)
 from vsc_dataset import sample
 from vsc_dataset.configs import CONFIGS, TaskConfig, make_config
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 ANSWERS = ("questions", "references", "predictions")
+MAX_SAMPLES = 1_000_000
+"""Of one split or number of operations, which lie in memory together, and of one batch."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What all candidates are asked.
+    """What all models are evaluated on.
 
     Attributes:
-      data: a configuration's name; None is each candidate's own, or "default".
+      data: a configuration's name; None is what each model was trained on, or "default".
       split: of `data`.
-      grids: names of grids, asked in place of `data`.
+      grids: names of grids, in place of `data`.
       num_questions: of the split, or of each number of operations; None is all, or 1,000.
-      batch_size: questions of one forward call at most.
-      until_wrong: a grid stops behind the first number of operations that is not solved.
+      batch_size: samples of one forward call at most.
+      until_wrong: a grid stops after the first number of operations that is not solved.
+      whole_grid: a grid goes on where the sample error is 99% or more, see `evaluate_grid`.
     """
 
     data: str | None = None
@@ -45,10 +55,11 @@ class Request:
     num_questions: int | None = None
     batch_size: int = BATCH_SIZE
     until_wrong: bool = False
+    whole_grid: bool = False
 
 
-def grid_names(exchanges: bool, all_operations: bool, lengths: Sequence[int]) -> tuple[str, ...]:
-    """The names of the grids of these kinds and lengths.
+def grid_names(swaps: bool, all_operations: bool, lengths: Sequence[int]) -> tuple[str, ...]:
+    """Return the names of the grids of these kinds and lengths.
 
     Raises:
       ValueError: there is no grid of a length.
@@ -56,7 +67,7 @@ def grid_names(exchanges: bool, all_operations: bool, lengths: Sequence[int]) ->
     >>> grid_names(True, True, [5, 3])
     ('grid-len3', 'grid-len5', 'grid-all-len3', 'grid-all-len5')
     """
-    kinds = ["grid"] * exchanges + ["grid-all"] * all_operations
+    kinds = ["grid"] * swaps + ["grid-all"] * all_operations
     known = sorted(c.length[1] for name, c in CONFIGS.items() if name.startswith("grid-len"))
     for length in lengths:
         if length not in known:
@@ -64,136 +75,137 @@ def grid_names(exchanges: bool, all_operations: bool, lengths: Sequence[int]) ->
     return tuple(f"{kind}-len{length}" for kind in kinds for length in sorted(set(lengths)))
 
 
-def check_request(candidates: Sequence[Candidate], request: Request) -> None:
-    """Raise a ValueError for what some candidate cannot be asked, before any is."""
+def check_request(models: Sequence[LoadedModel], request: Request) -> None:
+    """Raise a ValueError for what some model cannot be evaluated on, before any is."""
     for name in ("num_questions", "batch_size"):
         value = getattr(request, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} {value} must be 1 or more")
-    for candidate in candidates:
+        if value is not None and not 1 <= value <= MAX_SAMPLES:
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{flag} {value} is out of range: give 1 to {MAX_SAMPLES:,}")
+    for loaded in models:
         for grid in request.grids:
-            if not fitting(candidate, grid):
-                raise ValueError(_too_long(candidate, grid))
-        config, split = _asked(candidate, request)
-        limit = longest_row(candidate.model)
+            if not fitting(loaded, grid):
+                raise ValueError(_too_long(loaded, grid))
+        config, split = _requested(loaded, request)
+        limit = longest_row(loaded.model)
         if limit is not None and config.row_width > limit:
-            raise ValueError(_too_long(candidate, _data(candidate, request)))
+            raise ValueError(_too_long(loaded, _data(loaded, request)))
         try:  # which also spares the figures of speed a device's slow first call
-            width = row_width(candidate, config)
-            predict(candidate.model, sample(config, split, [0], pad_to=width))
-        except (IndexError, RuntimeError, TypeError) as error:
+            width = row_width(loaded, config)
+            predict(loaded.model, sample(config, split, [0], pad_to=width))
+        except (IndexError, RuntimeError, TypeError, AssertionError) as error:
             words = str(error).split("\n")[0]
-            raise ValueError(f"{candidate.name} cannot be asked bytes ({words})") from None
+            raise ValueError(f"{loaded.name} cannot be evaluated on bytes ({words})") from None
 
 
-def evaluate(candidates: Sequence[Candidate], request: Request) -> Iterator[dict[str, Any]]:
-    """Ask one candidate after the other.
+def evaluate(models: Sequence[LoadedModel], request: Request) -> Iterator[dict[str, Any]]:
+    """Evaluate one model after the other.
 
     Yields:
       checkpoint, trained_on, parameters, device, batch_size, then `grids` (a list, see `_grid`)
-      or `data`, see `_answered`.
+      or `data`, see `_split`.
     """
-    for candidate in candidates:
-        own = {
-            "checkpoint": candidate.name,
-            "trained_on": candidate.trained_on,
-            "parameters": sum(p.numel() for p in candidate.model.parameters()),
-            "device": device_name(candidate.model),
+    for loaded in models:
+        about = {
+            "checkpoint": loaded.name,
+            "trained_on": loaded.trained_on,
+            "parameters": sum(p.numel() for p in loaded.model.parameters()),
+            "device": device_name(loaded.model),
             "batch_size": request.batch_size,
         }
         if request.grids:
-            grids = [_grid(candidate, grid, request) for grid in request.grids]
-            yield {**own, "grids": grids}
+            grids = [_grid(loaded, grid, request) for grid in request.grids]
+            yield {**about, "grids": grids}
         else:
-            yield {**own, "data": _answered(candidate, request)}
+            yield {**about, "data": _split(loaded, request)}
 
 
-def _grid(candidate: Candidate, grid: str, request: Request) -> dict[str, Any]:
-    """One grid: its name, length, answer_width, the horizon, and the rows of `ask_grid`."""
-    wanted, count = fitting(candidate, grid), request.num_questions or QUESTIONS
-    terms = in_own_terms(candidate, make_config(grid), grid)
-    rows = ask_grid(
-        candidate, grid, wanted, count, request.batch_size, until_wrong=request.until_wrong
-    )
-    bar = tqdm(rows, f"{candidate.name} {grid}", len(wanted), unit="nops", disable=None)
-    found = list(bar)
-    listed = published(grid)
+def _grid(loaded: LoadedModel, grid: str, request: Request) -> dict[str, Any]:
+    """Evaluate a grid: its format, the horizon, and the rows of `evaluate_grid`."""
+    wanted, count = fitting(loaded, grid), request.num_questions or QUESTIONS
+    config = adapt_config_to_model(loaded, make_config(grid), grid)
+    until_wrong, whole = request.until_wrong, request.whole_grid
+    steps = evaluate_grid(loaded, grid, wanted, count, request.batch_size, until_wrong, whole)
+    rows = list(tqdm(steps, f"{loaded.name} {grid}", len(wanted), unit="nops", disable=None))
+    errors, listed = [row["sample_error_pct"] for row in rows], published(grid)
+    stopped = (until_wrong and errors[-1] > SOLVED_PCT) or (not whole and unsolvable(errors))
     return {
         "grid": grid,
-        "length": terms.length[1],
-        "answer_width": terms.answer_width,
-        "layout": terms.layout,
+        "length": config.length[1],
+        "answer_width": config.answer_width,
+        "layout": config.layout,
         "questions": count,
-        "horizon": horizon_of(found, listed),
-        "questions_per_second": count * len(found) / sum(row["seconds"] for row in found),
-        "too_long_for_the_model": listed[len(wanted) :],
-        "rows": found,
+        "horizon": horizon_of(rows, listed),
+        "questions_per_second": count * len(rows) / sum(row["seconds"] for row in rows),
+        "too_long_for_the_model": listed[len(wanted if stopped else rows) :],
+        "rows": rows,
     }
 
 
-def _answered(candidate: Candidate, request: Request) -> dict[str, Any]:
-    """One split: its rates and floors, the first wrong steps, and the texts."""
-    config, split = _asked(candidate, request)
+def _split(loaded: LoadedModel, request: Request) -> dict[str, Any]:
+    """Evaluate a split: rates, trivial baselines, first wrong steps, and the texts."""
+    config, split = _requested(loaded, request)
     count = request.num_questions or config.num_rows(split)
-    examples = sample(config, split, range(count), pad_to=row_width(candidate, config))
-    found = measure(candidate.model, examples, batch_size=request.batch_size)
-    assert found.seconds
-    texts = {name: getattr(found, name) for name in ANSWERS}
+    samples = sample(config, split, range(count), pad_to=row_width(loaded, config))
+    label = f"{loaded.name} {_data(loaded, request)} {split}"
+    measured = measure(loaded.model, samples, "answer", request.batch_size, label)
+    assert measured.seconds
+    texts = {name: getattr(measured, name) for name in ANSWERS}
     return {
-        "config": _data(candidate, request),
+        "config": _data(loaded, request),
         "split": split,
         "answer_width": config.answer_width,
         "layout": config.layout,
-        **found.rates,
-        "loss": found.loss if isfinite(found.loss) else None,  # JSON has no other word for it
-        "seconds": found.seconds,
-        "questions_per_second": count / found.seconds,
+        **measured.rates,
+        "loss": measured.loss if isfinite(measured.loss) else None,  # JSON has no NaN
+        "seconds": measured.seconds,
+        "questions_per_second": count / measured.seconds,
         "floors": _floors(config, split, count),
-        "first_wrong_step": _first_wrong(candidate, config, texts, request.batch_size),
+        "first_wrong_step": _first_wrong(loaded, config, texts, request.batch_size),
         "texts": texts,
     }
 
 
 @lru_cache(maxsize=16)
 def _floors(config: TaskConfig, split: str, count: int) -> dict[str, dict[str, Any]]:
-    """`floors`, once for all candidates that are asked the same."""
+    """Compute the trivial baselines once for all models that are evaluated alike."""
     return trivial_baselines(sample(config, split, range(count)).questions(), config.answer_width)
 
 
 def _first_wrong(
-    candidate: Candidate, config: TaskConfig, texts: dict[str, list[str]], batch_size: int
+    loaded: LoadedModel, config: TaskConfig, texts: dict[str, list[str]], batch_size: int
 ) -> dict[str, Any] | None:
-    """The wrong answers by first wrong step; None where the trained range is unknown."""
-    steps = _trained_steps(candidate, config)
+    """Count wrong answers by first wrong step; None where the trained range is unknown."""
+    steps = _trained_steps(loaded, config)
     if steps is None:
         return None
     wrong = [q for q, r, p in zip(*(texts[name] for name in ANSWERS), strict=True) if r != p]
-    width = row_width(candidate, cut_config(config, steps)) if steps else None
-    found = first_wrong_steps(candidate.model, wrong, config, steps, batch_size, width)
-    return {"wrong": len(wrong), "steps": list(steps), "counts": count_steps(found, steps)}
+    width = row_width(loaded, cut_config(config, steps)) if steps else None
+    first = first_wrong_steps(loaded.model, wrong, config, steps, batch_size, width)
+    return {"wrong": len(wrong), "steps": list(steps), "counts": count_steps(first, steps)}
 
 
-def _trained_steps(candidate: Candidate, config: TaskConfig) -> range | None:
-    """The numbers of operations trained on; of a candidate that is silent, those of the data."""
-    trained = make_config(candidate.trained_on) if candidate.trained_on else config
+def _trained_steps(loaded: LoadedModel, config: TaskConfig) -> range | None:
+    """Return the numbers of operations trained on; where unknown, those of the data."""
+    trained = make_config(loaded.trained_on) if loaded.trained_on else config
     return None if trained.grid_nops else range(max(1, trained.nops[0]), trained.nops[1] + 1)
 
 
-def _data(candidate: Candidate, request: Request) -> str:
-    """The name of the configuration that a candidate is asked."""
-    return request.data or candidate.trained_on or "default"
+def _data(loaded: LoadedModel, request: Request) -> str:
+    """Return the name of the configuration that a model is evaluated on."""
+    return request.data or loaded.trained_on or "default"
 
 
-def _asked(candidate: Candidate, request: Request) -> tuple[TaskConfig, str]:
-    """That configuration in the candidate's terms, and the split; of grids their beginning.
+def _requested(loaded: LoadedModel, request: Request) -> tuple[TaskConfig, str]:
+    """Return that configuration in the model's format, and the split; of grids their beginning.
 
     Raises:
-      ValueError: as `in_own_terms`, or there is no such split.
+      ValueError: as `adapt_config_to_model`, or there is no such split.
     """
-    name, split = _data(candidate, request), request.split
+    name, split = _data(loaded, request), request.split
     if request.grids:
         name, split = request.grids[0], f"nops{published(request.grids[0])[0]}"
-    config = in_own_terms(candidate, make_config(name), name)
+    config = adapt_config_to_model(loaded, make_config(name), name)
     if split not in config.splits:
         raise ValueError(
             f"split {split!r} does not exist in {name}: use one of {list(config.splits)}"
@@ -203,9 +215,9 @@ def _asked(candidate: Candidate, request: Request) -> tuple[TaskConfig, str]:
     return config, split
 
 
-def _too_long(candidate: Candidate, asked: str) -> str:
-    """The message for rows that do not fit."""
+def _too_long(loaded: LoadedModel, data: str) -> str:
+    """Say that rows do not fit."""
     return (
-        f"{candidate.name} reads {longest_row(candidate.model)} bytes at most and the rows of "
-        f"{asked} are longer: ask it a shorter task"
+        f"{loaded.name} reads {longest_row(loaded.model)} bytes at most and the rows of "
+        f"{data} are longer: use a shorter task"
     )

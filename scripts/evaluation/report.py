@@ -1,4 +1,4 @@
-"""Results of candidates -> tables as text, and evaluation.json, evaluation.md and pictures."""
+"""Write the results of an evaluation: tables, evaluation.json, evaluation.md and pictures."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +20,7 @@ from scripts.reporting.tables import floor_cell, nops_table, rate_cells, table
 
 Result = Mapping[str, Any]
 PICTURES = ("answers-*.png", "first_wrong_step.png", "grid.png", "grid-all.png")
-RATES = ("questions", "sample err %", "95 %", "mask err %")
+RATES = ("samples", "sample err %", "95 %", "mask err %")
 
 
 def prepare_folder(folder: Path) -> None:
@@ -70,7 +70,7 @@ def describe(results: Sequence[Result], markdown: bool = False) -> str:
     """All tables.
 
     Args:
-      results: as `evaluate` yields them, at least one, all asked alike.
+      results: as `evaluate` yields them, at least one, all evaluated alike.
       markdown: see `table`; headings too.
     """
     parts = _grid_parts(results, markdown) if "grids" in results[0] else []
@@ -80,14 +80,14 @@ def describe(results: Sequence[Result], markdown: bool = False) -> str:
 
 
 def _labels(results: Sequence[Result]) -> list[str]:
-    """The candidates' names, numbered where there are several."""
+    """Return the checkpoints' names, numbered where there are several."""
     if len(results) == 1:
         return [results[0]["checkpoint"]]
     return [f"{i}: {result['checkpoint']}" for i, result in enumerate(results, 1)]
 
 
 def _grid_parts(results: Sequence[Result], markdown: bool) -> list[tuple[str, str]]:
-    """Titles and tables: the horizons, then each grid."""
+    """Make titles and tables: the horizons, then each grid."""
     rows = [
         [
             label, grid["grid"], str(grid["horizon"]), f"{result['parameters']:,}",
@@ -96,26 +96,26 @@ def _grid_parts(results: Sequence[Result], markdown: bool) -> list[tuple[str, st
         for label, result in zip(_labels(results), results, strict=True)
         for grid in result["grids"]
     ]  # fmt: skip
-    header = ["checkpoint", "grid", "horizon", "parameters", "questions/s", "device", "batch"]
+    header = ["checkpoint", "grid", "horizon", "parameters", "samples/s", "device", "batch"]
     questions = results[0]["grids"][0]["questions"]
     title = (
-        f"Horizon: up to so many operations at most 1 % sample error, {questions:,} questions of "
-        "each number"
+        "Horizon: the number of operations up to which the sample error is at most 1%, "
+        f"{questions:,} samples of each number"
     )
     parts = [(title, table(header, rows, markdown))]
     for i, grid in enumerate(results[0]["grids"]):
         same = [result["grids"][i] for result in results]
-        title = f"{grid['grid']}, beside answers that need no model (sample/mask error %)"
+        title = f"{grid['grid']}, next to the trivial baselines (sample/mask error %)"
         parts.append((title, _grid_table(same, markdown)))
     return parts
 
 
 def _grid_table(grids: Sequence[Mapping[str, Any]], markdown: bool) -> str:
-    """A line for each number of operations; columns for each candidate, then the floors."""
+    """Make a line for each number of operations; columns for each model, then the baselines."""
     numbers = [f"{i}: " for i in range(1, len(grids) + 1)] if len(grids) > 1 else [""]
-    # A candidate that stopped early has a prefix of the longest one's rows.
+    # A model that stopped early has a prefix of the longest one's rows.
     longest = max((grid["rows"] for grid in grids), key=len)
-    # Floors are those of an answer field, of which a wider one is easier: the fill counts.
+    # A wider answer field is easier: its padding counts.
     by_width: dict[int, Sequence[Mapping[str, Any]]] = {}
     for grid in sorted(grids, key=lambda grid: -len(grid["rows"])):
         by_width.setdefault(grid["answer_width"], grid["rows"])
@@ -128,8 +128,8 @@ def _grid_table(grids: Sequence[Mapping[str, Any]], markdown: bool) -> str:
     header = ["nops", *(number + name for number in numbers for name in RATES[1:]), *names]
     lines = []
     for i, row in enumerate(longest):
-        own = [grid["rows"][i] if i < len(grid["rows"]) else None for grid in grids]
-        cells = [cell for r in own for cell in (rate_cells(r)[1:] if r else ["-"] * 3)]
+        measured = [grid["rows"][i] if i < len(grid["rows"]) else None for grid in grids]
+        cells = [cell for r in measured for cell in (rate_cells(r)[1:] if r else ["-"] * 3)]
         levels = [
             floor_cell(rows[i]["floors"][name]) if i < len(rows) else "-" for rows, name in fields
         ]
@@ -138,12 +138,12 @@ def _grid_table(grids: Sequence[Mapping[str, Any]], markdown: bool) -> str:
 
 
 def _answer_parts(results: Sequence[Result], markdown: bool) -> list[tuple[str, str]]:
-    """Titles and tables: the overview, then each candidate by operations, then first errors."""
+    """Make titles and tables: the overview, then each model by operations, then first errors."""
     parts = [("Error on the answer field", _overview(results, markdown))]
     for label, result in zip(_labels(results), results, strict=True):
         data = result["data"]
         if len(data["by_nops"]) > 1:
-            title = f"{label} by number of operations (floors: sample/mask error %)"
+            title = f"{label} by number of operations (trivial baselines: sample/mask error %)"
             parts.append((title, nops_table(data["by_nops"], data["floors"], markdown)))
     counted = _counted(results)
     if counted:
@@ -158,53 +158,53 @@ def _answer_parts(results: Sequence[Result], markdown: bool) -> list[tuple[str, 
 
 
 def _overview(results: Sequence[Result], markdown: bool) -> str:
-    """A line for each candidate, then one for each floor of what was asked."""
-    header = ["checkpoint", "data", "split", *RATES, "95 %", "parameters", "questions/s", "device"]
+    """Make a line for each model, then one for each trivial baseline of its data."""
+    header = ["checkpoint", "data", "split", *RATES, "95 %", "parameters", "samples/s", "device"]
     lines = []
     floors: dict[tuple[str, ...], Mapping[str, Any]] = {}
     widths = {result["data"]["answer_width"] for result in results}
     for label, result in zip(_labels(results), results, strict=True):
         data = result["data"]
-        asked = [f"{data['config']}{_field(data['answer_width'], widths)}", data["split"]]
+        data_cells = [f"{data['config']}{_field(data['answer_width'], widths)}", data["split"]]
         speed = f"{data['questions_per_second']:,.0f}"
         device = f"{result['device']}, batch {result['batch_size']}"
-        lines.append([label, *asked, *_both(data), f"{result['parameters']:,}", speed, device])
+        lines.append([label, *data_cells, *_both(data), f"{result['parameters']:,}", speed, device])
         for name, level in data["floors"].items():
             if not name.startswith("last"):
-                floors.setdefault((f"floor: {name}", *asked), level)
+                floors.setdefault((f"baseline: {name}", *data_cells), level)
     lines += [[*key, *_both(level), "-", "-", "-"] for key, level in floors.items()]
     return table(header, lines, markdown)
 
 
 def _field(width: int, widths: Collection[int]) -> str:
-    """How wide an answer field is, where not all are the same."""
+    """Say how wide an answer field is, where not all are the same."""
     return f", {width} bytes" if len(widths) > 1 else ""
 
 
 def _both(rates: Mapping[str, Any]) -> list[str]:
-    """Questions, both errors and both intervals."""
+    """Return samples, both errors and both intervals."""
     low, high = rates["mask_error_interval"]
     return [*rate_cells(rates), f"{low:.2f}-{high:.2f}"]
 
 
 def _counted(results: Sequence[Result]) -> dict[str, Mapping[str, int]]:
-    """The first wrong steps of the candidates that have wrong answers and a trained range."""
+    """Return the first wrong steps of models that have wrong answers and a trained range."""
     found = zip(_labels(results), (r["data"]["first_wrong_step"] for r in results), strict=True)
     return {label: steps["counts"] for label, steps in found if steps and steps["wrong"]}
 
 
 def _step_order(step: str) -> int:
-    """Steps rising, "none" last."""
+    """Order steps, "none" last."""
     return 10**6 if step == "none" else int(step)
 
 
 def _share(counts: Mapping[str, int], step: str) -> str:
-    """Percent of the wrong answers; "-" for a step outside the trained range."""
+    """Return the percent of the wrong answers; "-" for a step outside the trained range."""
     return f"{100 * counts[step] / sum(counts.values()):.1f}" if step in counts else "-"
 
 
 def _draw_answers(folder: Path, results: Sequence[Result]) -> list[str]:
-    """The worst and best answers of each candidate, and the first wrong steps."""
+    """Draw the worst and best answers of each model, and the first wrong steps."""
     pictures = []
     for i, result in enumerate(results, 1):
         texts, width = result["data"]["texts"], result["data"]["answer_width"]
@@ -217,14 +217,14 @@ def _draw_answers(folder: Path, results: Sequence[Result]) -> list[str]:
 
 
 def _draw_grids(folder: Path, results: Sequence[Result]) -> list[str]:
-    """Curves of a kind of grid that was asked at one length, heat maps where at several."""
+    """Draw curves of a kind of grid at one length, heat maps of several."""
     pictures = []
     for kind in ("grid", "grid-all"):
         own = [[g for g in r["grids"] if g["grid"].startswith(f"{kind}-len")] for r in results]
         if not own[0]:
             continue
         pictures.append(f"{kind}.png")
-        path, title = folder / pictures[-1], "all operations" if kind == "grid-all" else "exchanges"
+        path, title = folder / pictures[-1], "all operations" if kind == "grid-all" else "swaps"
         named = list(zip(_labels(results), own, strict=True))
         if len(own[0]) == 1:
             lines = [

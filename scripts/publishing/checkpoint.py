@@ -20,7 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 from scripts.publishing.reading import read_object
 from vsc_dataset.configs import TaskConfig
 from vsc_models import VscDeltaConfig, VscPipeline
-from vsc_models.layer_source import is_file, split
+from vsc_models.import_utils import is_file, split
 from vsc_models.modeling_mixer import LAYER_FILE
 from vsc_models.registration import MODELS
 
@@ -76,7 +76,9 @@ def read_checkpoint(folder: Path, task: TaskConfig) -> Checkpoint:
         files={**files, **own_code, **written, "config.json": content},
         auto_class=auto_class,
         answer_width=config["answer_width"],
-        pad_to=None if config.get("mask_padding", True) else task.row_width,
+        pad_to=None
+        if config.get("mask_padding", True)
+        else config.get("row_width") or task.row_width,
         layer=config.get("mixer") or "",
         layer_version=config.get("mixer_version") or "",
         has_own_code=bool(own_code),

@@ -7,11 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from scripts.core.inference import predict
-from scripts.core.loaded_model import Candidate, device_name, find_device, load_plainly
-from scripts.core.measurements import measure
+from scripts.core.inference import measure, predict
+from scripts.core.model_loading import LoadedModel, device_name, find_device, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
-from scripts.evaluation.grid import ask_grid, horizon_of, published
+from scripts.evaluation.grid import evaluate_grid, horizon_of, published
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
@@ -82,7 +81,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
     """
     curve = read_curve(folder, record.seed)
     # The run has written the model's code itself.
-    model = load_plainly(str(trial_folder(folder, record.seed) / "model"), trust_remote_code=True)
+    model = load_model(str(trial_folder(folder, record.seed) / "model"), trust_remote_code=True)
     model = model.to(find_device(None))
     config = row.recipe.config
     examples = sample(config, "validation", range(min(SAMPLES, config.num_validation)))
@@ -137,7 +136,7 @@ def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
     assert row.grid is not None
     rows: list[dict[str, Any]] = []
     failed = False
-    for rates in ask_grid(Candidate(row.recipe.name, model, row.recipe.data), row.grid):
+    for rates in evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid):
         rows.append(_rounded({key: rates[key] for key in rates if key not in CLOCKS}))
         failed = len(rows) > 1 and all(r["sample_error_pct"] >= FAILED_PCT for r in rows[-2:])
         if failed:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.io import read_json, write_lines
-from scripts.core.loaded_model import find_device, open_candidate
+from scripts.core.model_loading import find_device, open_model
 from scripts.evaluation.grid import horizon
 from scripts.reporting.tables import leaderboard
 from scripts.training.distributed import make_accelerator
@@ -15,7 +15,7 @@ from scripts.training.loop import SeededModel, check_recipe
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from scripts.training.run_report import finish_run
 from scripts.training.runs import RUN_FILE, open_run, run_trials
-from vsc_models.layer_source import said
+from vsc_models.import_utils import format_error
 
 RESULTS_FILE = "results.json"
 HORIZON_FILE = "horizon.json"
@@ -92,7 +92,7 @@ def _attempt(recipe: Recipe, folder: Path, seeds: Sequence[int], jobs: int) -> d
 
 
 def _failed(recipe: Recipe, error: Exception) -> dict[str, Any]:
-    words = str(error) if isinstance(error, ValueError) else said(error)
+    words = str(error) if isinstance(error, ValueError) else format_error(error)
     return {"recipe": recipe.name, "failed": words}
 
 
@@ -114,8 +114,8 @@ def _row(
     if {name: stored.get(name) for name in shown} != shown:
         # As evaluate.py evaluates it: the folder's checkpoint is the median trial's, in the layout
         # that it was trained on; this run has written its code.
-        candidate = open_candidate(str(folder), find_device(None), trust_remote_code=True)
-        stored = {**shown, "horizon": str(horizon(candidate))}
+        loaded = open_model(str(folder), find_device(None), trust_remote_code=True)
+        stored = {**shown, "horizon": str(horizon(loaded))}
         write_lines(folder / HORIZON_FILE, [json.dumps(stored)])
     return {**results, "horizon": stored["horizon"]}
 

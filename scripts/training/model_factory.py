@@ -19,13 +19,12 @@ from transformers.models.auto.modeling_auto import (
 
 import vsc_models  # noqa: F401  registers our model types
 from scripts.core.batches import VOCABULARY, logits_of, loss_of, model_inputs
-from scripts.core.loaded_model import load_plainly
-from scripts.core.model_loading import head_of, make_file_model
+from scripts.core.model_loading import head_of, load_model, make_file_model, set_format
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.checking import nearest
 from vsc_models import VscDeltaConfig, VscMixerConfig
-from vsc_models.layer_source import find_source, is_file, said
+from vsc_models.import_utils import find_source, format_error, is_file
 
 TOKEN_IDS = {
     "mask_token_id": 0,
@@ -62,20 +61,17 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = F
         package is missing, or it has more than max_parameters.
     """
     if not recipe.mixer and _is_checkpoint(recipe):
-        model = load_plainly(
+        model = load_model(
             recipe.model, trust_remote_code, lambda size: _check_size(recipe, size)
         ).train()
         model.float()  # stored in 16 bits, small steps of the optimiser would be lost
-        config: Any = getattr(model, "config", None)
-        if hasattr(config, "answer_width"):  # ours, and what we pushed, say how they are asked
-            config.answer_width = recipe.config.answer_width
-            config.layout = recipe.config.layout
     else:
         make = _maker(recipe)
         if not sized:
             _check_size(recipe, _size_without_memory(recipe, make))
         model = make()
     _check_size(recipe, sum(p.numel() for p in model.parameters()))
+    set_format(model, recipe.config)
     return model
 
 
@@ -114,7 +110,7 @@ def check_model(
         except Exception as error:
             if recipe.mixer or is_file(recipe.model):
                 raise
-            raise ValueError(f"{_called(recipe)} cannot be asked: {said(error)}") from error
+            raise ValueError(f"{_called(recipe)} cannot be asked: {format_error(error)}") from error
     idle = [n for n, p in trial.named_parameters() if p.requires_grad and p.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
@@ -217,7 +213,7 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
     try:
         return make()
     except ImportError as error:
-        needed = f"the package {_missing(error)!r}" if _missing(error) else said(error)
+        needed = f"the package {_missing(error)!r}" if _missing(error) else format_error(error)
         raise ValueError(f"{_called(recipe)} needs what is not installed here: {needed}") from error
     except StrictDataclassError as error:  # is no ValueError
         raise ValueError(f"{_called(recipe)}: {' '.join(str(error).split())}") from None
@@ -225,7 +221,9 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
         if isinstance(error, ValueError) and recipe.mixer:
             raise
         given = ", ".join(f"{name}={value!r}" for name, value in recipe.model_args.items())
-        raise ValueError(f"{_called(recipe)} with {given or 'no args'}: {said(error)}") from error
+        raise ValueError(
+            f"{_called(recipe)} with {given or 'no args'}: {format_error(error)}"
+        ) from error
 
 
 def _missing(error: BaseException | None) -> str | None:

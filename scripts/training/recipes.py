@@ -20,6 +20,9 @@ UNTRAINED = ("name", "description")
 DROPPED = {"gradient_accumulation_steps": 1}
 """Fields of earlier versions, with the one value that this version still means."""
 
+RENAMED = {"steps_per_token": "num_householder", "beta_stretch": "beta_clip_margin"}
+"""Fields of vsc_delta in earlier versions, and what they are called now."""
+
 ABOVE_ZERO = (
     "num_samples",
     "batch_size",
@@ -110,6 +113,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "betas", tuple(self.betas))
+        if self.model == "vsc_delta":
+            renamed = {RENAMED.get(name, name): value for name, value in self.model_args.items()}
+            object.__setattr__(self, "model_args", renamed)
         self._check_types()
         for name in ABOVE_ZERO:
             if not (1 if getattr(self, name) is None else getattr(self, name)) > 0:

@@ -18,7 +18,7 @@ from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import Paused, RunOptions
 from scripts.training.trial_result import CURVE_FILE
-from vsc_models.layer_source import split
+from vsc_models.import_utils import split
 
 if TYPE_CHECKING:
     from scripts.training.distributed import Accelerator

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from scripts.core.inference import predict
-from scripts.core.measurements import Measurement, measure
+from scripts.core.inference import Measurement, measure, predict
 from scripts.training.distributed import gather
 from vsc_dataset import Examples
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates

@@ -35,7 +35,7 @@ FLOORS = {
     "vsc_models": [
         "configuration_vsc",
         "configuration_mixer",
-        "layer_source",
+        "import_utils",
         "delta_rule",
         "dilated_conv",
         "counter",

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from vsc_models import VscMixerConfig, VscMixerForMaskedLM
-from vsc_models.layer_source import make_layer
+from vsc_models.import_utils import make_layer
 
 ROOT = Path(__file__).parents[2]
 LAYER = ROOT / "examples" / "own_layer.py"

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.core.loaded_model import find_device, open_candidate
-from scripts.core.measurements import measure
-from scripts.core.model_loading import load_model
+from scripts.core.inference import measure
+from scripts.core.model_loading import find_device, load_model, open_model
 from scripts.core.trial_store import read_records
 from scripts.evaluation.grid import horizon
 from scripts.reproduction import zoo
@@ -151,7 +150,7 @@ def test_the_horizon_is_asked_in_the_terms_of_the_training(tmp_path, monkeypatch
     with pytest.raises(ValueError, match="enough"):
         zoo._row(recipe, folder, seeds, 1)
     with pytest.raises(ValueError, match="enough"):
-        horizon(open_candidate(str(folder), find_device(None)))
+        horizon(open_model(str(folder), find_device(None)))
     assert asked[0] == asked[1]
     assert asked[0][0][5:7] == ": "  # spaced, as the model has learned
 

@@ -3,10 +3,10 @@
 import torch
 
 
-def recurrence(queries, keys, values, betas, *, positions=None, steps_per_token=1):
+def recurrence(queries, keys, values, betas, *, positions=None, num_householder=1):
     """The twin of vsc_models.delta_rule.delta_rule, one row, one head, one step at a time."""
     batch, heads, total, _ = keys.shape
-    length = total // steps_per_token
+    length = total // num_householder
     if positions is None:
         positions = torch.arange(length).expand(batch, length)
     rows = []
@@ -18,7 +18,7 @@ def recurrence(queries, keys, values, betas, *, positions=None, steps_per_token=
                 identity = torch.eye(len(key))
                 memory = memory @ (identity - beta * torch.outer(key, key))
                 memory = memory + beta * torch.outer(value, key)
-                if (t + 1) % steps_per_token == 0:
+                if (t + 1) % num_householder == 0:
                     behind.append(memory)
             reads = [behind[p] @ queries[b, h, w] for w, p in enumerate(positions[b].tolist())]
             rows.append(torch.stack(reads))

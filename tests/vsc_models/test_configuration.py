@@ -1,10 +1,18 @@
 """Configurations say what is wrong, and let transformers' own keywords pass."""
 
+import json
+
 import pytest
 from huggingface_hub.errors import StrictDataclassError
 from transformers import GenerationConfig, PreTrainedConfig
 
-from vsc_models import VscConvConfig, VscDeltaConfig, VscLstmConfig, VscMambaConfig
+from vsc_models import (
+    VscConvConfig,
+    VscDeltaConfig,
+    VscLstmConfig,
+    VscMambaConfig,
+    VscMixerConfig,
+)
 
 
 @pytest.mark.parametrize(
@@ -23,13 +31,13 @@ from vsc_models import VscConvConfig, VscDeltaConfig, VscLstmConfig, VscMambaCon
         ({"num_heads": 0}, "num_heads=0"),
         ({"key_dim": 0}, "key_dim=0"),
         ({"value_dim": 0}, "value_dim=0"),
-        ({"steps_per_token": 0}, "steps_per_token=0"),
+        ({"num_householder": 0}, "num_householder=0"),
         ({"chunk_size": 0}, "chunk_size=0"),
         ({"intermediate_size": 0}, "intermediate_size=0"),
         ({"hidden_size": "32"}, "hidden_size"),
         ({"num_counters": -1}, "num_counters=-1 is out of range: use 0 or more"),
-        ({"beta_stretch": 1.5}, "beta_stretch=1.5 is out of range: use from 0 to 1"),
-        ({"beta_stretch": float("nan")}, "beta_stretch=nan is out of range"),
+        ({"beta_clip_margin": 1.5}, "beta_clip_margin=1.5 is out of range: use from 0 to 1"),
+        ({"beta_clip_margin": float("nan")}, "beta_clip_margin=nan is out of range"),
         ({"key_dim": 5, "num_counters": 4}, "key_dim=5 is odd, .* use an even key_dim, or num"),
     ],
 )
@@ -44,7 +52,7 @@ def test_impossible_values_are_named(fields, message):
         ("hiden_size", "hidden_size"),
         ("num_head", "num_heads"),
         ("key_dims", "key_dim"),
-        ("step_per_token", "steps_per_token"),
+        ("num_housholder", "num_householder"),
         ("answer_widht", "answer_width"),
         ("mask_paddings", "mask_padding"),
         ("conv_kernel_size", "conv_kernel_sizes"),
@@ -56,7 +64,7 @@ def test_near_misses_are_refused_with_the_right_name(typed, meant):
 
 
 @pytest.mark.parametrize(
-    ("config_class", "elsewhere", "meant"),
+    ("config_class", "alias", "field"),
     [
         (VscConvConfig, "num_hidden_layers", "num_layers"),
         (VscLstmConfig, "n_layers", "num_layers"),
@@ -65,14 +73,31 @@ def test_near_misses_are_refused_with_the_right_name(typed, meant):
         (VscMambaConfig, "d_model", "hidden_size"),
         (VscDeltaConfig, "n_embd", "hidden_size"),
         (VscDeltaConfig, "num_attention_heads", "num_heads"),
-        (VscConvConfig, "num_attention_heads", "attention_heads"),
-        (VscConvConfig, "num_heads", "attention_heads"),
         (VscDeltaConfig, "d_ff", "intermediate_size"),
+        (VscDeltaConfig, "steps_per_token", "num_householder"),
+        (VscDeltaConfig, "beta_stretch", "beta_clip_margin"),
+        (VscMixerConfig, "d_model", "hidden_size"),
     ],
 )
-def test_other_models_names_are_refused_with_ours(config_class, elsewhere, meant):
-    with pytest.raises(ValueError, match=f"no field '{elsewhere}': did you mean '{meant}'"):
-        config_class(**{elsewhere: 4})
+def test_names_of_other_models_and_of_earlier_versions_are_taken_and_written_as_ours(
+    config_class, alias, field, tmp_path
+):
+    sizes = {"dilation": [1]} if config_class is VscConvConfig else {}
+    config = config_class(**{alias: 1}, **sizes)
+    assert getattr(config, field) == getattr(config, alias) == 1
+    config.save_pretrained(tmp_path)
+    kept = json.loads((tmp_path / "config.json").read_text())
+    assert kept[field] == 1
+    assert alias not in kept
+    (tmp_path / "config.json").write_text(json.dumps({**kept, alias: kept.pop(field)}))
+    assert getattr(config_class.from_pretrained(tmp_path), field) == 1
+    with pytest.raises(StrictDataclassError, match=f"{field}=-1"):
+        config_class(**{alias: -1}, **sizes)
+
+
+def test_heads_of_a_convolution_go_by_other_names_too():
+    heads = {"num_layers": 2, "dilation": [1, 1], "num_attention_heads": [0, 4]}
+    assert VscConvConfig(**heads).attention_heads == [0, 4]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +146,7 @@ def test_configuration_survives_saving(tmp_path):
 
 
 def test_a_configuration_from_before_counts_and_stretched_betas_has_neither():
-    newer = ("num_counters", "beta_stretch")
+    newer = ("num_counters", "beta_clip_margin")
     given = {k: v for k, v in VscDeltaConfig().to_dict().items() if k not in newer}
     loaded = VscDeltaConfig.from_dict(given)
-    assert (loaded.num_counters, loaded.beta_stretch) == (0, 0.0)
+    assert (loaded.num_counters, loaded.beta_clip_margin) == (0, 0.0)

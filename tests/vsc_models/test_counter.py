@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import normalize
 
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, modeling_delta
-from vsc_models.counter import VscCounter, turn
+from vsc_models.counter import VscCounter, rotate
 from vsc_models.modeling_delta import VscDeltaLayer
 
 
@@ -40,7 +40,7 @@ def seen(monkeypatch):
 def test_whole_steps_take_orthogonal_places_into_one_another(key_dim):
     angles = counting(9.0, 9.0, key_dim)(torch.zeros(1, key_dim, 3), None)[0]
     place = torch.full((key_dim // 2,), (2 / key_dim) ** 0.5)
-    places = turn(torch.cat([place, torch.zeros(key_dim // 2)]), angles)
+    places = rotate(torch.cat([place, torch.zeros(key_dim // 2)]), angles)
     assert torch.allclose(places @ places.T, torch.eye(key_dim), atol=1e-5)
 
 
@@ -113,7 +113,7 @@ def test_a_step_knows_its_byte_alone():
 @pytest.mark.parametrize("steps", [1, 2])
 def test_the_count_turns_keys_and_queries(steps, seen):
     torch.manual_seed(0)
-    layer = VscDeltaLayer(VscDeltaConfig(num_counters=3, key_dim=4, steps_per_token=steps))
+    layer = VscDeltaLayer(VscDeltaConfig(num_counters=3, key_dim=4, num_householder=steps))
     x, embeds, keep = torch.randn(2, 6, 32), torch.randn(2, 6, 32), torch.tensor([[5, 1], [0, 3]])
     angles = layer.counter(embeds, None)
     layer(x, embeds, None, keep)
@@ -142,7 +142,7 @@ def test_the_count_turns_keys_and_queries(steps, seen):
 
 def test_a_hole_of_padding_does_not_count_in_the_layer():
     torch.manual_seed(0)
-    layer = VscDeltaLayer(VscDeltaConfig(num_counters=3, beta_stretch=0.05))
+    layer = VscDeltaLayer(VscDeltaConfig(num_counters=3, beta_clip_margin=0.05))
     x, embeds = torch.randn(1, 9, 32), torch.randn(1, 9, 32)
     real = torch.tensor([[True, True, True, False, False, True, True, True, True]])
     with_hole = layer(x, embeds, real, torch.tensor([[7, 8]]))
@@ -153,7 +153,7 @@ def test_a_hole_of_padding_does_not_count_in_the_layer():
 
 @pytest.mark.parametrize(("stretch", "betas"), [(0.0, (0.01339, 1.98661)), (0.05, (0.0, 2.0))])
 def test_a_stretched_beta_is_exact(stretch, betas, seen):
-    layer = VscDeltaLayer(VscDeltaConfig(beta_stretch=stretch, num_heads=2))
+    layer = VscDeltaLayer(VscDeltaConfig(beta_clip_margin=stretch, num_heads=2))
     with torch.no_grad():
         layer.update.weight.zero_()
         layer.update.bias.view(2, -1)[:, -1] = torch.tensor([-1.25, 1.25])

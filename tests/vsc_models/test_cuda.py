@@ -28,7 +28,7 @@ def step(model, device):
     """Logits, loss and all gradients of one step, on the CPU and in float32."""
     ids, keep = rows()
     labels = ids.masked_fill(ids == 0, 65)
-    on_device = {"input_ids": ids, "labels": labels, "logits_to_keep": keep}
+    on_device = {"input_ids": ids, "labels": labels, "answer_positions": keep}
     model = copy.deepcopy(model).to(device).train()
     output = model(**{key: tensor.to(device) for key, tensor in on_device.items()})
     output.loss.backward()

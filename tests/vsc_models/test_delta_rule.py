@@ -31,7 +31,7 @@ def close(a, b):
 @pytest.mark.parametrize("chunk_size", [1, 4, 11, 64])
 def test_chunks_agree_with_the_recurrence(steps, positions, chunk_size):
     tensors = inputs(steps=steps, queries=positions is not None and 4)
-    how = {"positions": positions, "steps_per_token": steps}
+    how = {"positions": positions, "num_householder": steps}
     ours = delta_rule(*tensors, chunk_size=chunk_size, **how)
     truth = recurrence(*tensors, **how)
     assert close(ours, truth)
@@ -51,16 +51,16 @@ def test_default_chunk_agrees_with_the_recurrence_on_long_rows():
 def test_wanted_positions_agree_with_all_positions():
     q, k, v, b = inputs(steps=2)
     some = q.gather(2, POSITIONS[:, None, :, None].expand(-1, 3, -1, 5))
-    everywhere = delta_rule(q, k, v, b, steps_per_token=2, chunk_size=4)
+    everywhere = delta_rule(q, k, v, b, num_householder=2, chunk_size=4)
     wanted = everywhere.gather(2, POSITIONS[:, None, :, None].expand(-1, 3, -1, 4))
-    assert close(delta_rule(some, k, v, b, positions=POSITIONS, steps_per_token=2), wanted)
+    assert close(delta_rule(some, k, v, b, positions=POSITIONS, num_householder=2), wanted)
 
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_bfloat16_is_within_two_percent(steps):
     tensors = inputs(length=100, steps=steps)
-    truth = delta_rule(*tensors, steps_per_token=steps)
-    short = delta_rule(*(x.bfloat16() for x in tensors), steps_per_token=steps)
+    truth = delta_rule(*tensors, num_householder=steps)
+    short = delta_rule(*(x.bfloat16() for x in tensors), num_householder=steps)
     assert short.dtype == torch.bfloat16
     assert (short - truth).norm() / truth.norm() <= 2e-2
 
@@ -97,7 +97,7 @@ def test_beta_zero_leaves_the_memory_alone():
 
 def test_wrong_numbers_are_named():
     q, k, v, b = inputs()
-    with pytest.raises(ValueError, match=r"11 keys .* steps_per_token=2"):
-        delta_rule(q, k, v, b, steps_per_token=2)
+    with pytest.raises(ValueError, match=r"11 keys .* num_householder=2"):
+        delta_rule(q, k, v, b, num_householder=2)
     with pytest.raises(ValueError, match="4 queries for 11 tokens"):
         delta_rule(q[:, :, :4], k, v, b)

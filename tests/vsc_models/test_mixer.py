@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.vsc_models import own_layers
 from tests.vsc_models.questions import QUESTIONS, close, logits, rows
 from tests.vsc_models.test_checkpoint import python
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, VscMixerConfig, VscMixerForMaskedLM
-from vsc_models.layer_source import make_layer
+from vsc_models.import_utils import make_layer
 from vsc_models.modeling_delta import VscDeltaLayer
 
 FILE = own_layers.__file__
@@ -44,26 +45,26 @@ def model_with(name, seed=0, **fields):
 @pytest.mark.parametrize("name", GOOD)
 def test_every_weight_of_a_layer_learns(name, direction):
     model, (ids, keep) = model_with(name, direction=direction), rows()
-    model(input_ids=ids, labels=ids.clamp(65), logits_to_keep=keep).loss.backward()
+    model(input_ids=ids, labels=ids.clamp(65), answer_positions=keep).loss.backward()
     assert not [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()]
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
 def test_a_causal_layer_never_meets_padding(direction):
     model, (ids, keep) = model_with("Causal", direction=direction), rows()
-    together = logits(model, input_ids=ids, logits_to_keep=keep)
+    together = logits(model, input_ids=ids, answer_positions=keep)
     for question, row in zip(QUESTIONS, together, strict=True):
         alone, place = rows([question], length=len(question) + 5)
-        assert close(row, logits(model, input_ids=alone, logits_to_keep=place)[0])
+        assert close(row, logits(model, input_ids=alone, answer_positions=place)[0])
 
 
 def test_a_layer_that_sees_both_ways_meets_zeros_alone():
     model, (ids, keep) = model_with("SeesBothWays"), rows()
     other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
-    shown, hidden = (logits(model, input_ids=i, logits_to_keep=keep) for i in (ids, other))
+    shown, hidden = (logits(model, input_ids=i, answer_positions=keep) for i in (ids, other))
     assert close(shown, hidden)
     longer, _ = rows(length=60)
-    assert close(shown, logits(model, input_ids=longer, logits_to_keep=keep))
+    assert close(shown, logits(model, input_ids=longer, answer_positions=keep))
 
 
 def test_the_second_layer_reads_each_row_from_its_end():
@@ -84,7 +85,7 @@ def test_a_layer_keeps_its_own_initialisation():
 
 
 @pytest.mark.parametrize("direction", ["forward", "both"])
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [*GOOD, "Complex"])
 def test_a_checkpoint_keeps_the_layer_and_its_file(name, direction, tmp_path):
     model = model_with(name, seed=3, direction=direction, hidden_size=16)
     with torch.no_grad():
@@ -100,6 +101,19 @@ def test_a_checkpoint_keeps_the_layer_and_its_file(name, direction, tmp_path):
     loaded.save_pretrained(tmp_path / "again")
     again = AutoModelForMaskedLM.from_pretrained(tmp_path / "again", trust_remote_code=True)
     assert torch.equal(logits(model, input_ids=ids), logits(again, input_ids=ids))
+
+
+def test_a_checkpoint_is_loaded_in_the_type_that_it_has_or_that_one_asks_for(tmp_path):
+    model = model_with("OwnNames").bfloat16()
+    model.save_pretrained(tmp_path)
+    load = partial(AutoModelForMaskedLM.from_pretrained, tmp_path, trust_remote_code=True)
+    state = torch.get_rng_state()
+    assert {w.dtype for w in load().parameters()} == {torch.bfloat16}
+    assert torch.equal(torch.get_rng_state(), state)
+    for dtype in (torch.float32, "float32"):
+        assert {w.dtype for w in load(dtype=dtype).parameters()} == {torch.float32}
+    tied = load(device_map="cpu").model.mixer[0]
+    assert tied.again.weight is tied.model.weight
 
 
 def test_a_process_without_our_package_loads_layer_and_weights(tmp_path):
@@ -190,7 +204,7 @@ def test_the_scaffold_adds_no_parameters_to_the_delta_rule(monkeypatch):
     weights = delta.state_dict()
     mixer.load_state_dict({n.replace("mixer.", "mixer.0.layer."): weights[n] for n in weights})
     ids, keep = rows()
-    assert close(*(logits(m, input_ids=ids, logits_to_keep=keep) for m in (mixer, delta)))
+    assert close(*(logits(m, input_ids=ids, answer_positions=keep) for m in (mixer, delta)))
 
 
 @pytest.mark.parametrize("name", ["hidden_size", "d_model", "dim", "input_size", "n_embd", "width"])
@@ -233,14 +247,14 @@ def test_a_layer_that_changes_the_shape_is_refused_with_both():
         ),
         ("Causl", {}, "has no 'Causl': did you mean 'Causal'?"),
         ("Causal", {"gian": 1}, "has no argument 'gian': did you mean 'gain'?"),
-        ("make_model", {}, "is no torch.nn.Module: name the class of a layer"),
+        ("make_model", {}, "is not a torch.nn.Module: name the class of a layer"),
         (FILE.replace("own_layers", "own_layer") + ":Causal", {}, f"did you mean {FILE!r}?"),
-        (FILE, {}, "is no place: use FILE.py:NAME or package.module:NAME"),
+        (FILE, {}, "is not a place: use FILE.py:NAME or package.module:NAME"),
         ("fla.layers:DeltaNet", {}, "pip install flash-linear-attention"),
         ("torch.nnn:GRU", {}, "package 'torch' has no module 'torch.nnn'"),
         ("torch.nn:GRUU", {}, "torch.nn has no 'GRUU': did you mean 'GRU'?"),
         ("torch.nn:GRU", {"num_layer": 2}, "did you mean 'num_layers'?"),
-        ("subprocess:Popen", {"args": "true"}, "is no torch.nn.Module"),
+        ("subprocess:Popen", {"args": "true"}, "is not a torch.nn.Module"),
     ],
 )
 def test_a_mistake_is_one_clear_line(place, arguments, words):

@@ -15,7 +15,7 @@ def model_of(seed=0, **fields):
 @pytest.mark.parametrize("steps", [1, 2])
 @pytest.mark.parametrize("length", [31, 45, 200])
 def test_padding_is_invisible(steps, length):
-    model = model_of(steps_per_token=steps)
+    model = model_of(num_householder=steps)
     ids, _ = rows(length=length)
     together = logits(model, input_ids=ids)
     for question, row in zip(QUESTIONS, together, strict=True):
@@ -27,8 +27,8 @@ def test_what_stands_in_the_padding_is_invisible():
     model, (ids, keep) = model_of(), rows()
     other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
     assert close(
-        logits(model, input_ids=ids, logits_to_keep=keep),
-        logits(model, input_ids=other, logits_to_keep=keep),
+        logits(model, input_ids=ids, answer_positions=keep),
+        logits(model, input_ids=other, answer_positions=keep),
     )
 
 
@@ -38,8 +38,8 @@ def test_attention_mask_hides_padding_on_either_side():
     place = torch.arange(60)
     mask = ((place >= 7) & (place <= keep_padded[:, -1:])).long()
     assert close(
-        logits(model, input_ids=ids, logits_to_keep=keep),
-        logits(model, input_ids=padded, attention_mask=mask, logits_to_keep=keep_padded),
+        logits(model, input_ids=ids, answer_positions=keep),
+        logits(model, input_ids=padded, attention_mask=mask, answer_positions=keep_padded),
     )
 
 
@@ -54,21 +54,21 @@ def test_a_row_without_mask_bytes_has_no_padding():
 def test_mask_padding_false_shows_the_padding():
     model, (ids, keep) = model_of(mask_padding=False), rows(length=31)
     longer, _ = rows(length=45)
-    shown = logits(model, input_ids=ids, logits_to_keep=keep)
-    assert not close(shown, logits(model, input_ids=longer[:, :33], logits_to_keep=keep))
+    shown = logits(model, input_ids=ids, answer_positions=keep)
+    assert not close(shown, logits(model, input_ids=longer[:, :33], answer_positions=keep))
     everything = torch.ones_like(ids)
     hiding = model_of()
     assert close(
-        shown, logits(hiding, input_ids=ids, attention_mask=everything, logits_to_keep=keep)
+        shown, logits(hiding, input_ids=ids, attention_mask=everything, answer_positions=keep)
     )
 
 
 @pytest.mark.parametrize("chunk_size", [8, 64])
 def test_wanted_logits_agree_with_all_logits(chunk_size):
-    model, (ids, keep) = model_of(chunk_size=chunk_size, steps_per_token=2), rows()
+    model, (ids, keep) = model_of(chunk_size=chunk_size, num_householder=2), rows()
     everywhere = logits(model, input_ids=ids)
     assert everywhere.shape == (3, 31, 256)
-    wanted = logits(model, input_ids=ids, logits_to_keep=keep)
+    wanted = logits(model, input_ids=ids, answer_positions=keep)
     assert wanted.shape == (3, ANSWER, 256)
     assert close(wanted, everywhere.gather(1, keep[:, :, None].expand(-1, -1, 256)))
 
@@ -88,7 +88,9 @@ def test_loss_at_wanted_positions_is_the_loss_there():
     labels = torch.randint(65, 91, ids.shape, generator=torch.Generator().manual_seed(3))
     answer_alone = torch.full_like(labels, -100).scatter(1, keep, labels.gather(1, keep))
     everywhere = model(input_ids=ids, labels=answer_alone).loss
-    assert torch.allclose(model(input_ids=ids, labels=labels, logits_to_keep=keep).loss, everywhere)
+    assert torch.allclose(
+        model(input_ids=ids, labels=labels, answer_positions=keep).loss, everywhere
+    )
 
 
 def test_loss_is_float32_in_bfloat16():
@@ -100,7 +102,7 @@ def test_loss_is_float32_in_bfloat16():
 
 def test_every_weight_learns():
     model, (ids, keep) = model_of(), rows()
-    model(input_ids=ids, labels=ids.clamp(65), logits_to_keep=keep).loss.backward()
+    model(input_ids=ids, labels=ids.clamp(65), answer_positions=keep).loss.backward()
     idle = [name for name, weight in model.named_parameters() if not weight.grad.any()]
     assert idle == []
 
@@ -123,10 +125,17 @@ def test_initialisation_depends_on_the_seed_alone():
     [
         ({"labels": torch.zeros(3, 30, dtype=torch.long)}, r"labels has shape \(3, 30\)"),
         ({"attention_mask": torch.ones(3, 1)}, r"attention_mask has shape \(3, 1\)"),
-        ({"logits_to_keep": 2}, "logits_to_keep is 2: give a tensor of positions"),
-        ({"logits_to_keep": torch.tensor([[1, 2]])}, r"logits_to_keep has shape \(1, 2\)"),
+        ({"answer_positions": 2}, "answer_positions is 2: give a tensor of positions"),
+        ({"answer_positions": torch.tensor([[1, 2]])}, r"answer_positions has shape \(1, 2\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(inputs, message):
     with pytest.raises(ValueError, match=message):
         model_of()(input_ids=rows()[0], **inputs)
+
+
+def test_the_old_name_of_the_answer_positions_is_taken_for_one_release():
+    model, (ids, keep) = model_of(), rows()
+    with pytest.warns(FutureWarning, match="logits_to_keep is called answer_positions now"):
+        old = logits(model, input_ids=ids, logits_to_keep=keep)
+    assert torch.equal(old, logits(model, input_ids=ids, answer_positions=keep))

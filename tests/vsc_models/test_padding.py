@@ -25,18 +25,18 @@ def test_a_row_gives_the_same_logits_alone_and_in_any_batch(name, given, length)
 def test_what_stands_in_the_padding_is_invisible(name):
     model, (ids, keep) = model_of(name), rows()
     other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
-    shown, hidden = (logits(model, input_ids=i, logits_to_keep=keep) for i in (ids, other))
+    shown, hidden = (logits(model, input_ids=i, answer_positions=keep) for i in (ids, other))
     assert close(shown, hidden)
 
 
 @every_model
 def test_attention_mask_hides_padding_on_either_side_and_inside(name):
     model, (ids, keep) = model_of(name), rows()
-    wanted = logits(model, input_ids=ids, logits_to_keep=keep)
+    wanted = logits(model, input_ids=ids, answer_positions=keep)
     padded, keep_padded = rows(length=60, left=7)
     place = torch.arange(60)
     mask = ((place >= 7) & (place <= keep_padded[:, -1:])).long()
-    shown = logits(model, input_ids=padded, attention_mask=mask, logits_to_keep=keep_padded)
+    shown = logits(model, input_ids=padded, attention_mask=mask, answer_positions=keep_padded)
     assert close(wanted, shown)
 
 
@@ -61,13 +61,13 @@ def test_without_padding_a_mask_changes_nothing(name):
 @pytest.mark.parametrize("name", ["conv", "attention", "delta"])
 def test_mask_padding_false_shows_the_padding(name):
     model, (ids, keep) = model_of(name, mask_padding=False), rows()
-    shown = logits(model, input_ids=ids, logits_to_keep=keep)
+    shown = logits(model, input_ids=ids, answer_positions=keep)
     other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
-    assert not close(shown, logits(model, input_ids=other, logits_to_keep=keep))
+    assert not close(shown, logits(model, input_ids=other, answer_positions=keep))
     everything = torch.ones_like(ids)
     hiding = model_of(name)
     assert close(
-        shown, logits(hiding, input_ids=ids, attention_mask=everything, logits_to_keep=keep)
+        shown, logits(hiding, input_ids=ids, attention_mask=everything, answer_positions=keep)
     )
 
 
@@ -77,22 +77,22 @@ def test_wanted_logits_agree_with_all_logits(name):
     keep = keep.flip(1)
     everywhere = logits(model, input_ids=ids)
     assert everywhere.shape == (3, 31, 256)
-    wanted = logits(model, input_ids=ids, logits_to_keep=keep)
+    wanted = logits(model, input_ids=ids, answer_positions=keep)
     assert close(wanted, everywhere.gather(1, keep[:, :, None].expand(-1, -1, 256)))
 
 
 @every_model
 def test_every_weight_learns(name):
     model, (ids, keep) = model_of(name), rows()
-    model(input_ids=ids, labels=ids.clamp(65), logits_to_keep=keep).loss.backward()
+    model(input_ids=ids, labels=ids.clamp(65), answer_positions=keep).loss.backward()
     assert [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()] == []
 
 
 @every_model
 def test_bfloat16_is_within_two_percent_and_its_loss_is_float32(name):
     model, (ids, keep) = model_of(name), rows()
-    truth = logits(model, input_ids=ids, logits_to_keep=keep)
-    output = model.bfloat16()(input_ids=ids, labels=ids, logits_to_keep=keep)
+    truth = logits(model, input_ids=ids, answer_positions=keep)
+    output = model.bfloat16()(input_ids=ids, labels=ids, answer_positions=keep)
     assert output.logits.dtype == torch.bfloat16
     assert output.loss.dtype == torch.float32
     assert (output.logits - truth).norm() / truth.norm() <= 2e-2
@@ -109,9 +109,9 @@ def test_initialisation_depends_on_the_seed_alone(name):
 @every_model
 def test_autocast_trains_within_two_percent(name):
     model, (ids, keep) = model_of(name), rows()
-    truth = logits(model, input_ids=ids, logits_to_keep=keep)
+    truth = logits(model, input_ids=ids, answer_positions=keep)
     with torch.autocast("cpu", torch.bfloat16):
-        output = model(input_ids=ids, labels=ids, logits_to_keep=keep)
+        output = model(input_ids=ids, labels=ids, answer_positions=keep)
     output.loss.backward()
     assert (output.logits - truth).norm() / truth.norm() <= 2e-2
     assert all(weight.grad.isfinite().all() for weight in model.parameters())

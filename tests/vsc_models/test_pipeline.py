@@ -9,7 +9,7 @@ import torch
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import pipeline
+from transformers import GPT2Config, GPT2LMHeadModel, pipeline
 from transformers.modeling_outputs import MaskedLMOutput
 from transformers.pipelines import PIPELINE_REGISTRY, base
 
@@ -124,8 +124,9 @@ def test_it_refuses_what_the_language_refuses_and_nothing_else(program, place, c
         with pytest.raises(ValueError, match=r"^question "):
             lay_out(text, 26)
     else:
+        assert lay_out(text, 26) == expected.prompt + "\0" * 26
         compact = Program(expected.letters, expected.operations)
-        assert lay_out(text, 26) == compact.prompt + "\0" * 26
+        assert lay_out(text, 26, "compact") == compact.prompt + "\0" * 26
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -178,6 +179,25 @@ def test_a_model_that_sees_its_padding_must_be_told_the_width_of_its_rows():
         all_logits = pipe.model(input_ids=torch.tensor([ids.tolist()])).logits
     assert torch.equal(logits(pipe, "NPFKT:5>4", pad_to=20), all_logits[:, 10:15])
     assert not torch.allclose(logits(pipe, "NPFKT:5>4", pad_to=16), all_logits[:, 10:15], atol=1e-3)
+
+
+def test_a_row_width_in_the_config_pads_the_rows_of_a_model_without_a_padding_mask():
+    pipe = ask(random_model(answer_width=5, mask_padding=False, row_width=20))
+    assert torch.equal(logits(pipe, "NPFKT:5>4"), logits(pipe, "NPFKT:5>4", pad_to=20))
+
+
+@pytest.mark.parametrize("layout, row", [(None, "YNP: 3>1: "), ("compact", "YNP:3>1:")])
+@pytest.mark.parametrize("said_by", ["argument", "config"])
+def test_a_model_of_another_architecture_has_its_layout_or_the_questions_own(layout, row, said_by):
+    config = GPT2Config(vocab_size=256, n_embd=8, n_layer=1, n_head=1)
+    if said_by == "config" and layout:
+        config.layout = layout
+    pipe = VscPipeline(GPT2LMHeadModel(config), device="cpu")
+    chosen = {"layout": layout} if said_by == "argument" and layout else {}
+    ids = pipe.preprocess("YNP: 3>1", answer_width=3, **chosen)["input_ids"]
+    assert bytes(ids[0].tolist()).decode() == row + "\0\0\0"
+    with pytest.raises(ValueError, match=r"layout='wide' is unknown: use one of \['compact', 'sp"):
+        pipe("YNP: 3>1", answer_width=3, layout="wide")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ MODELS = {
     "counting delta": (
         vsc.VscDeltaForMaskedLM,
         vsc.VscDeltaConfig,
-        {"num_counters": 3, "beta_stretch": 0.05},
+        {"num_counters": 3, "beta_clip_margin": 0.05},
     ),
 }
 

@@ -11,7 +11,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from vsc_dataset import CONFIGS, TaskConfig
 from vsc_models import VscMixerConfig, VscPipeline
-from vsc_models.layer_source import is_file, split
+from vsc_models.import_utils import is_file, split
+from vsc_models.pipeline_vsc import read_format
 
 from .asking import Checkpoint
 
@@ -66,16 +67,17 @@ def load(source: str) -> Checkpoint:
     )
     run = cached_file(source, "run.json", _raise_exceptions_for_missing_entries=False)
     data = trained_on(Path(run).read_text("utf-8")) if run else None
-    if data and getattr(config, "answer_width", None) is None:
+    trained = read_format(config)
+    if data and trained.answer_width is None:  # older checkpoints do not say how they are trained
         model.config.answer_width, model.config.layout = data.answer_width, data.layout
+    if data and trained.row_width is None and not getattr(config, "mask_padding", True):
+        model.config.row_width = data.row_width
     if hasattr(config, "use_cache"):
         model.config.use_cache = False  # there is one forward call: some types fail with a cache
     pipeline = VscPipeline(model, device="cpu")
-    masks_padding = getattr(config, "mask_padding", True)
-    pad_to = data.row_width if data and not masks_padding else None
     return Checkpoint(
         name=Path(source).name,
-        ask=lambda question: pipeline(question, pad_to=pad_to)["answer"],
+        ask=lambda question: pipeline(question)["answer"],
         longest_row=getattr(config, "max_position_embeddings", None),
         trained=(data.nops[0], data.nops[1]) if data else None,
     )

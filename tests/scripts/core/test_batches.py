@@ -6,19 +6,25 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers.modeling_outputs import MaskedLMOutput
 
-from scripts.core.batches import IGNORED, answer_positions, model_inputs
-from scripts.core.inference import predict
-from scripts.core.trace_labels import trace_labels
+from scripts.core.batches import (
+    IGNORED,
+    answer_positions,
+    logits_of,
+    model_inputs,
+    trace_labels,
+    trace_targets,
+)
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
-from vsc_dataset import sample
+from vsc_dataset import parse, sample
 
 CPU = torch.device("cpu")
 
 
 class Echo(nn.Module):
-    """Answers with fixed bytes; takes no logits_to_keep."""
+    """Answers with fixed bytes; takes no answer_positions."""
 
     def __init__(self, answers_NxL):
         super().__init__()
@@ -30,7 +36,7 @@ class Echo(nn.Module):
 
 
 @pytest.mark.parametrize("loss", ["answer", "all"])
-def test_padding_and_what_the_loss_leaves_out_are_ignored(loss):
+def test_padding_and_what_the_loss_omits_are_ignored(loss):
     examples = sample("default", "train", range(200))
     labels = model_inputs(Echo(examples.labels), examples, loss, CPU)[1].numpy()
     for row in range(200):
@@ -42,12 +48,12 @@ def test_padding_and_what_the_loss_leaves_out_are_ignored(loss):
         assert (labels[row, end:] == IGNORED).all()
 
 
-def test_a_loss_over_the_trace_asks_every_model_for_its_letters():
+def test_a_loss_over_the_trace_gives_every_model_its_dense_targets():
     examples = sample("default", "train", range(50))
     ours = build_model(find_recipe("default-delta"))
     for model in (Echo(examples.labels), ours):
         inputs, labels = model_inputs(model, examples, "trace", CPU)
-        assert "logits_to_keep" not in inputs
+        assert "answer_positions" not in inputs
         assert (labels.numpy() == trace_labels(examples, IGNORED)).all()
 
 
@@ -56,27 +62,6 @@ def test_the_answer_is_never_in_the_input():
     input_ids = model_inputs(Echo(examples.labels), examples, "all", CPU)[0]["input_ids"]
     assert (input_ids.gather(1, answer_positions(examples)) == 0).all()
     assert (input_ids == 0).sum() == 200 * 5
-
-
-def test_predictions_are_read_from_the_answer_field():
-    examples = sample("default-spaced", "test", range(300))
-    assert predict(Echo(examples.labels), examples, batch_size=300).answers == examples.answers()
-    wrong = examples.labels.copy()
-    wrong[7][examples.answer_mask[7]] = ord("?")
-    answers = predict(Echo(wrong), examples, batch_size=300).answers
-    assert [
-        i for i, (a, b) in enumerate(zip(answers, examples.answers(), strict=True)) if a != b
-    ] == [7]
-
-
-def test_predicting_in_batches_changes_nothing():
-    torch.manual_seed(0)
-    model = build_model(find_recipe("swap-delta"))
-    examples = sample("swap-nops1-5", "validation", range(70))
-    whole, parts = (predict(model, examples, batch_size=size) for size in (70, 16))
-    assert whole.answers == parts.answers
-    assert whole.loss == pytest.approx(parts.loss, rel=1e-5)
-    assert model.training
 
 
 @pytest.mark.parametrize("recipe", ["zoo-llama", "swap-delta"])
@@ -89,7 +74,7 @@ def test_a_wrapped_model_is_given_what_it_takes_bare(recipe, wrap):
     examples = sample("swap-nops1-5", "validation", range(4))
     bare, wrapped = (model_inputs(m, examples, "answer", CPU)[0] for m in (model, wrap(model)))
     assert bare.keys() == wrapped.keys()
-    assert {"attention_mask", "use_cache"} <= bare.keys() or "logits_to_keep" in bare
+    assert {"attention_mask", "use_cache"} <= bare.keys() or "answer_positions" in bare
 
 
 def test_a_part_that_is_called_module_is_not_taken_for_the_model():
@@ -103,3 +88,73 @@ def test_a_part_that_is_called_module_is_not_taken_for_the_model():
 
     examples = sample("swap-nops1-5", "validation", range(4))
     assert "attention_mask" in model_inputs(Whole(), examples, "answer", CPU)[0]
+
+
+@pytest.mark.parametrize("config", ["default", "default-spaced", "level-8"])
+def test_an_answer_can_be_rebuilt_from_the_dense_targets(config):
+    """Letters put where their labels say give every step of the trace, so all are right."""
+    for question in sample(config, "train", range(300)).questions():
+        program = parse(question)
+        targets, cells, stack = dict(trace_targets(program)), list(program.letters), []
+        end = 0
+        for operation, after in zip(program.operations, program.trace, strict=True):
+            end = question.index(str(operation), max(end, question.index(":"))) + len(
+                str(operation)
+            )
+            letter = targets.pop(end - 1)
+            if operation.kind == ">":
+                cells[operation.y - 1], cells[operation.x - 1] = letter, targets.pop(end)
+            elif operation.kind == "-":
+                assert cells.pop(operation.x - 1) == letter
+                stack.append(letter)
+            else:
+                assert stack.pop() == letter
+                cells.insert(operation.x - 1, letter)
+            assert "".join(cells) == after
+        assert not targets
+
+
+def test_only_the_answer_field_and_the_dense_targets_are_counted():
+    examples = sample("default", "train", range(200))
+    labels = trace_labels(examples)
+    assert (labels[examples.answer_mask] == examples.labels[examples.answer_mask]).all()
+    for row, question in enumerate(examples.questions()):
+        targets = trace_targets(parse(question))
+        assert all(labels[row, position] == ord(letter) for position, letter in targets)
+        others = {int(p) for p in (labels[row] != -100).nonzero()[0]}
+        others -= {int(p) for p in examples.answer_mask[row].nonzero()[0]}
+        assert others == {position for position, _ in targets}
+
+
+@pytest.mark.parametrize("form", ["tensor", "tuple", "list", "dict", "output"])
+def test_logits_are_taken_as_other_libraries_return_them(form):
+    samples = sample("swap-nops2", "test", range(3))
+    logits = Echo(samples.labels)(torch.zeros(3, 1))
+    forms = {
+        "tensor": logits, "tuple": (logits, None), "list": [logits], "dict": {"logits": logits},
+        "output": MaskedLMOutput(loss=logits.sum(), logits=logits),
+    }  # fmt: skip
+    model = Echo(samples.labels)
+    model.forward = lambda input_ids: forms[form]
+    inputs, _ = model_inputs(model, samples, "all", CPU)
+    assert torch.equal(logits_of(model, inputs), logits)
+
+
+@pytest.mark.parametrize(
+    "outputs, words",
+    [
+        ({"out": 1}, r"a dict of \['out'\]: return a tensor"),
+        ((), "returns no logits but a tuple"),
+        ((None, 3), "returns no logits but a tuple"),
+        (None, "returns no logits but a NoneType"),
+        ((torch.zeros(3, 256), None), r"shape \(3, 256\), not \(3, 19, 256\)"),
+    ],
+)
+def test_a_forward_without_logits_is_one_clear_line(outputs, words):
+    samples = sample("swap-nops2", "test", range(3))
+    model = Echo(samples.labels)
+    model.forward = lambda input_ids: outputs
+    inputs, _ = model_inputs(model, samples, "all", CPU)
+    with pytest.raises(ValueError, match=words) as error:
+        logits_of(model, inputs)
+    assert "\n" not in str(error.value)

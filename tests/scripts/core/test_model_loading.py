@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,21 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from scripts.core.batches import logits_of
-from scripts.core.model_loading import head_of, load_model, make_file_model
+from scripts.core.model_loading import (
+    LoadedModel,
+    adapt_config_to_model,
+    format_of,
+    head_of,
+    load_model,
+    make_file_model,
+    open_model,
+    row_width,
+)
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
 from tests.vsc_models import own_layers
+from vsc_dataset.configs import make_config
+from vsc_models import VscPipeline
 
 FILE = own_layers.__file__
 IDS = {"input_ids": torch.tensor([list(b"NPF:1>2:" + bytes(3))])}
@@ -89,3 +101,57 @@ def test_a_model_without_a_head_for_bytes_is_refused(tmp_path):
 def test_a_masked_head_comes_before_a_causal_one():
     assert head_of(AutoConfig.for_model("bert")).__name__ == "AutoModelForMaskedLM"
     assert head_of(AutoConfig.for_model("llama")) is AutoModelForCausalLM
+
+
+def formats(model, name="checkpoint"):
+    """How a model without a run.json next to it is evaluated on five swaps."""
+    loaded = LoadedModel(name, model)
+    config = adapt_config_to_model(loaded, make_config("swap-nops5"), "swap-nops5")
+    return config.layout, config.answer_width, row_width(loaded, config)
+
+
+@pytest.mark.parametrize("name", ["swap-delta", "zoo-gru", "zoo-llama", "zoo-mamba2", "zoo-bert"])
+def test_a_checkpoint_of_any_architecture_is_evaluated_in_the_format_of_its_training(
+    name, tmp_path
+):
+    recipe = replace(find_recipe(name), data="default-spaced")
+    build_model(recipe).save_pretrained(tmp_path)
+    loaded = open_model(str(tmp_path))
+    assert loaded.trained_on is None
+    width = make_config("swap-nops5", layout="spaced").row_width
+    assert formats(loaded.model) == ("spaced", 5, width)
+    ids = VscPipeline(loaded.model, device="cpu").preprocess("YNP:3>1")["input_ids"][0]
+    assert bytes(ids.tolist()) == b"YNP: 3>1: " + bytes(5)
+
+
+def test_a_model_from_a_file_is_evaluated_in_the_format_of_its_training(tmp_path):
+    recipe = replace(find_recipe("swap-delta"), data="default-spaced", model_args={})
+    build_model(replace(recipe, model=f"{FILE}:make_model")).save_pretrained(tmp_path)
+    model = load_model(tmp_path, trust_remote_code=True)
+    assert formats(model)[:2] == ("spaced", 5)
+    made_by = json.loads((tmp_path / "made_by.json").read_text())
+    del made_by["evaluation_format"]  # as an earlier version wrote it
+    (tmp_path / "made_by.json").write_text(json.dumps(made_by))
+    assert formats(load_model(tmp_path, trust_remote_code=True))[0] == "compact"
+
+
+def test_a_model_without_a_padding_mask_keeps_the_row_width_of_its_training(tmp_path):
+    recipe = replace(find_recipe("swap-delta"), model_args={"mask_padding": False})
+    build_model(recipe).save_pretrained(tmp_path)
+    model = load_model(tmp_path)
+    assert formats(model) == ("compact", 5, recipe.config.row_width)
+    assert row_width(LoadedModel("m", model), make_config("swap-nops2")) == recipe.config.row_width
+    model.config.row_width = None
+    with pytest.raises(ValueError, match="has no padding mask"):
+        formats(model)
+    trained_on = LoadedModel("run", model, "swap-nops1-5")
+    assert row_width(trained_on, make_config("swap-nops2")) == recipe.config.row_width
+
+
+def test_the_longest_row_is_kept_and_a_checkpoint_that_is_trained_on_takes_the_new_format(tmp_path):
+    sizes = {"n_positions": 64, "n_embd": 8, "n_layer": 1, "n_head": 1}
+    recipe = replace(find_recipe("swap-delta"), model="gpt2", model_args=sizes)
+    build_model(recipe).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["longest_row"] == 64
+    again = build_model(replace(recipe, model=str(tmp_path), model_args={}, data="default-spaced"))
+    assert format_of(again) == ("spaced", 5, None, 64)

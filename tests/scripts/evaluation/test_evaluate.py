@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from tqdm import tqdm
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
-from scripts.core.loaded_model import Candidate, find_device, open_candidate
-from scripts.core.measurements import measure
+from scripts.core.model_loading import LoadedModel, find_device, open_model
 from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
 from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
 from tests.scripts.evaluation.oracles import Oracle
@@ -48,7 +48,7 @@ def run(tmp_path_factory) -> Path:
 
 def result(model, name="model", trained_on=None, **asked):
     """The one result for a model."""
-    candidate, request = Candidate(name, model, trained_on), Request(**asked)
+    candidate, request = LoadedModel(name, model, trained_on), Request(**asked)
     check_request([candidate], request)
     (found,) = evaluate([candidate], request)
     return found
@@ -62,7 +62,7 @@ def test_the_command_asks_what_was_trained_and_leaves_its_report(run, tmp_path):
         run, run / "seed-0/model", "--num-questions", 40, "--output-dir", "x", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert "floor: first 4" in done.stdout
+    assert "baseline: first 4" in done.stdout
     results = json.loads((tmp_path / "x" / "evaluation.json").read_text())
     assert [found["checkpoint"] for found in results] == [str(run), str(run / "seed-0/model")]
     for found in results:
@@ -82,7 +82,7 @@ def test_a_hub_id_tells_what_it_was_trained_on(run):
     shutil.copytree(run, cached / "snapshots" / ("0" * 40))
     (cached / "refs").mkdir()
     (cached / "refs" / "main").write_text("0" * 40)
-    assert open_candidate("me/swap").trained_on == "swap-nops2-5"
+    assert open_model("me/swap").trained_on == "swap-nops2-5"
 
 
 def test_the_grid_of_a_model_with_known_errors(tmp_path):
@@ -159,85 +159,80 @@ FOREIGN = {
 def test_a_model_that_is_not_ours_is_asked_as_far_as_its_positions_reach(tmp_path, name):
     torch.manual_seed(0)
     FOREIGN[name]().save_pretrained(tmp_path)
-    candidate = open_candidate(str(tmp_path))
+    candidate = open_model(str(tmp_path))
     assert candidate.trained_on is None
     found = result(candidate.model, data="default-spaced", num_questions=20)
     assert found["data"]["sample_error_pct"] == 100
-    grid = result(candidate.model, grids=("grid-len5",), num_questions=5)["grids"][0]
+    asked = {"grids": ("grid-len5",), "num_questions": 5}
+    (grid,) = result(candidate.model, **asked)["grids"]
+    assert [row["nops"] for row in grid["rows"]] == [1, 2]
+    assert grid["too_long_for_the_model"][0] == 14
+    (grid,) = result(candidate.model, **asked, whole_grid=True)["grids"]
     assert [row["nops"] for row in grid["rows"]][-1] == 12
     assert grid["too_long_for_the_model"][0] == 14
     with pytest.raises(ValueError, match="model reads 64 bytes at most and the rows of level-6"):
         result(candidate.model, data="level-6", num_questions=5)
 
 
-def test_the_batch_changes_no_figure(run):
-    model = open_candidate(str(run)).model
-    examples = sample("default", "test", range(50))
-    whole, parts = (measure(model, examples, batch_size=size) for size in (50, 7))
-    assert whole.predictions == parts.predictions
-    assert whole.rates == parts.rates
-    assert whole.seconds > 0
-
-
 def test_no_checkpoint_is_one_clear_line(tmp_path, monkeypatch, run):
     with pytest.raises(ValueError, match=r"runs/x does not exist: give the folder"):
-        open_candidate(f"{tmp_path}/runs/x")
+        open_model(f"{tmp_path}/runs/x")
     with pytest.raises(ValueError, match=r"holds no config.json.*: give one that"):
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     (tmp_path / "seed-0").symlink_to(run / "seed-0")
     with pytest.raises(ValueError, match=r" holds no config.json.*give .*seed-0/model"):
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     with pytest.raises(ValueError, match=r"config.json is a file"):
-        open_candidate(str(run / "config.json"))
+        open_model(str(run / "config.json"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     with pytest.raises(ValueError, match=r"runs/001-swap-dleta does not exist: give the folder"):
-        open_candidate("runs/001-swap-dleta")
+        open_model("runs/001-swap-dleta")
     with pytest.raises(ValueError, match="nobody/nothing") as caught:
-        open_candidate("nobody/nothing")
+        open_model("nobody/nothing")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [*FOREIGN.values(), lambda: None], ids=[*FOREIGN, "ours"])
 def test_torn_weights_are_one_clear_line(tmp_path, run, make):
-    model = make() or open_candidate(str(run)).model
+    model = make() or open_model(str(run)).model
     model.save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(ValueError, match="weights cannot be read") as caught:
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("field, value", [("num_heads", 0), ("num_heads", "x"), ("layout", "foo")])
 def test_a_config_of_impossible_values_is_one_clear_line(tmp_path, run, field, value):
-    open_candidate(str(run)).model.save_pretrained(tmp_path)
+    open_model(str(run)).model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))
     with pytest.raises(ValueError, match=field) as caught:
-        open_candidate(str(tmp_path))
+        open_model(str(tmp_path))
     assert "\n" not in str(caught.value)
     assert str(value) in str(caught.value)
 
 
 def test_a_model_that_has_diverged_has_its_figures(tmp_path, run):
-    model = open_candidate(str(run)).model
+    model = open_model(str(run)).model
     with torch.no_grad():
         for weight in model.parameters():
             weight.fill_(torch.nan)
     request = Request(data="swap-nops5", num_questions=20)
-    results = [*evaluate([Candidate("nan", model)], request)]
+    results = [*evaluate([LoadedModel("nan", model)], request)]
     save_results(tmp_path, results)
     (kept,) = json.loads((tmp_path / "evaluation.json").read_text())
     assert (kept["data"]["loss"], kept["data"]["sample_error_pct"]) == (None, 100.0)
 
 
 def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
-    open_candidate(str(run)).model.save_pretrained(tmp_path)
+    open_model(str(run)).model.save_pretrained(tmp_path)
     for text in ("{", "{}", '{"recipe": {"data": "swap-nop5"}}'):
         (tmp_path / "run.json").write_text(text)
         with pytest.raises(ValueError, match=r"run.json does not say what was trained on"):
-            open_candidate(str(tmp_path))
+            open_model(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -246,19 +241,22 @@ def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
         ({"data": "swap-nop5"}, "did you mean 'swap-nops5'"),
         ({"split": "tset"}, r"'tset' does not exist in default: use one of \['train', 'valid"),
         ({"data": "grid-len5"}, r"'test' does not exist in grid-len5: use one of \['nops1'"),
-        ({"num_questions": 0}, "--num-questions 0 must be 1 or more"),
-        ({"batch_size": 0}, "--batch-size 0 must be 1 or more"),
+        ({"num_questions": 0}, "--num-questions 0 is out of range: give 1 to 1,000,000"),
+        ({"num_questions": 10**20}, f"--num-questions {10**20} is out of range: give 1 to 1,000"),
+        ({"num_questions": 2 * 10**9}, "--num-questions 2000000000 is out of range"),
+        ({"batch_size": 0}, "--batch-size 0 is out of range: give 1 to 1,000,000"),
+        ({"batch_size": 10**20}, f"--batch-size {10**20} is out of range"),
     ],
 )
 def test_what_cannot_be_asked_is_one_clear_line(asked, words):
     with pytest.raises(ValueError, match=words):
-        check_request([Candidate("model", Oracle())], Request(**asked))
+        check_request([LoadedModel("model", Oracle())], Request(**asked))
 
 
 def test_every_candidate_is_checked_before_any_is_asked(run):
-    narrow = open_candidate(str(run))
+    narrow = open_model(str(run))
     with pytest.raises(ValueError, match="has some of 8"):
-        check_request([Candidate("fits", Oracle()), narrow], Request(grids=("grid-len8",)))
+        check_request([LoadedModel("fits", Oracle()), narrow], Request(grids=("grid-len8",)))
     with pytest.raises(ValueError, match=r"--length 6: there is no grid of it, use some of \[3, 5"):
         grid_names(True, False, [5, 6])
     with pytest.raises(ValueError, match="--device 'cdua' cannot be used"):
@@ -268,7 +266,7 @@ def test_every_candidate_is_checked_before_any_is_asked(run):
 @pytest.mark.parametrize(
     "model, words",
     [
-        (nn.Sequential(nn.Embedding(50, 256)), "cannot be asked bytes"),
+        (nn.Sequential(nn.Embedding(50, 256)), "cannot be evaluated on bytes"),
         (nn.Sequential(nn.Embedding(256, 90)), r"logits have shape \(1, \d+, 90\)"),
     ],
 )
@@ -277,7 +275,7 @@ def test_a_model_of_other_bytes_is_one_clear_line(model, words, grids):
     model.forward = lambda input_ids, model=model: model[0](input_ids)
     with pytest.raises(ValueError, match=words):
         check_request(
-            [Candidate("model", Oracle()), Candidate("other", model)], Request(grids=grids)
+            [LoadedModel("model", Oracle()), LoadedModel("other", model)], Request(grids=grids)
         )
 
 
@@ -295,6 +293,7 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path):
         (["x", "--grid-all", "--data", "default"], "--data and a grid"),
         (["x", "--length", "5"], "--length belongs to a grid"),
         (["x", "--until-wrong"], "--until-wrong belongs to a grid"),
+        (["x", "--whole-grid"], "--whole-grid belongs to a grid"),
     ],
 )
 def test_contradicting_flags_are_one_clear_line(tmp_path, flags, words):
@@ -314,7 +313,7 @@ def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
     models = [Oracle(config=own(5)), Oracle(config=own(8))]
     text = describe([result(m, data="swap-nops5", num_questions=20) for m in models])
     copies = re.findall(
-        r"^floor: copy +(swap-nops5, . bytes) +test.* (\d+\.\d\d) +\S+ +- ", text, re.M
+        r"^baseline: copy +(swap-nops5, . bytes) +test.* (\d+\.\d\d) +\S+ +- ", text, re.M
     )
     assert [field for field, _ in copies] == ["swap-nops5, 5 bytes", "swap-nops5, 8 bytes"]
     assert float(copies[0][1]) > 1.5 * float(copies[1][1])
@@ -344,7 +343,43 @@ def test_a_model_that_sees_its_padding_is_asked_in_the_rows_of_its_training(run)
         model = Oracle(lambda program: len(program.operations) > 1, config)
         result(model, trained_on="swap-nops5", num_questions=20, **asked)
         assert model.widths == {width}
-    with pytest.raises(
-        ValueError, match=r"sees its padding .* no run.json beside it says how wide"
-    ):
+    with pytest.raises(ValueError, match=r"has no padding mask .* nor a run.json says how wide"):
         result(Oracle(config=config), data="swap-nops2", num_questions=20)
+
+
+@pytest.mark.parametrize("error", [IndexError, RuntimeError, AssertionError])
+def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(error, capsys):
+    class Positions(Oracle):
+        def forward(self, input_ids):
+            if input_ids.shape[1] > 64:
+                raise error("index out of range")
+            return super().forward(input_ids)
+
+    models = [LoadedModel("short", Positions()), LoadedModel("long", Oracle())]
+    request = Request(grids=("grid-len5",), num_questions=2, until_wrong=True)
+    check_request(models, request)
+    (short,), (long,) = (found["grids"] for found in evaluate(models, request))
+    assert (short["horizon"], short["too_long_for_the_model"][0]) == (12, 14)
+    assert (long["horizon"], long["too_long_for_the_model"]) == (">1024", [])
+    assert "short grid-len5: 14 operations are too long for the model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [lambda x: (x, None), lambda x: {"logits": x}])
+def test_a_model_that_returns_more_than_logits_is_evaluated(form):
+    class Several(Oracle):
+        def forward(self, input_ids):
+            return form(super().forward(input_ids))
+
+    assert result(Several(), data="swap-nops5", num_questions=9)["data"]["sample_error_pct"] == 0
+
+
+def test_a_split_has_a_progress_bar(monkeypatch):
+    shown = []
+
+    def bar(*args, desc=None, disable=None, **kwargs):
+        shown.append((desc, disable))
+        return tqdm(*args, disable=True, **kwargs)
+
+    monkeypatch.setattr("scripts.core.inference.tqdm", bar)
+    result(Oracle(), data="swap-nops5", num_questions=9)
+    assert ("model swap-nops5 test", None) in shown

@@ -6,8 +6,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from scripts.core.batches import keeps_logits, logits_of, model_inputs
-from scripts.core.measurements import measure
+from scripts.core.batches import logits_of, model_inputs, takes_answer_positions
+from scripts.core.inference import measure
 from scripts.core.model_loading import load_model
 from scripts.reporting import report
 from scripts.training import loop, run_report, trial_result
@@ -99,9 +99,9 @@ def test_a_loss_that_is_not_finite_is_a_clear_error(tmp_path):
 
 def test_a_wrapped_model_keeps_logits_too():
     model = build_model(find_recipe("swap-delta"))
-    assert keeps_logits(model)
-    assert keeps_logits(torch.nn.parallel.DataParallel(model))
-    assert not keeps_logits(torch.nn.Linear(2, 2))
+    assert takes_answer_positions(model)
+    assert takes_answer_positions(torch.nn.parallel.DataParallel(model))
+    assert not takes_answer_positions(torch.nn.Linear(2, 2))
 
 
 @pytest.fixture

@@ -182,7 +182,7 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
         ("gemma3", {}, "did you mean 'gemma3_text'?"),
         ("t5gemma", {}, "'t5gemma'"),
         ("not/there", {"model_args": {"a": 1}}, "its sizes are fixed, leave them out"),
-        (f"{FILE}:make_nothing", {}, "gives a int, no torch.nn.Module"),
+        (f"{FILE}:make_nothing", {}, "returns a int, not a torch.nn.Module"),
         (f"{FILE}:make_modle", {}, "did you mean 'make_model'?"),
         (f"{FILE}:make_model", {"model_args": {"wide": 1}}, "make_model(wide=1) raised TypeError"),
         (f"{FILE}:make_model", {"model_args": {"width": 40_000}}, "max_parameters is 10,000,000"),

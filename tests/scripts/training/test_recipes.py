@@ -195,3 +195,13 @@ def test_a_recipe_is_read_as_an_earlier_version_wrote_it():
 def test_a_recipe_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         find_recipe("swap-delta").loss = "all"
+
+
+def test_the_names_that_vsc_delta_had_are_read_and_written_under_the_new_ones():
+    old = {"name": "a", "data": "swap-nops2", "model": "vsc_delta"}
+    kept = Recipe.from_dict({**old, "model_args": {"steps_per_token": 2, "beta_stretch": 0.05}})
+    new = Recipe(**old, model_args={"num_householder": 2, "beta_clip_margin": 0.05})
+    assert kept.same_training(new)
+    assert kept.to_json()["model_args"] == {"num_householder": 2, "beta_clip_margin": 0.05}
+    mine = Recipe(**{**old, "model": "mine.py:make"}, model_args={"steps_per_token": 2})
+    assert mine.model_args == {"steps_per_token": 2}

@@ -1,4 +1,4 @@
-"""The place of a class or function, "FILE.py:NAME" or "package.module:NAME" -> itself, or built."""
+"""Import a class or function by its place, "FILE.py:NAME" or "package.module:NAME", and call it."""
 
 import difflib
 import importlib
@@ -48,7 +48,7 @@ _PACKAGES = {"fla": "flash-linear-attention", "mamba_ssm": "mamba-ssm", "xlstm":
 
 
 def find(place: str) -> Any:
-    """The class or function that stands at a place.
+    """Import the class or function of a place.
 
     Args:
       place: "FILE.py:NAME", the file seen from the working directory and imported alone, without
@@ -72,25 +72,25 @@ def find(place: str) -> Any:
 
 
 def find_source(place: str) -> bytes | None:
-    """The file of a place, as it is now; None for a package."""
+    """Read the file of a place, as it is now; None for a package."""
     return Path(split(place)[0]).read_bytes() if is_file(place) else None
 
 
 def split(place: str) -> tuple[str, str]:
-    """File or module, and the name in it; ValueError for a place without both."""
+    """Split a place into file or module and name; ValueError for a place without both."""
     where, colon, name = place.rpartition(":")
     if not (where and colon and name.isidentifier()):
-        raise ValueError(f"{place!r} is no place: use FILE.py:NAME or package.module:NAME")
+        raise ValueError(f"{place!r} is not a place: use FILE.py:NAME or package.module:NAME")
     return where, name
 
 
 def is_file(place: str) -> bool:
-    """Whether the place is in a file of its own, rather than in a package."""
+    """Return whether the place is in a file, rather than in a package."""
     return place.rpartition(":")[0].endswith(".py")
 
 
 def is_library(place: str) -> bool:
-    """Whether the place is in an installed library of LIBRARIES, and not in a file or folder here.
+    """Return whether the place is in an installed library of LIBRARIES, not in a folder here.
 
     >>> is_library("torch.nn:GRU"), is_library("mine.layers:GRU"), is_library("torch.py:GRU")
     (True, False, False)
@@ -114,10 +114,10 @@ def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn
     Args:
       place: of its class, see `find`.
       arguments: what it is called with. Every name of WIDTHS that its signature has is added
-        with D, and `batch_first=True` where the signature has that; what is given comes first.
+        with D, and `batch_first=True` where the signature has that; `arguments` come first.
       hidden_size: D.
     Raises:
-      ValueError: one line: as `find`, this is no torch.nn.Module, an argument is unknown, or its
+      ValueError: one line: as `find`, this is not a torch.nn.Module, an argument is unknown, or its
         constructor raises; the message shows error and arguments.
 
     >>> make_layer("torch.nn:GRU", {"num_layers": 2}, 8)
@@ -128,7 +128,7 @@ def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn
     """
     layer_class = find(place)
     if not (isinstance(layer_class, type) and issubclass(layer_class, nn.Module)):
-        raise ValueError(f"{place} is no torch.nn.Module: name the class of a layer")
+        raise ValueError(f"{place} is not a torch.nn.Module: name the class of a layer")
     known, takes_any = _parameters(layer_class)
     for name in arguments:
         close = difflib.get_close_matches(name, known, 1, 0.8)
@@ -141,16 +141,18 @@ def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn
 
 
 def call(place: str, function: Any, arguments: Mapping[str, Any]) -> Any:
-    """What a user's function or class gives; its errors as one line that shows the arguments."""
+    """Call a user's function or class; its errors are one line that shows the arguments."""
     try:
         return function(**arguments)
     except Exception as error:
         shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise ValueError(f"{place.rpartition(':')[2]}({shown}) raised {said(error)}") from error
+        raise ValueError(
+            f"{place.rpartition(':')[2]}({shown}) raised {format_error(error)}"
+        ) from error
 
 
 def package_version(place: str) -> str | None:
-    """The package of a place and its version; None for a file.
+    """Return the package of a place and its version; None for a file.
 
     >>> package_version("torch.nn:GRU").split()[0]
     'torch'
@@ -161,7 +163,7 @@ def package_version(place: str) -> str | None:
 
 
 def _parameters(layer_class: type) -> tuple[list[str], bool]:
-    """The names that a class can be called with, and whether it takes any others too.
+    """List the names that a class can be called with, and whether it takes any others too.
 
     A constructor that hands `**kwargs` on takes those of its parent, as torch.nn.GRU does.
     """
@@ -180,7 +182,7 @@ def _parameters(layer_class: type) -> tuple[list[str], bool]:
 
 
 def _import_file(path: Path) -> ModuleType:
-    """Run a file as a module of its own; again for a file that has changed."""
+    """Import a file alone; again where it has changed."""
     if not path.is_file():
         files = [str(near) for near in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise ValueError(f"{path} does not exist: {_nearest(str(path), files)}")
@@ -199,12 +201,12 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         if not isinstance(error, Exception):
             raise
-        raise ValueError(f"{path} cannot be imported: {said(error)}") from error
+        raise ValueError(f"{path} cannot be imported: {format_error(error)}") from error
     return module
 
 
 def _import_module(name: str) -> ModuleType:
-    """A module of an installed package."""
+    """Import a module of an installed package."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -217,16 +219,16 @@ def _import_module(name: str) -> ModuleType:
             f"pip install {_PACKAGES.get(top, top)}"
         ) from None
     except Exception as error:
-        raise ValueError(f"{name} cannot be imported: {said(error)}") from error
+        raise ValueError(f"{name} cannot be imported: {format_error(error)}") from error
 
 
-def said(error: Exception) -> str:
-    """An error in one line."""
+def format_error(error: Exception) -> str:
+    """Write an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown name."""
+    """Write the end of a message about an unknown name."""
     known = list(known)
     close = difflib.get_close_matches(name, known, 1, 0.5)
     if close:
