@@ -14,8 +14,8 @@ from scripts.core.inference import measure
 from scripts.core.model_loading import find_device, load_model, open_model
 from scripts.core.records import read_records
 from scripts.evaluation.grid import horizon
+from scripts.reproduction import zoo
 from scripts.reproduction.zoo import choose, run_zoo
-from scripts.training import zoo
 from scripts.training.recipes import find_recipe
 from scripts.training.runs import open_run, run_trials
 from tests.vsc_models import own_layers
