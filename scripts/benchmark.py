@@ -1,42 +1,27 @@
-"""A part's name -> how fast it is, side by side in one run with what it is compared to.
+"""Measure how fast the parts are, side by side in one run with what they are compared with.
 
 python scripts/benchmark.py data      # the generator, on one core
-python scripts/benchmark.py models    # training steps, on two threads
-python scripts/benchmark.py training  # the loop over bare steps, the start of a process
-python scripts/benchmark.py question  # the networks of the article's open question
+python scripts/benchmark.py models    # training steps, on one thread and on two
+python scripts/benchmark.py training  # the loop over bare steps, throughput, the start of a process
 """
 
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from importlib import import_module
 from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-PARTS = ("data", "models", "training", "question")
+PARTS = ("data", "models", "training")
 
 
 def main() -> None:
     """Measure and print."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", choices=(*PARTS, "all"), default="all")
-    arguments = parser.parse_args()
-    parts = PARTS if "all" in arguments.part else arguments.part
-    if "data" in parts:
-        from scripts.benchmarks import data
-
-        print(data.report())
-    if "models" in parts:
-        from scripts.benchmarks import models
-
-        print(models.report())
-    if "training" in parts:
-        from scripts.benchmarks import training
-
-        print(training.report())
-    if "question" in parts:
-        from scripts.benchmarks import question
-
-        print(question.report())
+    parts = parser.parse_args().part
+    for part in PARTS if "all" in parts else parts:
+        print(import_module(f"scripts.benchmarks.{part}").report())
 
 
 if __name__ == "__main__":

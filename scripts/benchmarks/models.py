@@ -1,8 +1,7 @@
-"""Models -> milliseconds of a training step, side by side in one run, and their ratios.
+"""Measure milliseconds of a training step of models side by side, and their ratios.
 
-A step is forward, backward and AdamW on random bytes, every model taken in turn. Each is told for
-one thread and for two: small models spend their time in many small operations, which a second
-thread hardly helps.
+A step is forward, backward and AdamW on random bytes, every model in turn, on one thread and on
+two: small models spend their time in many small operations, which a second thread hardly helps.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, gelu, normalize
 from transformers import MambaConfig, MambaForCausalLM
 
-from scripts.benchmarks.timing import best_seconds
+from scripts.benchmarks import best_seconds
 from scripts.reporting.tables import table
 from vsc_models import (
     VscConvConfig,
@@ -43,11 +42,11 @@ RATIOS = [
     ("delta rule alone, byte by byte", "delta rule alone", "at least 3"),
     ("vsc_delta", "vsc_conv, 6 layers", "at most 0.25, at batch 64"),
 ]
-"""Above, below, and what their ratio is to be."""
+"""Numerator, denominator, and the goal of their ratio."""
 
 
 class PlainConvolutions(nn.Module):
-    """What one writes first: the same network, no padding hidden, in plain torch."""
+    """What one writes first: the same network without a padding mask, in plain torch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -77,22 +76,22 @@ def byte_by_byte(
     """vsc_models.delta_rule.delta_rule for one step per token, as the recurrence it is.
 
     One token after the other, all rows and heads at once, with torch's own derivative. The memory
-    is read at `positions` only, as delta_rule does; None reads it behind every token.
+    is read at `positions` only, as delta_rule does; None reads it after every token.
     """
-    memory, behind = torch.zeros(*keys.shape[:2], values.shape[-1], keys.shape[-1]), []
+    memory, after = torch.zeros(*keys.shape[:2], values.shape[-1], keys.shape[-1]), []
     for k, v, b in zip(keys.unbind(2), values.unbind(2), betas.unbind(2), strict=True):
-        held = (memory @ k.unsqueeze(-1)).squeeze(-1)
-        memory = memory + ((v - held) * b.unsqueeze(-1)).unsqueeze(-1) * k.unsqueeze(-2)
-        behind.append(memory)
+        stored = (memory @ k.unsqueeze(-1)).squeeze(-1)
+        memory = memory + ((v - stored) * b.unsqueeze(-1)).unsqueeze(-1) * k.unsqueeze(-2)
+        after.append(memory)
     if positions is None:
-        reads = zip(behind, queries.unbind(2), strict=True)
+        reads = zip(after, queries.unbind(2), strict=True)
         return torch.stack([(m @ q.unsqueeze(-1)).squeeze(-1) for m, q in reads], 2)
     index = positions[:, None, :, None, None].expand(-1, keys.shape[1], -1, *memory.shape[2:])
-    return (torch.stack(behind, 2).gather(2, index) @ queries.unsqueeze(-1)).squeeze(-1)
+    return (torch.stack(after, 2).gather(2, index) @ queries.unsqueeze(-1)).squeeze(-1)
 
 
 def _alone(rule: Callable[..., Tensor], batch: int) -> Callable[[], object]:
-    """Forward and backward of a delta rule of vsc_delta's sizes, read behind every byte."""
+    """Forward and backward of a delta rule of vsc_delta's sizes, read after every byte."""
     sizes = VscDeltaConfig()
     q, k, v = (
         torch.randn(batch, sizes.num_heads, LENGTH, size)
@@ -173,7 +172,7 @@ def _measure(threads: int, batch: int) -> tuple[dict[str, float], float]:
 
 
 def report() -> str:
-    """Both tables: milliseconds, and ratios beside their goals."""
+    """Make both tables: milliseconds, and ratios next to their goals."""
     measured = [_measure(*setting) for setting in SETTINGS]
     names = list(measured[0][0])
     times = [[name, *(f"{1e3 * seconds[name]:.1f}" for seconds, _ in measured)] for name in names]

@@ -1,10 +1,11 @@
-"""Recipes -> what the training loop costs over bare steps, and the start of a process."""
+"""Measure what the training loop costs over bare steps, networks' throughput, and the start."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,9 @@ from typing import Any
 
 import torch
 
-from scripts.benchmarks.timing import best_seconds
+from scripts.benchmarks import best_seconds
 from scripts.core.batches import logits_of, loss_of, model_inputs
+from scripts.core.inference import predict
 from scripts.reporting.tables import table
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import LOG_EVERY, make_model, make_scheduler, mean_loss, train_step
@@ -21,25 +23,31 @@ from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe
 from scripts.training.train_state import RunOptions
 from scripts.training.trial_log import LOG_FILE
-from vsc_dataset import TrainingStream
+from vsc_dataset import TrainingStream, sample
 
 THREADS = 2
 ROUNDS = 12
 CASES = [
-    ("mixed-l6", 256, "at most 5 %"),
-    ("mixed-l6", 64, "at most 10 %"),
-    ("swap-delta", 64, "told"),
+    ("mixed-l6", 256, "at most 5%"),
+    ("mixed-l6", 64, "at most 10%"),
+    ("swap-delta", 64, ""),
 ]
+AGAINST = "mixed-l12"
+NETWORKS = (AGAINST, "mixed-l6", "attn-00440", "swap-delta")
+"""Those of the article's open question."""
+
+EVALUATED = 2_000
+STARTS = 5
 LIBRARIES = "import torch, transformers, accelerate"
 
 
 def report() -> str:
-    """Both tables."""
-    return f"{loop_table()}\n\n{start_table()}"
+    """Make the three tables."""
+    return f"{loop_table()}\n\n{throughput_table()}\n\n{start_table()}"
 
 
 def loop_table() -> str:
-    """Milliseconds of a step in the loop and bare, in turns."""
+    """Compare milliseconds of a step in the loop and bare."""
     threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     rows = []
@@ -51,7 +59,7 @@ def loop_table() -> str:
             found = best_seconds(functions, ROUNDS)
             times = [f"{1e3 * found[kind] / LOG_EVERY:.2f}" for kind in functions]
             cost = 100 * (found["loop"] / found["bare"] - 1)
-            rows.append([name, str(batch_size), *times, f"{cost:.1f} %", goal])
+            rows.append([name, str(batch_size), *times, f"{cost:.1f}%", goal])
     finally:
         torch.set_num_threads(threads)
     heads = ["recipe", "batch", "bare ms", "loop ms", "overhead", "goal"]
@@ -74,7 +82,7 @@ def loop_steps(recipe: Recipe) -> Callable[[], Any]:
 
 
 def bare_steps(recipe: Recipe) -> Callable[[], None]:
-    """As many steps in plain torch, on batches that lie ready."""
+    """Make a function of as many steps in plain torch, on ready batches."""
     model = build_model(recipe)
     stream = TrainingStream(recipe.config, recipe.batch_size)
     device = torch.device("cpu")
@@ -96,8 +104,36 @@ def bare_steps(recipe: Recipe) -> Callable[[], None]:
     return steps
 
 
+def throughput_table() -> str:
+    """Compare training and evaluation throughput of networks on the same data, on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        recipes = {name: replace(find_recipe(name), data="swap-nops2-5") for name in NETWORKS}
+        samples = sample("swap-nops2-5", "validation", range(EVALUATED))
+        training = {name: bare_steps(recipe) for name, recipe in recipes.items()}
+        evaluation = {
+            name: partial(predict, build_model(recipe), samples, recipe.loss)
+            for name, recipe in recipes.items()
+        }
+        throughputs = []
+        trained = LOG_EVERY * recipes[AGAINST].batch_size
+        for functions, count in ((training, trained), (evaluation, EVALUATED)):
+            best_seconds(functions, 1)
+            seconds = best_seconds(functions, ROUNDS)
+            throughputs.append({name: count / seconds[name] for name in NETWORKS})
+    finally:
+        torch.set_num_threads(threads)
+    rows = [
+        [name, *(f"{one[name]:,.0f} ({one[name] / one[AGAINST]:.1f})" for one in throughputs)]
+        for name in NETWORKS
+    ]
+    heads = ["network", "training samples/s", "evaluation samples/s"]
+    return f"One thread, in brackets times {AGAINST}:\n\n{table(heads, rows, markdown=True)}"
+
+
 def start_table() -> str:
-    """Seconds from the start of a process, in turns."""
+    """Compare seconds from the start of a process."""
     functions = {
         LIBRARIES: lambda: _python("-c", LIBRARIES),
         "the same and `from transformers import PreTrainedModel`": lambda: _python(
@@ -105,8 +141,7 @@ def start_table() -> str:
         ),
         "train.py to the log of its first step": first_step,
     }
-    best_seconds(functions, 1)
-    found = best_seconds(functions, 5)
+    found = best_seconds(functions, STARTS)
     least = found[LIBRARIES]
     rows = [[name, f"{s:.2f}", f"{s / least:.2f}"] for name, s in found.items()]
     heads = ["start of a process", "seconds", "ratio (goal 1.3)"]
