@@ -15,7 +15,7 @@ TINY = {
     models: {"SETTINGS": [(1, 2)], "ROUNDS": 1},
     training: {
         "CASES": [("swap-delta", 4, "")], "NETWORKS": ("mixed-l12", "swap-delta"),
-        "ROUNDS": 1, "EVALUATED": 8, "STARTS": 1, "LOG_EVERY": 2,
+        "ROUNDS": 1, "EVALUATED": 8, "STARTS": 1, "LOG_EVERY": 2, "THREADS": 1,
     },
 }  # fmt: skip
 
