@@ -102,7 +102,7 @@ def _row(
     seeds: list[int],
     accelerator: Any,
     jobs: int,
-    built: SeededModel,
+    built: SeededModel | None,
 ) -> dict[str, Any]:
     """Make a recipe's row: its results.json and the horizon of its median trial."""
     records = run_trials(recipe, folder, seeds, accelerator, jobs, None, built)

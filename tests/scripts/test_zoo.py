@@ -148,7 +148,7 @@ def test_the_horizon_is_asked_in_the_terms_of_the_training(tmp_path, monkeypatch
     run_trials(recipe, folder, seeds, accelerator)
     monkeypatch.setattr("scripts.evaluation.grid.measure", solved)
     with pytest.raises(ValueError, match="enough"):
-        zoo._row(recipe, folder, seeds, 1)
+        zoo._row(recipe, folder, seeds, accelerator, 1, None)
     with pytest.raises(ValueError, match="enough"):
         horizon(open_model(str(folder), find_device(None)))
     assert asked[0] == asked[1]
@@ -168,12 +168,12 @@ def test_a_recipe_that_fails_is_a_line_and_the_others_go_on(tmp_path, monkeypatc
             **dict.fromkeys(names, spread),
         }
 
-    def start(recipe):
+    def start(recipe, *_):
         if recipe.name == "zoo-bert":
             raise RuntimeError("no kernel\nhere")
 
     monkeypatch.setattr(zoo, "_row", row)
-    monkeypatch.setattr(zoo, "check", start)
+    monkeypatch.setattr(zoo, "check_recipe", start)
     recipes = choose(["zoo-gru", "zoo-bert", "zoo-lstm"], 320)
     first, _, second = run_zoo(recipes, tmp_path, [0])
     assert "zoo-gru failed: seed 0: the loss is nan" in first

@@ -94,5 +94,5 @@ def test_a_row_of_several_trainings_takes_those_of_its_recipe(tmp_path):
         save_trial(tmp_path, replace(trial.record, recipe="default-delta-far"), trial.details)
     lines = {line.row: line for line in table_lines(TABLES["ours"], tmp_path)}
     assert [trial.record.seed for trial in lines[name].trials] == [0, 3]
-    assert lines[name].budget == lines[name].full == 1_800_000
+    assert lines[name].budget == lines[name].full_samples == 1_800_000
     assert len(lines["default-delta-far"].trials) == 6

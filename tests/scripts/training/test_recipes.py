@@ -23,7 +23,7 @@ PROTOCOL = {
     "weight_decay": 0.01,
     "max_grad_norm": 0.0,
     "loss": "all",
-    "questions_on_the_way": 10_000,
+    "validation_samples": 10_000,
     "early_stop_pct": None,
 }
 """Section 5 of the design; AdamW's own betas and weight decay, which the article left alone."""
@@ -68,10 +68,10 @@ def test_every_row_of_the_article_has_a_recipe():
 
 
 def test_validation_on_the_way_asks_few_questions_unless_told():
-    assert find_recipe("swap-delta").questions_on_the_way == 400
-    assert Recipe(**BASE, num_samples=6400).questions_on_the_way == 100
-    assert Recipe(**BASE, num_samples=6400, validation_questions=7).questions_on_the_way == 7
-    assert Recipe(**BASE, validation_questions=10**6).questions_on_the_way == 10_000
+    assert find_recipe("swap-delta").validation_samples == 400
+    assert Recipe(**BASE, num_samples=6400).validation_samples == 100
+    assert Recipe(**BASE, num_samples=6400, validation_questions=7).validation_samples == 7
+    assert Recipe(**BASE, validation_questions=10**6).validation_samples == 10_000
 
 
 def test_swap_delta_is_as_small_as_it_says():
