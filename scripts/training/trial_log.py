@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from scripts.core.io import replace_file
+from scripts.core.io import check_present, read_jsonl, write_lines
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import RunOptions, TrainState
 
@@ -88,14 +88,22 @@ class TrialLog:
 
 
 def truncate_log(folder: Path, step: int) -> None:
-    """Leave in log.jsonl what was written up to `step`: what comes after is done again."""
+    """Leave in log.jsonl what was written up to `step`: what comes after is done again.
+
+    Raises:
+      ValueError: a line is damaged; the message names file and line.
+    """
     path = folder / LOG_FILE
-    if not path.exists():
-        return
-    *whole, _ = path.read_text("utf-8", errors="replace").split("\n")
-    kept = [line for line in whole if json.loads(line)["step"] <= step]
-    with replace_file(path) as tmp_path:
-        tmp_path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+    if path.exists():
+        entries = read_jsonl(path, _check_entry)
+        write_lines(path, [json.dumps(entry) for entry in entries if entry["step"] <= step])
+
+
+def _check_entry(entry: dict[str, Any]) -> dict[str, Any]:
+    check_present(entry, ("step",))
+    if not isinstance(entry["step"], int):
+        raise ValueError(f"step is {entry['step']!r}, not a whole number")
+    return entry
 
 
 def append_line(folder: Path, entry: Mapping[str, Any]) -> None:
