@@ -214,9 +214,10 @@ def _import_module(name: str) -> ModuleType:
         top = missing.partition(".")[0]
         if top != missing and importlib.util.find_spec(top):
             raise ValueError(f"package {top!r} has no module {missing!r}") from None
+        # A name that we do not know may be a checkpoint's: it is not told to install that.
+        hint = f"pip install {_PACKAGES[top]}" if top in _PACKAGES else "install what provides it"
         raise ValueError(
-            f"{name} needs the package {top!r}, which is not installed: "
-            f"pip install {_PACKAGES.get(top, top)}"
+            f"{name} needs the package {top!r}, which is not installed: {hint}"
         ) from None
     except Exception as error:
         raise ValueError(f"{name} cannot be imported: {format_error(error)}") from error

@@ -251,6 +251,7 @@ def test_a_layer_that_changes_the_shape_is_refused_with_both():
         (FILE.replace("own_layers", "own_layer") + ":Causal", {}, f"did you mean {FILE!r}?"),
         (FILE, {}, "is not a place: use FILE.py:NAME or package.module:NAME"),
         ("fla.layers:DeltaNet", {}, "pip install flash-linear-attention"),
+        ("nowhere.layers:GRU", {}, "which is not installed: install what provides it"),
         ("torch.nnn:GRU", {}, "package 'torch' has no module 'torch.nnn'"),
         ("torch.nn:GRUU", {}, "torch.nn has no 'GRUU': did you mean 'GRU'?"),
         ("torch.nn:GRU", {"num_layer": 2}, "did you mean 'num_layers'?"),
