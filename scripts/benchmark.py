@@ -6,28 +6,24 @@ python scripts/benchmark.py training  # the loop over bare steps, throughput, th
 """
 
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+from scripts.core.cli import Parser, run
 
 PARTS = ("data", "models", "training")
 
 
 def main() -> None:
     """Measure and print."""
-    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="*", choices=(*PARTS, "all"), default="all")
-    parts = parser.parse_args().part
+    words: dict[str, Any] = {"nargs": "*", "choices": (*PARTS, "all"), "default": "all"}
+    parts = Parser(__doc__, {"part": words}).parse_args().part
     for part in PARTS if "all" in parts else parts:
         print(import_module(f"scripts.benchmarks.{part}").report())
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"benchmark: {error}")
-    except KeyboardInterrupt:
-        sys.exit("benchmark: interrupted")
+    run("benchmark", main)

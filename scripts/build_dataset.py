@@ -1,4 +1,4 @@
-"""Configurations -> deterministic Parquet with a manifest and a card; or a check of such a folder.
+"""Build deterministic Parquet files with a manifest and a card, or verify such a folder.
 
     python scripts/build_dataset.py --output-dir data/vsc
     python scripts/build_dataset.py --output-dir data/vsc --config swap-nops5 level-1 --num-proc 2
@@ -10,36 +10,36 @@ of a configuration in place, so the last of several machines writes it.
 """
 
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
+from scripts.core.cli import Parser, run
 
-@dataclass
-class Arguments:
-    """The flags of this command."""
-
-    output_dir: Path | None = field(default=None, metadata={"help": "build into this folder"})
-    verify: Path | None = field(default=None, metadata={"help": "check this folder instead"})
-    config: list[str] = field(
-        default_factory=list, metadata={"help": "names of configurations; default: all of them"}
-    )
-    shard: str = field(default="0/1", metadata={"help": "i/n: only every n-th file, from the i-th"})
-    num_proc: int = field(default=1, metadata={"help": "processes on this machine"})
+FLAGS: dict[str, dict[str, Any]] = {
+    "--output-dir": {"type": Path, "metavar": "DIR", "help": "build into this folder"},
+    "--verify": {"type": Path, "metavar": "DIR", "help": "check this folder instead"},
+    "--config": {
+        "nargs": "+",
+        "default": [],
+        "metavar": "NAME",
+        "help": "names of configurations; default: all of them",
+    },
+    "--shard": {"default": "0/1", "metavar": "I/N", "help": "only every N-th file, from the I-th"},
+    "--num-proc": {"type": int, "default": 1, "metavar": "N", "help": "processes here"},
+}
 
 
 def main() -> None:
     """Build or verify."""
+    arguments = Parser(__doc__, FLAGS).parse_args()
     from tqdm import tqdm
-    from transformers import HfArgumentParser
 
     from scripts.publishing import dataset
     from scripts.publishing.dataset_card import read_manifest
     from vsc_dataset import CONFIGS
 
-    parser = HfArgumentParser(Arguments, description=__doc__)  # type: ignore[arg-type]
-    (arguments,) = parser.parse_args_into_dataclasses()
     if (arguments.output_dir is None) == (arguments.verify is None):
         raise ValueError("give one of --output-dir DIR and --verify DIR")
     if arguments.num_proc < 1:
@@ -69,9 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"build_dataset: {error}")
-    except KeyboardInterrupt:
-        sys.exit("build_dataset: interrupted: the same command goes on")
+    run("build_dataset", main, "the same command goes on")

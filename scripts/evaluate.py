@@ -11,13 +11,14 @@ the layout of its training. The horizon is the largest number of operations on t
 which every number has at most 1% sample error; by definition of 5 letters and 1,000 samples.
 """
 
-import argparse
 import sys
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
+from scripts.core.cli import Parser, run
 
 FLAGS: dict[str, dict[str, Any]] = {
     "checkpoints": {"nargs": "*", "metavar": "CHECKPOINT", "help": "folders or hub ids"},
@@ -57,21 +58,16 @@ FLAGS: dict[str, dict[str, Any]] = {
 }
 
 
-def read_flags() -> argparse.Namespace:
+def read_flags() -> Namespace:
     """Read the flags."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    for names, settings in FLAGS.items():
-        parser.add_argument(names, **settings)
-    flags = parser.parse_args()
+    flags = Parser(__doc__, FLAGS).parse_args()
     if not flags.checkpoints:
         raise ValueError("no checkpoint: give a run's folder, a checkpoint's folder or a hub id")
     _check(flags)
     return flags
 
 
-def _check(flags: argparse.Namespace) -> None:
+def _check(flags: Namespace) -> None:
     """Raise a ValueError for flags that contradict each other."""
     if flags.grid or flags.grid_all:
         for name in ("data", "split"):
@@ -120,9 +116,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"evaluate: {error}")
-    except KeyboardInterrupt:
-        sys.exit("evaluate: interrupted")
+    run("evaluate", main)

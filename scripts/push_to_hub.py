@@ -10,38 +10,41 @@ A push is one commit, then a tag that names it. It can be interrupted and repeat
 sends only what has changed; files that no push has made are kept.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
+from scripts.core.cli import Parser, run
 
-def parse_flags() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("kind", choices=("dataset", "model", "metric", "space"))
-    add("path", type=Path, metavar="PATH", help="the folder that holds it")
-    add("repo", metavar="REPO", help="owner/name")
-    add("--yes", action="store_true", help="do it")
-    add("--private", action="store_true", help="create a private repository")
-    add("--overwrite-card", action="store_true", help="also where README.md was edited on the hub")
-    add(
-        "--license",
-        metavar="ID",
-        help="of a model, as the hub calls it; default: apache-2.0, or none with code of your own",
-    )
-    add("--checkpoints", nargs="+", default=(), metavar="ID", help="models that a demo evaluates")
-    return parser.parse_args()
+FLAGS: dict[str, dict[str, Any]] = {
+    "kind": {"choices": ("dataset", "model", "metric", "space")},
+    "path": {"type": Path, "metavar": "PATH", "help": "the folder that holds it"},
+    "repo": {"metavar": "REPO", "help": "owner/name"},
+    "--yes": {"action": "store_true", "help": "do it"},
+    "--private": {"action": "store_true", "help": "create a private repository"},
+    "--overwrite-card": {
+        "action": "store_true",
+        "help": "also where README.md was edited on the hub",
+    },
+    "--license": {
+        "metavar": "ID",
+        "help": "of a model, as the hub calls it; default: apache-2.0, or none with code of yours",
+    },
+    "--checkpoints": {
+        "nargs": "+",
+        "default": (),
+        "metavar": "ID",
+        "help": "models that a demo evaluates",
+    },
+}
 
 
 def main() -> None:
     """Say what would be pushed, or push."""
-    arguments = parse_flags()
+    arguments = Parser(__doc__, FLAGS).parse_args()
     from scripts.publishing.bundles import assemble
     from scripts.publishing.hub import check_models, describe, make_plan, push, unchecked_plan
     from scripts.publishing.hub_errors import UnreachableError
@@ -70,9 +73,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"push_to_hub: {error}")
-    except KeyboardInterrupt:
-        sys.exit("push_to_hub: interrupted: the same command pushes what is missing")
+    run("push_to_hub", main, "the same command pushes what is missing")

@@ -13,7 +13,7 @@ best of N, or the same row of two tables, share their trainings: one command for
 
 import sys
 import time
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from scripts.reproduction.experiments import Row
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+from scripts.core.cli import Parser, run
 
 FLAGS: dict[str, dict[str, Any]] = {
     "--rows": {"nargs": "+", "default": [], "metavar": "ID", "help": "names or patterns; all"},
@@ -39,15 +41,8 @@ def main() -> None:
     started = time.time()
     from scripts.reproduction.experiments import TABLES, choose
 
-    parser = ArgumentParser(
-        description=__doc__, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument(
-        "tables", nargs="+", choices=[*TABLES], metavar="TABLE", help=", ".join(TABLES)
-    )
-    for flag, settings in FLAGS.items():
-        parser.add_argument(flag, **settings)
-    flags = parser.parse_args()
+    tables = {"nargs": "+", "choices": [*TABLES], "metavar": "TABLE", "help": ", ".join(TABLES)}
+    flags = Parser(__doc__, {"tables": tables, **FLAGS}).parse_args()
     if flags.jobs < 1:
         raise ValueError(f"--jobs {flags.jobs} must be 1 or more")
     if flags.max_minutes is not None and not flags.max_minutes > 0:
@@ -104,9 +99,4 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"reproduce: {error}")
-    except KeyboardInterrupt:
-        sys.exit("reproduce: interrupted: the same command goes on")
+    run("reproduce", main, "the same command goes on")

@@ -5,25 +5,25 @@ python scripts/zoo.py --recipes zoo-delta zoo-gru zoo-llama --trials 3 --jobs 2
 """
 
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
+
+from scripts.core.cli import Parser, run
+
+FLAGS: dict[str, dict[str, Any]] = {
+    "--recipes": {"nargs": "+", "default": [], "metavar": "NAME", "help": "default: all zoo-…"},
+    "--trials": {"type": int, "default": 3, "metavar": "N", "help": "of each; default: 3"},
+    "--max-samples": {"type": int, "metavar": "N", "help": "in place of the recipes' number"},
+    "--jobs": {"type": int, "default": 1, "metavar": "N", "help": "trials side by side"},
+    "--output-dir": {"type": Path, "default": Path("runs/zoo"), "help": "default: runs/zoo"},
+}
 
 
 def main() -> None:
     """Train what is missing, and compare all."""
-    parser = ArgumentParser(
-        description="Train recipes at one budget and compare them; again goes on where it stopped.",
-        formatter_class=ArgumentDefaultsHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--recipes", nargs="+", default=[], help="none: all zoo-…")
-    parser.add_argument("--trials", type=int, default=3, help="of each, with seeds from 0 on")
-    parser.add_argument("--max-samples", type=int, help="in place of the recipes' number")
-    parser.add_argument("--jobs", type=int, default=1, help="trials side by side")
-    parser.add_argument("--output-dir", type=Path, default=Path("runs/zoo"))
-    arguments = parser.parse_args()
+    arguments = Parser(__doc__, FLAGS).parse_args()
     for name in ("trials", "jobs"):
         if getattr(arguments, name) < 1:
             raise ValueError(f"--{name} {getattr(arguments, name)} must be 1 or more")
@@ -39,9 +39,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"zoo: {error}")
-    except KeyboardInterrupt:
-        sys.exit("zoo: interrupted: the same command goes on")
+    run("zoo", main, "the same command goes on")

@@ -90,11 +90,17 @@ def read_pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
     return pairs
 
 
-def run(command: str, main: Callable[[], None]) -> None:
-    """Run a command; what a user can fix is one line on stderr, with exit code 1."""
+def run(command: str, main: Callable[[], None], hint: str = "") -> None:
+    """Run a command; what a user can fix is one line on stderr, with exit code 1.
+
+    Args:
+      command: its name.
+      main: what it does.
+      hint: how to go on after an interruption.
+    """
     try:
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"{command}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{command}: interrupted")
+        sys.exit(f"{command}: interrupted" + (f": {hint}" if hint else ""))
