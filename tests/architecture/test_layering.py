@@ -1,4 +1,4 @@
-"""The house: a file imports only what stands above it, and a library has one home."""
+"""The architecture: a file imports only what stands above it, and a library has one home."""
 
 import ast
 from pathlib import Path
@@ -192,7 +192,7 @@ def test_every_room_is_on_the_list(package):
     ],
 )
 def test_a_planted_breach_is_found(tmp_path, monkeypatch, place, code, breach):
-    monkeypatch.setattr("tests.house.test_layering.ROOT", tmp_path)
+    monkeypatch.setattr("tests.architecture.test_layering.ROOT", tmp_path)
     path = tmp_path / place
     path.parent.mkdir(parents=True)
     path.write_text(code)
