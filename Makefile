@@ -8,7 +8,7 @@ DEMO_READY := .demo/.installed
 # Children (accelerate launch and its processes) must find this environment's python first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: train test soak oldest demo demo-test zoo benchmark check lint types clean
+.PHONY: train test soak oldest demo demo-test benchmark check lint types clean
 
 train: $(READY)
 	accelerate launch --quiet --num_processes 1 --num_machines 1 --mixed_precision no --dynamo_backend no \
@@ -34,9 +34,6 @@ demo: $(DEMO_READY)
 # The page and its API, and a headless browser where there is one. Pictures go to build/.
 demo-test: $(DEMO_READY)
 	VSC_PICTURES=build $(DEMO) -m pytest tests/hub_cards/test_page.py
-
-zoo: $(READY)
-	python scripts/zoo.py --trials 3
 
 benchmark: $(READY)
 	python scripts/benchmark.py

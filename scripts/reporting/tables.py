@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
-from scripts.reporting.ranking import Line, rank_key, rank_lines, trivial_baselines
+from scripts.reporting.ranking import Line, rank_lines, trivial_baselines
 
 MEASURES = {
     "sample_error_pct": "sample error %",
@@ -181,68 +181,3 @@ def _notes(lines: Sequence[Line]) -> str:
     if devices:
         notes.append(f"Trained on: {'; '.join(devices)}.")
     return "\n\n".join(notes)
-
-
-LEADERBOARD = [
-    "recipe",
-    "parameters",
-    "solved",
-    "sample error %",
-    "mask error %",
-    "horizon",
-    "samples/s",
-]
-ERRORS = ("sample_error_pct", "mask_error_pct")
-
-
-def leaderboard(
-    rows: Sequence[Mapping[str, Any]],
-    floors: Mapping[str, Mapping[str, float]],
-    markdown: bool = False,
-) -> str:
-    """Lay out a line for each recipe, the best first, see `rank_key`.
-
-    Args:
-      rows: results.json of each recipe with its `horizon` as a text; or, for a recipe that did
-        not come to its end, `recipe` and `failed`, the reason.
-      floors: {name: rates} of the trivial baselines, on the same samples.
-      markdown: see `table`.
-    Returns:
-      Table, trivial baselines in its last lines; below it the reasons.
-
-    >>> spread = {"median": 2.0, "solved": 1, "n": 3}
-    >>> row = {"recipe": "a", "parameters": 1234, "sample_error_pct": spread, "horizon": "5",
-    ...        "mask_error_pct": spread, "samples_per_second": spread}
-    >>> copy = {"sample_error_pct": 100.0, "mask_error_pct": 77.5}
-    >>> print(leaderboard([row, {"recipe": "b", "failed": "why"}], {"copy": copy}))
-    recipe  parameters  solved  sample error %  mask error %  horizon  samples/s
-    a            1,234  1 of 3            2.00          2.00        5          2
-    b                -  failed               -             -        -          -
-    copy             -       -          100.00         77.50        -          -
-    <BLANKLINE>
-    b failed: why
-    """
-    failed = [row for row in rows if "failed" in row]
-    finished = sorted(
-        (row for row in rows if "failed" not in row), key=lambda row: rank_key(row, row["horizon"])
-    )
-    lines = [*map(_leader, finished)]
-    lines += [[row["recipe"], "-", "failed", "-", "-", "-", "-"] for row in failed]
-    lines += [
-        [name, "-", "-", *(f"{rates[e]:.2f}" for e in ERRORS), "-", "-"]
-        for name, rates in floors.items()
-    ]
-    reasons = [f"{row['recipe']} failed: {row['failed']}" for row in failed]
-    return "\n\n".join([table(LEADERBOARD, lines, markdown), *reasons])
-
-
-def _leader(row: Mapping[str, Any]) -> list[str]:
-    """Fill the cells of a recipe; medians over its trials."""
-    return [
-        row["recipe"],
-        f"{row['parameters']:,}",
-        "{solved} of {n}".format(**row["sample_error_pct"]),
-        *(f"{row[name]['median']:.2f}" for name in ERRORS),
-        row["horizon"],
-        f"{row['samples_per_second']['median']:,.0f}",
-    ]
