@@ -28,13 +28,7 @@ Cells = Callable[[Line, Line | None], list[str]]
 
 
 def cells_of(name: str, line: Line, against: Line | None) -> list[str]:
-    """Fill the cells of a column.
-
-    Args:
-      name: of the column.
-      line: without trials it has "-" in them.
-      against: the line whose speed others are compared with.
-    """
+    """Fill the cells of a column, "-" without trials; speeds are compared with another line's."""
     heads, cells = COLUMNS[name]
     if not line.trials and name != "article":
         return ["not run" if name == "solved" else "-" for _ in heads]

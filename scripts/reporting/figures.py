@@ -13,13 +13,19 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from scripts.core.io import replace_file
-from scripts.core.trial_store import SOLVED_PCT, Trial, median_trial
+from scripts.core.trial_store import SOLVED_PCT
 from scripts.reporting.ranking import Line, rank_lines
 
 SAMPLE_COLOR, MASK_COLOR, LOSS_COLOR, TRAIN_COLOR = "#b0413e", "#2f5d8a", "#222222", "#999999"
+COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
+BASELINE_COLOR, HORIZON_COLOR = "#999999", "#18a058"
+MEASURES = {"sample_error": "sample error %", "mask_error": "mask error %"}
+GAMMA = 0.4
+"""Of the heat map's colors: one percent of error must look unlike none."""
+
+DPI = 110
 RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for color-blind eyes
 RIGHT_INK, WRONG_INK, PALE_INK = "#1b3d1d", "#ffffff", "#777777"
-MONOSPACE = "DejaVu Sans Mono"
 FONT_SIZE = 12
 CELL_WIDTH, LINE_HEIGHT = 0.6 * FONT_SIZE / 72, 1.75 * FONT_SIZE / 72  # inches
 FIELD_STRETCH = 1.5
@@ -29,18 +35,11 @@ LONGEST_QUESTION = 100
 """Characters; a longer one is shown without its middle."""
 
 CAPTION = "question : model's answer (true answer); red is wrong, a dot is padding"
-DPI = 110
-
-
-COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
-BASELINE_COLOR, HORIZON_COLOR = "#999999", "#18a058"
-MEASURES = {"sample_error": "sample error %", "mask_error": "mask error %"}
-GAMMA = 0.4
-"""Of the heat map's colors: one percent of error must look unlike none."""
-
-
 ANSWERS = 6
-"""Rows of each block of the picture of answers."""
+"""Rows of each block of a table's picture of answers."""
+
+Points = Sequence[Mapping[str, Any]]
+"""Validations of a trial, or numbers of operations of a grid."""
 
 
 class AnswerRow(NamedTuple):
@@ -56,19 +55,27 @@ class ErrorLine(NamedTuple):
     """A name and rows with nops, both errors in percent, their intervals and trivial baselines."""
 
     name: str
-    rows: Sequence[Mapping[str, Any]]
+    rows: Points
 
 
 class ErrorMap(NamedTuple):
     """A title, and the rows of each length of letters, with nops and both errors in percent."""
 
     title: str
-    by_length: Mapping[int, Sequence[Mapping[str, Any]]]
+    by_length: Mapping[int, Points]
 
 
-def _new_figure(size: tuple[float, float], constrained: bool = True) -> Figure:
+def save_figure(figure: Figure, path: Path, title: str = "") -> None:
+    """Write the PNG, whole or not at all."""
+    if title:
+        figure.suptitle(title)
+    with replace_file(path) as tmp_path:
+        figure.savefig(tmp_path, format="png")
+
+
+def _new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
     """Make a figure without matplotlib's global state."""
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained" if constrained else None)
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
@@ -79,14 +86,8 @@ def _open_box(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write the PNG, whole or not at all."""
-    with replace_file(path) as tmp_path:
-        figure.savefig(tmp_path, format="png")
-
-
 def error_curves(
-    trials: Sequence[Sequence[Mapping[str, Any]]],
+    trials: Sequence[Points],
     path: Path,
     baselines: Mapping[str, float] | None = None,
     title: str = "",
@@ -94,47 +95,42 @@ def error_curves(
     """Draw errors and losses against training samples, a thin line for each trial.
 
     Args:
-      trials: for each the validation points, with samples, sample_error_pct, mask_error_pct
-        (percent), val_loss and train_loss (nats).
+      trials: for each the validations, with samples, sample_error_pct, mask_error_pct (percent),
+        val_loss and train_loss (nats).
       path: a PNG file, replaced whole.
       baselines: {name: mask error in percent}, drawn as lines.
       title: stands above both panels.
     """
-    figure = _new_figure((11, 4.6))
+    figure = _new_figure(11, 4.6)
     errors, losses = figure.subplots(1, 2)
-    _lines(errors, trials, "sample_error_pct", "sample error", SAMPLE_COLOR)
-    _lines(errors, trials, "mask_error_pct", "mask error", MASK_COLOR)
+    _draw_trials(errors, trials, "sample_error_pct", "sample error", SAMPLE_COLOR)
+    _draw_trials(errors, trials, "mask_error_pct", "mask error", MASK_COLOR)
     for name, level in (baselines or {}).items():
         errors.axhline(level, color=MASK_COLOR, linewidth=0.8, linestyle=":")
         errors.annotate(
             f"{name}: {level:.1f}% mask error", (1, level), xycoords=("axes fraction", "data"),
             xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=8, color=MASK_COLOR,
         )  # fmt: skip
-    errors.set(ylim=(0, 102), ylabel="error % on validation samples", xlim=(0, None))
-    _lines(losses, trials, "train_loss", "training", TRAIN_COLOR)
-    _lines(losses, trials, "val_loss", "validation", LOSS_COLOR)
-    losses.set(yscale="log", ylabel="loss (nats)", xlim=(0, None))
+    errors.set(ylim=(0, 102), ylabel="error % on validation samples")
+    _draw_trials(losses, trials, "train_loss", "training", TRAIN_COLOR)
+    _draw_trials(losses, trials, "val_loss", "validation", LOSS_COLOR)
+    losses.set(yscale="log", ylabel="loss (nats)")
     for axes in (errors, losses):
-        axes.set_xlabel("training samples")
+        axes.set(xlabel="training samples", xlim=(0, None))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.tick_params(axis="x", labelsize=8)
-        axes.grid(alpha=0.25)
         axes.legend(loc="lower left", fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title)
-    save_figure(figure, path)
+        _open_box(axes)
+    save_figure(figure, path, title)
 
 
-def _lines(
-    axes: Axes, trials: Sequence[Sequence[Mapping[str, Any]]], name: str, label: str, color: str
-) -> None:
+def _draw_trials(axes: Axes, trials: Sequence[Points], name: str, label: str, color: str) -> None:
     """Draw one measure of all trials; only the first line is named."""
     for number, points in enumerate(trials):
-        samples, values = [p["samples"] for p in points], [p[name] for p in points]
         axes.plot(
-            samples, values, color=color, linewidth=1.1, alpha=0.9 if len(trials) == 1 else 0.6,
-            marker="." if len(points) < 30 else "", markersize=4,
-            label="_" if number else label,
+            [point["samples"] for point in points], [point[name] for point in points], color=color,
+            linewidth=1.1, alpha=0.9 if len(trials) == 1 else 0.6,
+            marker="." if len(points) < 30 else "", markersize=4, label="_" if number else label,
         )  # fmt: skip
 
 
@@ -169,23 +165,21 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
     texts = longest + (1 + FIELD_STRETCH) * answer_width + len(" :  ()  00 of 00 wrong")
     columns = max(texts, *map(len, (CAPTION, *blocks))) + 2
     lines = len(rows) + 2 * len(blocks) + 1
-    width, height = columns * CELL_WIDTH, (lines + 0.5) * LINE_HEIGHT
-    figure = _new_figure((width, height), constrained=False)
+    figure = _new_figure(columns * CELL_WIDTH, (lines + 0.5) * LINE_HEIGHT, layout=None)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-1, columns - 1), ylim=(lines, -0.5))
     axes.set_axis_off()
-    line = 0.0
+    line = 0.5
     for title, block in blocks.items():
-        _write(axes, 0, line + 0.5, title, "#000000", weight="bold")
-        for row in block:
-            line += 1
-            _draw_row(axes, row, line + 0.5, longest)
-        line += 2
-    _write(axes, 0, line + 0.5, CAPTION, PALE_INK)
+        _write(axes, 0, line, title, "#000000", weight="bold")
+        for number, row in enumerate(block, 1):
+            _draw_answer(axes, row, line + number, longest)
+        line += len(block) + 2
+    _write(axes, 0, line, CAPTION, PALE_INK)
     save_figure(figure, path)
 
 
-def _draw_row(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
+def _draw_answer(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
     """Draw one sample; a character is one unit wide, a line one unit high."""
     width, question = len(row.wrong), _shortened(row.question)
     _write(axes, longest - len(question), y, question, "#000000")
@@ -198,10 +192,9 @@ def _draw_row(axes: Axes, row: AnswerRow, y: float, longest: int) -> None:
         axes.add_patch(
             Rectangle((x, y - 0.44), FIELD_STRETCH, 0.88, facecolor=ground, edgecolor="white")
         )
-        inset = (FIELD_STRETCH - 1) / 2
-        _write(axes, x + inset, y, character, ink, weight="bold" if wrong else "normal")
-    count = sum(row.wrong)
-    end = longest + 3 + width * FIELD_STRETCH
+        x += (FIELD_STRETCH - 1) / 2
+        _write(axes, x, y, character, ink, weight="bold" if wrong else "normal")
+    count, end = sum(row.wrong), longest + 3 + width * FIELD_STRETCH
     _write(axes, end + 1, y, f"({_field(row.answer, width)})", PALE_INK)
     verdict = f"{count} of {width} wrong" if count else "right"
     _write(axes, end + width + 5, y, verdict, WRONG_GROUND if count else PALE_INK)
@@ -224,7 +217,7 @@ def _field(text: str, width: int) -> str:
 def _write(axes: Axes, x: float, y: float, text: str, color: str, weight: str = "normal") -> None:
     """Write a text at a cell, a character to each."""
     axes.text(
-        x, y, text, color=color, weight=weight, family=MONOSPACE, fontsize=FONT_SIZE,
+        x, y, text, color=color, weight=weight, family="DejaVu Sans Mono", fontsize=FONT_SIZE,
         va="center_baseline", parse_math=False,
     )  # fmt: skip
 
@@ -238,7 +231,8 @@ def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> No
       path: a PNG file, replaced whole.
       title: stands above both panels.
     """
-    figure = _new_figure((12, 4.8))
+    figure = _new_figure(12, 4.8)
+    longest = max((line.rows for line in lines), key=len)
     for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
         for number, line in enumerate(lines):
             color, nops = COLORS[number % len(COLORS)], [row["nops"] for row in line.rows]
@@ -249,18 +243,17 @@ def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> No
                 marker=".", label=line.name, zorder=3,
             )  # fmt: skip
         if all(line.rows[0]["floors"] == lines[0].rows[0]["floors"] for line in lines):
-            _draw_baselines(axes, max((line.rows for line in lines), key=len), measure)
+            _draw_baselines(axes, longest, measure)
         _name_nops(axes, sorted({row["nops"] for line in lines for row in line.rows}))
         axes.set(ylim=(-2, 102), xlabel="operations", ylabel=label)
         _open_box(axes)
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=2
     )
-    figure.suptitle(title)
-    save_figure(figure, path)
+    save_figure(figure, path, title)
 
 
-def _draw_baselines(axes: Axes, rows: Sequence[Mapping[str, Any]], measure: str) -> None:
+def _draw_baselines(axes: Axes, rows: Points, measure: str) -> None:
     """Draw a dotted line for each trivial baseline."""
     for name in rows[0]["floors"]:
         levels = [(row["nops"], row["floors"][name][f"{measure}_pct"]) for row in rows]
@@ -291,27 +284,21 @@ def error_maps(maps: Sequence[ErrorMap], path: Path, title: str = "") -> None:
       path: a PNG file, replaced whole.
       title: stands above all.
     """
-    nops = sorted(
-        {row["nops"] for found in maps for rows in found.by_length.values() for row in rows}
-    )
-    lengths = max(len(found.by_length) for found in maps)
-    size = (2.2 + 0.46 * len(nops), 0.8 + 2 * len(maps) * (0.95 + 0.4 * lengths))
-    figure = _new_figure(size)
+    nops = sorted({row["nops"] for one in maps for rows in one.by_length.values() for row in rows})
+    lengths = max(len(one.by_length) for one in maps)
+    figure = _new_figure(2.2 + 0.46 * len(nops), 0.8 + 2 * len(maps) * (0.95 + 0.4 * lengths))
     panels = figure.subplots(2 * len(maps), 1, squeeze=False)[:, 0]
-    pairs = [(found, measure) for found in maps for measure in MEASURES]
-    for axes, (found, measure) in zip(panels, pairs, strict=True):
-        image = _draw_map(axes, found.by_length, f"{measure}_pct", nops)
-        axes.set_title(f"{found.title}: {MEASURES[measure]}", fontsize=10, loc="left")
+    pairs = [(one, measure) for one in maps for measure in MEASURES]
+    for axes, (one, measure) in zip(panels, pairs, strict=True):
+        image = _draw_map(axes, one.by_length, f"{measure}_pct", nops)
+        axes.set_title(f"{one.title}: {MEASURES[measure]}", fontsize=10, loc="left")
         axes.set_ylabel("letters", fontsize=9)
     panels[-1].set_xlabel("operations", fontsize=9)
     figure.colorbar(image, ax=list(panels), fraction=0.02, pad=0.01, label="%")
-    figure.suptitle(title)
-    save_figure(figure, path)
+    save_figure(figure, path, title)
 
 
-def _draw_map(
-    axes: Axes, by_length: Mapping[int, Sequence[Mapping[str, Any]]], key: str, nops: Sequence[int]
-) -> Any:
+def _draw_map(axes: Axes, by_length: Mapping[int, Points], key: str, nops: Sequence[int]) -> Any:
     """Draw one heat map with its numbers; the lengths rise from top to bottom."""
     cells = [
         [{row["nops"]: row[key] for row in rows}.get(n, float("nan")) for n in nops]
@@ -323,10 +310,8 @@ def _draw_map(
     for y, errors in enumerate(cells):
         beyond = [x for x, error in enumerate(errors) if error > SOLVED_PCT]
         if key.startswith("sample") and beyond:
-            edge = min(beyond) - 0.5
-            axes.plot(
-                [edge, edge], [y - 0.5, y + 0.5], color=HORIZON_COLOR, linewidth=3, clip_on=False
-            )
+            edge, ends = min(beyond) - 0.5, [y - 0.5, y + 0.5]
+            axes.plot([edge, edge], ends, color=HORIZON_COLOR, linewidth=3, clip_on=False)
         for x, error in enumerate(errors):
             if error == error:
                 text, ink = _percent(error), "#ffffff" if error > 12 else "#000000"
@@ -355,7 +340,7 @@ def first_wrong_bars(counts: Mapping[str, Mapping[str, int]], path: Path, title:
       path: a PNG file, replaced whole.
       title: stands above.
     """
-    figure = _new_figure((8, 4.4))
+    figure = _new_figure(8, 4.4)
     axes = figure.subplots()
     numbers = sorted({int(k) for found in counts.values() for k in found if k != "none"})
     names = [*map(str, numbers), "none"]
@@ -372,8 +357,7 @@ def first_wrong_bars(counts: Mapping[str, Mapping[str, int]], path: Path, title:
     axes.set(xlabel="first wrong step", ylabel="% of wrong answers", ylim=(0, 102))
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", fontsize=9)
-    figure.suptitle(title)
-    save_figure(figure, path)
+    save_figure(figure, path, title)
 
 
 def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> list[str]:
@@ -381,28 +365,26 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
 
     Args:
       name, title: of the table.
-      lines: of the table; those without details have no picture.
+      lines: of the table; those whose median trial has no details have no picture.
       folder: exists; each file is replaced whole.
     Returns:
       The names of the files.
     """
-    order = [(rank, line) for rank, line in rank_lines(lines) if line.trials]
-    shown = [(rank, line) for rank, line in order if _shown(line)]
+    shown = [
+        (rank, line) for rank, line in rank_lines(lines) if line.trials and "curve" in line.median
+    ]
     if not shown:
         return []
-    curves, answers = f"{name}-curves.png", f"{name}-answers.png"
-    table_curves([line for _, line in shown if line.best_of == 1], folder / curves, title)
+    files = [f"{name}-curves.png", f"{name}-answers.png"]
+    table_curves([line for _, line in shown if line.best_of == 1], folder / files[0], title)
     learned = [line for rank, line in shown if rank.isdigit()] or [shown[0][1]]
-    blocks: dict[str, list[AnswerRow]] = {}
-    for line in dict.fromkeys((learned[0].row, learned[-1].row)):
-        blocks |= _answers(next(one for one in learned if one.row == line))
-    answers_picture(blocks, folder / answers)
-    medians = [(line, _median(line).details.get("grid")) for _, line in shown]
-    files = [curves, answers]
-    for grid in dict.fromkeys(found["name"] for _, found in medians if found):
+    best, worst = learned[0], next(line for line in learned if line.row == learned[-1].row)
+    answers_picture({**_answers(best), **_answers(worst)}, folder / files[1])
+    grids = [(line, line.median["grid"]) for _, line in shown if "grid" in line.median]
+    for grid in dict.fromkeys(found["name"] for _, found in grids):
         evaluated = [
             ErrorLine(f"{line.row} ({line.budget:,}): horizon {found['horizon']}", found["rows"])
-            for line, found in medians if found and found["name"] == grid
+            for line, found in grids if found["name"] == grid
         ]  # fmt: skip
         files.append(f"{name}-{grid}.png")
         error_by_nops(evaluated, folder / files[-1], f"{title}: {grid}")
@@ -411,12 +393,12 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
 
 def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
     """Draw both errors against training samples: a color for each line of the table."""
-    figure = _new_figure((14, 5.2))
+    figure = _new_figure(14, 5.2)
     colors = colormaps["tab20"]
     for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
         for number, line in enumerate(lines):
             for first, trial in enumerate(line.trials):
-                points: Sequence[Any] = trial.details.get("curve", ())
+                points: Points = trial.details.get("curve", ())
                 axes.plot(
                     [point["samples"] for point in points],
                     [point[f"{measure}_pct"] for point in points],
@@ -429,19 +411,7 @@ def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
         _open_box(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.suptitle(title)
-    save_figure(figure, path)
-
-
-def _shown(line: Line) -> bool:
-    """Whether the median trial has details."""
-    return "curve" in _median(line).details
-
-
-def _median(line: Line) -> Trial:
-    """Choose the trial in the middle."""
-    found = median_trial([trial.record for trial in line.trials])
-    return next(trial for trial in line.trials if trial.record is found)
+    save_figure(figure, path, title)
 
 
 def _answers(line: Line) -> dict[str, list[AnswerRow]]:
@@ -451,6 +421,6 @@ def _answers(line: Line) -> dict[str, list[AnswerRow]]:
             AnswerRow(question, prediction, answer, [bool(w) for w in wrong])
             for question, prediction, answer, wrong in block[:ANSWERS]
         ]
-        for title, block in _median(line).details["answers"].items()
+        for title, block in line.median["answers"].items()
     }
     return distinct(blocks)

@@ -1,4 +1,4 @@
-"""Rank results: one order for tables, figures, the architecture comparison and cards."""
+"""Rank results: one order for tables, figures and cards."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from scripts.core.trial_store import Trial, summarize
+from scripts.core.trial_store import Trial, median_trial, summarize
 
 CHANCE = ("copy", "guess")
 """Trivial baselines that execute no operation; those that execute some solve short programs."""
@@ -63,6 +63,12 @@ class Line:
         """Training samples of each trial."""
         return self.trials[0].budget if self.trials else 0
 
+    @property
+    def median(self) -> Mapping[str, Any]:
+        """The details of the trial in the middle."""
+        record = median_trial([trial.record for trial in self.trials])
+        return next(trial.details for trial in self.trials if trial.record is record)
+
     def details(self, name: str) -> list[Any]:
         """What is known beside the records of the trials, of those that have it."""
         return [trial.details[name] for trial in self.trials if name in trial.details]
@@ -78,16 +84,6 @@ class Line:
         """The middle trial's, the lower one of two; None where no trial has one."""
         return self.horizons[(len(self.horizons) - 1) // 2] if self.horizons else None
 
-    def is_at_chance(self, baselines: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Whether the median trial is no better than the best answers that read no operation.
-
-        Args:
-          baselines: see `trivial_baselines`; without those of its data a line is not at chance.
-        """
-        if self.data not in baselines or not self.trials:
-            return False
-        return bool(self.results["mask_error_pct"]["median"] >= chance_error(baselines[self.data]))
-
 
 def chance_error(baselines: Mapping[str, Any]) -> float:
     """Compute the mask error, in percent, of the better of copying the letters and guessing."""
@@ -100,14 +96,11 @@ def trivial_baselines(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
 
 
 def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
-    """Make trials of several trainings each, of which the lowest validation loss is kept.
+    """Make trials of `count` trainings each, of which the lowest validation loss is kept.
 
-    Args:
-      trainings: of one row.
-      count: of a trial: those of seeds 0 to count - 1 are the first. One of fewer is left out.
-    Returns:
-      The kept ones, with the samples and the seconds of all; which one is kept is known when all
-      are through, so none is solved earlier. Their curves are still those of one training.
+    The first trial has seeds 0 to count - 1; one of fewer trainings is left out. It costs the
+    samples and seconds of all, and because the choice is made when all are through, it is solved
+    no earlier. Its curve is that of the training that was kept.
     """
     if count == 1:
         return [*trainings]
@@ -144,9 +137,7 @@ def split_budgets(
 ) -> list[Line]:
     """Make a line for each budget of a row, the largest first; one without trials if it has none.
 
-    Args:
-      row, data, full_samples, article: see `Line`; full_samples is of one training.
-      trainings, count: see `best_of`.
+    `full_samples` is of one training; for the others see `Line` and `best_of`.
     """
     trials = best_of(trainings, count)
     budgets = sorted({trial.budget for trial in trials}, reverse=True)
@@ -157,19 +148,24 @@ def split_budgets(
 def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
     """Order lines, each with its rank among those of the same data and budget.
 
-    Those that are no better than chance, or were not run, have these words in place of a rank.
+    Those that are not better than chance, or were not run, have these words in place of a rank.
     """
-    baselines = trivial_baselines(lines)
-    order = list(dict.fromkeys(line.data for line in lines))
+    baselines, data = trivial_baselines(lines), [line.data for line in lines]
     groups: dict[tuple[int, int], list[Line]] = {}
     for line in lines:
         if line.trials:
-            groups.setdefault((order.index(line.data), -line.budget), []).append(line)
+            groups.setdefault((data.index(line.data), -line.budget), []).append(line)
     ranked: list[tuple[str, Line]] = []
-    for key in sorted(groups):
-        at_chance = [line for line in groups[key] if line.is_at_chance(baselines)]
-        others = [line for line in groups[key] if not line.is_at_chance(baselines)]
+    for _, group in sorted(groups.items()):
+        at_chance = [line for line in group if _is_at_chance(line, baselines.get(line.data))]
+        others = [line for line in group if line not in at_chance]
         others.sort(key=lambda line: rank_key(line.results, line.horizon))
         ranked += [(str(number), line) for number, line in enumerate(others, 1)]
         ranked += [("at chance", line) for line in at_chance]
     return ranked + [("not run", line) for line in lines if not line.trials]
+
+
+def _is_at_chance(line: Line, baselines: Mapping[str, Any] | None) -> bool:
+    """Tell whether the median mask error is no lower than that of answers without operations."""
+    median = line.results["mask_error_pct"]["median"]
+    return baselines is not None and median >= chance_error(baselines)

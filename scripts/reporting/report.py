@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scripts.core.io import replace_file
+from scripts.core.io import write_lines
 from scripts.core.trial_store import SOLVED_PCT, TrialRecord, median_trial, summarize
 from scripts.reporting.figures import AnswerRow, answers_picture, distinct, error_curves
 from scripts.reporting.tables import nops_table, trials_table
@@ -14,6 +14,8 @@ from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 PICTURE_ROWS = 12
 """Answers in each block of the picture."""
+
+ERRORS = ("sample_error_pct", "mask_error_pct")
 
 
 class Answered(NamedTuple):
@@ -51,30 +53,27 @@ def write_report(
     results = {
         **summarize(records),
         "shown_seed": median_trial(records).seed,
-        "floors": {name: _errors(level) for name, level in levels.items()},
-        "by_nops": _with_baselines("by_nops", nops_rates, nops_levels),
-        "by_length": _with_baselines("by_length", nops_rates, nops_levels),
+        "floors": {name: {key: level[key] for key in ERRORS} for name, level in levels.items()},
+        **{key: _with_baselines(key, nops_rates, nops_levels) for key in ("by_nops", "by_length")},
     }
+    headline = (
+        f"{results['recipe']}, {results['parameters']:,} parameters, "
+        f"{results['samples']:,} training samples"
+    )
+    text = (
+        f"{headline}:\n{trials_table(results)}\n\n"
+        f"the median trial, seed {results['shown_seed']}, on {results['split']}:\n"
+        f"{verdict(rates, levels)}\n\n"
+        "by number of operations, next to the trivial baselines (sample/mask error %):\n"
+        f"{nops_table(nops_rates['by_nops'], nops_levels)}"
+    )
     lines = {name: levels[name]["mask_error_pct"] for name in ("copy", "first 3", "first 4")}
-    error_curves(curves, folder / "curves.png", lines, _headline(results))
+    error_curves(curves, folder / "curves.png", lines, headline)
     answers_picture(worst_and_best(validation, answer_width), folder / "answers.png")
-    text = _text(results, verdict(rates, levels), nops_table(nops_rates["by_nops"], nops_levels))
-    with replace_file(folder / "report.txt") as tmp_path:
-        tmp_path.write_text(text + "\n", "utf-8")
+    write_lines(folder / "report.txt", [text])
     # After all others: where it is, the run is whole.
-    with replace_file(folder / "results.json") as tmp_path:
-        tmp_path.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", "utf-8")
+    write_lines(folder / "results.json", [json.dumps(results, indent=2, allow_nan=False)])
     return text
-
-
-def _text(results: Mapping[str, Any], found: str, by_nops: str) -> str:
-    """Write the printed report."""
-    parts = [
-        f"{_headline(results)}:\n{trials_table(results)}",
-        f"the median trial, seed {results['shown_seed']}, on {results['split']}:\n{found}",
-        "by number of operations, next to the trivial baselines (sample/mask error %):\n" + by_nops,
-    ]
-    return "\n\n".join(parts)
 
 
 def _measure(answered: Answered, answer_width: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -86,27 +85,17 @@ def _measure(answered: Answered, answer_width: int) -> tuple[dict[str, Any], dic
     )
 
 
-def _headline(results: Mapping[str, Any]) -> str:
-    """Say what was trained, how long."""
-    return (
-        f"{results['recipe']}, {results['parameters']:,} parameters, "
-        f"{results['samples']:,} training samples"
-    )
-
-
 def _with_baselines(
     key: str, rates: Mapping[str, Any], levels: Mapping[str, Mapping[str, Any]]
 ) -> dict[int, dict[str, Any]]:
     """Add to the rates of each group the trivial baselines of the same group."""
     return {
-        value: {**group, "floors": {name: _errors(f[key][value]) for name, f in levels.items()}}
+        value: {
+            **group,
+            "floors": {name: {e: f[key][value][e] for e in ERRORS} for name, f in levels.items()},
+        }
         for value, group in rates[key].items()
     }
-
-
-def _errors(rates: Mapping[str, Any]) -> dict[str, float]:
-    """Choose what results.json has of a trivial baseline."""
-    return {name: rates[name] for name in ("sample_error_pct", "mask_error_pct")}
 
 
 def verdict(rates: Mapping[str, Any], levels: Mapping[str, Mapping[str, Any]]) -> str:
@@ -146,30 +135,28 @@ def worst_and_best(
 ) -> dict[str, list[AnswerRow]]:
     """Choose the rows of the picture, under titles that count.
 
-    Args:
-      answered: N samples.
-      answer_width: W, characters of the answer field.
-      rows: at most this many in a block.
     Returns:
-      {title: rows}: the answers with most wrong characters, then those with fewest, once where
-      both are the same; among equals the longest questions, because they are the hardest.
+      {title: at most `rows` rows}: the answers with most wrong characters, then those with fewest,
+      once where both are the same; among equals the longest questions, because they are the
+      hardest.
     Raises:
       ValueError: as `error_rates`.
     """
     questions, references, predictions = answered
     wrong_NxW = wrong_characters(predictions, references, answer_width)
-    count_N = wrong_NxW.sum(axis=1)
-    total, wrong = len(questions), int((count_N > 0).sum())
+    count_N = wrong_NxW.sum(axis=1).tolist()
+    total, wrong = len(questions), sum(count > 0 for count in count_N)
     longest_first = sorted(range(total), key=lambda i: -len(questions[i]))
-    titles = (
-        f"worst: {wrong:,} of {total:,} answers are wrong",
-        f"best: {total - wrong:,} of {total:,} answers are right",
-    )
-    blocks = {
-        title: [
-            AnswerRow(questions[i], predictions[i], references[i], wrong_NxW[i].tolist())
-            for i in sorted(longest_first, key=lambda i: sign * int(count_N[i]))[:rows]
-        ]
-        for title, sign in zip(titles, (-1, 1), strict=True)
+    orders = {
+        f"worst: {wrong:,} of {total:,} answers are wrong": lambda i: -count_N[i],
+        f"best: {total - wrong:,} of {total:,} answers are right": lambda i: count_N[i],
     }
-    return distinct(blocks)
+    return distinct(
+        {
+            title: [
+                AnswerRow(questions[i], predictions[i], references[i], wrong_NxW[i].tolist())
+                for i in sorted(longest_first, key=order)[:rows]
+            ]
+            for title, order in orders.items()
+        }
+    )

@@ -21,12 +21,7 @@ STATISTICS = ("mean", "median", "std", "min", "max", "n")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool = False) -> str:
-    """Lay out cells: the first column to the left, all others to the right.
-
-    Args:
-      header: C texts.
-      rows: C texts each.
-      markdown: with pipes, in place of two spaces between columns.
+    """Lay out C cells a row: the first column to the left, all others to the right.
 
     >>> print(table(["name", "n"], [["a", "10"], ["b", "9"]]))
     name   n
@@ -55,13 +50,8 @@ def nops_table(
 ) -> str:
     """Lay out the rates by number of operations, and the trivial baselines on the same samples.
 
-    Args:
-      by_nops: {number of operations: rates}, as `error_rates` gives them.
-      floors: {name: rates with by_nops}, as `floors` gives them; "last k" is left out.
-      markdown: see `table`.
-    Returns:
-      A line for each number of operations, at most 110 columns wide with 4 operations alone.
-      A baseline's cell is sample/mask error in whole percent, rounded away from 0 and 100.
+    Both are as `error_rates` and `trivial_baselines` give them; "last k" is left out. A baseline's
+    cell is sample/mask error in whole percent, rounded away from 0 and 100.
 
     >>> rates = {"questions": 900, "sample_error_pct": 2.5, "sample_error_interval": [1.7, 3.7],
     ...          "mask_error_pct": 0.6}
@@ -72,18 +62,11 @@ def nops_table(
     """
     shown = [name for name in floors if not name.startswith("last")]
     header = ["nops", "samples", "sample err %", "95%", "mask err %", *shown]
-    return table(
-        header,
-        [
-            [
-                str(nops),
-                *rate_cells(rates),
-                *(floor_cell(floors[name]["by_nops"][nops]) for name in shown),
-            ]
-            for nops, rates in by_nops.items()
-        ],
-        markdown,
-    )
+    rows = []
+    for nops, rates in by_nops.items():
+        levels = (floor_cell(floors[name]["by_nops"][nops]) for name in shown)
+        rows.append([str(nops), *rate_cells(rates), *levels])
+    return table(header, rows, markdown)
 
 
 def rate_cells(rates: Mapping[str, Any]) -> list[str]:
@@ -104,14 +87,7 @@ def _whole(percent: float) -> int:
 
 
 def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
-    """Say how many trials are solved, and lay out the spread of each measure over them.
-
-    Args:
-      results: as `summarize` gives it.
-      markdown: see `table`.
-    Returns:
-      A sentence, an empty line, a table with a line for each of MEASURES.
-    """
+    """Say how many trials of a `summarize` are solved, and lay out the spread of MEASURES."""
     rows = [
         [called, *(_number(results[name][statistic], name, statistic) for statistic in STATISTICS)]
         for name, called in MEASURES.items()
@@ -137,11 +113,7 @@ def results_table(
 ) -> str:
     """Make the table of a table's lines as Markdown, with what its words mean below it.
 
-    Args:
-      title: its heading.
-      lines: one for each row and budget.
-      columns: names of COLUMNS.
-      against: the row whose speed others are compared with, where its device is theirs.
+    `columns` are names of COLUMNS; speeds are compared with the row `against` on the same device.
     """
     header = ["row", "rank", *(head for name in columns for head in COLUMNS[name][0])]
     ranked = rank_lines(lines)

@@ -32,7 +32,7 @@ def rows(errors):
 @pytest.fixture
 def drawn(monkeypatch):
     saved = []
-    monkeypatch.setattr(figures, "save_figure", lambda figure, path: saved.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, *_: saved.append(figure))
     return saved
 
 

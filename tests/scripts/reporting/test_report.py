@@ -136,7 +136,7 @@ def test_the_picture_shows_any_answer(tmp_path, prediction):
 
 def test_a_long_question_loses_its_middle_and_stays_inside_the_picture(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, *_: drawn.append(figure))
     question = "ABCDE:" + "1>2 " * 50 + "4>5"
     answers_picture({"worst": [AnswerRow(question, "A", "B", [True])]}, tmp_path / "answers.png")
     (axes,) = drawn[0].axes
@@ -156,7 +156,7 @@ def test_a_picture_of_nothing_is_a_value_error(tmp_path):
 
 def test_curves_are_drawn_for_each_trial_and_floor(tmp_path, monkeypatch):
     drawn = []
-    monkeypatch.setattr(figures, "save_figure", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(figures, "save_figure", lambda figure, *_: drawn.append(figure))
     error_curves([curve(1), curve(2)], tmp_path / "curves.png", {"copy": 77.5, "first 4": 40.0})
     errors, losses = drawn[0].axes
     assert losses.get_yscale() == "log"
