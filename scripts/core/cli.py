@@ -4,34 +4,57 @@ No library is imported here: a misspelt flag is answered in a tenth of a second.
 """
 
 import argparse
+import ast
+import json
+import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from vsc_dataset.checking import nearest
 
 OTHER_NAMES = {
-    "--lr": "--learning-rate",
-    "--epochs": "--max-samples",
-    "--steps": "--max-samples",
-    "--num-samples": "--max-samples",
-    "--name": "--output-dir",
-    "--seeds": "--trials",
-    "--layer": "--mixer",
-    "--config": "--data",
+    "--learning-rate": ("--lr",),
+    "--weight-decay": ("--wd",),
+    "--warmup-steps": ("--warmup", "--num-warmup-steps"),
+    "--batch-size": ("--bs", "--per-device-train-batch-size"),
+    "--max-samples": ("--epochs", "--steps", "--max-steps", "--num-samples", "--num-train-epochs"),
+    "--num-questions": ("--num-samples", "--max-samples", "--limit"),
+    "--mixed-precision": ("--bf16", "--fp16", "--amp", "--dtype"),
+    "--trials": ("--seeds", "--runs"),
+    "--mixer": ("--layer",),
+    "--data": ("--config", "--dataset", "--task"),
+    "--config": ("--data", "--dataset"),
+    "--output-dir": ("--output", "--out", "--save-dir", "--name"),
+    "--num-proc": ("--jobs", "--num-workers", "--processes"),
+    "--jobs": ("--num-workers", "--num-proc"),
+    "--device": ("--gpu", "--cuda"),
 }
-"""What other tools call our flags; suggested where the command has the flag meant."""
+"""Flags, and what other tools call them; suggested where the command has the flag."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Flags without abbreviations, and a ValueError of one line for every mistake."""
+    """Flags without abbreviations, and a ValueError of one line for every mistake.
 
-    def __init__(self, description: str | None, flags: Mapping[str, Mapping[str, Any]]) -> None:
+    Args:
+      description: of the command.
+      flags: the arguments of `add_argument` by name.
+      hints: for flags that people try and that the command does not have, what to do instead.
+    """
+
+    def __init__(
+        self,
+        description: str | None,
+        flags: Mapping[str, Mapping[str, Any]],
+        hints: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(
             description=description,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        self.hints = hints or {}
         for name, settings in flags.items():
             self.add_argument(name, **settings)
 
@@ -40,25 +63,35 @@ class Parser(argparse.ArgumentParser):
         raise ValueError(message)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse all words.
+        """Parse all words; an unknown flag is named before one that is missing.
 
         Raises:
           ValueError: an unknown flag (the nearest is named), a word too many, or a wrong value.
 
-        >>> Parser("", {"--jobs": {"type": int}}).parse_args(["--job", "2"])
+        >>> Parser("", {"--jobs": {"type": int, "required": True}}).parse_args(["--job", "2"])
         Traceback (most recent call last):
         ValueError: flag --job is unknown: did you mean '--jobs'?
         """
-        found, unknown = self.parse_known_args(args, namespace)
-        known = sorted(self._option_string_actions)
-        for word in unknown:
+        words = sys.argv[1:] if args is None else list(args)
+        for word in words:
             flag = word.partition("=")[0]
-            if flag.startswith("-"):
-                meant = OTHER_NAMES.get(flag)
-                words = f"did you mean {meant!r}?" if meant in known else nearest(flag, known)
-                raise ValueError(f"flag {flag} is unknown: {words}")
-            raise ValueError(f"{word!r} belongs to no flag: see --help")
-        return found
+            if (
+                re.fullmatch(r"--?[A-Za-z][^\s=]*", flag)
+                and flag not in self._option_string_actions
+            ):
+                raise ValueError(f"flag {flag} is unknown: {self._suggest(flag)}")
+        parsed, rest = self.parse_known_args(words, namespace)
+        if rest:
+            raise ValueError(f"{rest[0]!r} belongs to no flag: see --help")
+        return parsed
+
+    def _suggest(self, flag: str) -> str:
+        """Say what to write in place of an unknown flag."""
+        if flag in self.hints:
+            return self.hints[flag]
+        known = sorted(self._option_string_actions)
+        meant = [name for name, others in OTHER_NAMES.items() if flag in others and name in known]
+        return f"did you mean {meant[0]!r}?" if meant else nearest(flag, known)
 
 
 def flag_of(name: str) -> str:
@@ -70,24 +103,58 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def read_pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
-    """Read settings from `name=value`, a value as TOML writes it or else as a text.
+def int_from(lowest: int, highest: int | None = None) -> Callable[[str], int]:
+    """Make the `type` of a flag that takes whole numbers within limits.
 
-    >>> read_pairs("--model-args", ["hidden_size=48", "dilation=[1, 2]", "hidden_act=gelu"])
-    {'hidden_size': 48, 'dilation': [1, 2], 'hidden_act': 'gelu'}
+    >>> Parser("", {"--jobs": {"type": int_from(1, 64)}}).parse_args(["--jobs", "100000"])
+    Traceback (most recent call last):
+    ValueError: argument --jobs: 100000 must be from 1 to 64
     """
-    import tomllib
 
+    def parse(word: str) -> int:
+        try:
+            number = int(word)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{word[:40]!r} is not a whole number") from None
+        if number < lowest or (highest is not None and number > highest):
+            limits = f"{lowest} or more" if highest is None else f"from {lowest} to {highest:,}"
+            raise argparse.ArgumentTypeError(f"{word} must be {limits}")
+        return number
+
+    return parse
+
+
+def read_pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
+    """Read settings from `name=value`, see `parse_value`.
+
+    >>> read_pairs("--model-args", ["hidden_size=48", "dilation=1,2", "act=gelu", "tie=false"])
+    {'hidden_size': 48, 'dilation': [1, 2], 'act': 'gelu', 'tie': False}
+    """
     pairs = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name.isidentifier():
-            raise ValueError(f"{flag} {word!r}: write name=value")
-        try:
-            pairs[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            pairs[name] = value
+            raise ValueError(f"{flag} {word[:80]!r}: write name=value")
+        if not word.isprintable():
+            raise ValueError(f"{flag} {word[:80]!r} holds a line break or the like: use one line")
+        pairs[name] = parse_value(value)
     return pairs
+
+
+def parse_value(text: str) -> Any:
+    """Read a value as Python or JSON writes it; a text where it is neither. Tuples become lists.
+
+    >>> [parse_value(text) for text in ("False", "null", "3,4", '{"a": true}', "1e-3", "gelu")]
+    [False, None, [3, 4], {'a': True}, 0.001, 'gelu']
+    """
+    for parse in (ast.literal_eval, json.loads):
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of odd literals such as 5to7
+                # As JSON has it: what a checkpoint keeps.
+                return json.loads(json.dumps(parse(text), allow_nan=False))
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    return text
 
 
 def run(command: str, main: Callable[[], None], hint: str = "") -> None:

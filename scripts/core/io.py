@@ -1,21 +1,20 @@
 """Write files whole or not at all, and read JSON that may be damaged."""
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write to; it replaces `path` when the block succeeds.
-
-    Args:
-      path: its folder must exist; a file that is there stays as it is if the block fails.
+    """Give a temporary file to write to; it replaces `path` if the block succeeds.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -55,13 +54,10 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_jsonl(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """Read the objects of a JSON Lines file; none where there is no file.
+    """Read and parse the objects of a JSON Lines file, see `read_lines`.
 
-    Args:
-      path: of the file; a last line that a kill cut off is left out.
-      parse: makes of an object what is wanted; its ValueError is told with file and line.
     Raises:
-      ValueError: a line is not a JSON object, or `parse` refuses it; the message names both.
+      ValueError: a line is not a JSON object, or `parse` refuses it: with the file and the line.
     """
     parsed = []
     for number, line in enumerate(read_lines(path), 1):
@@ -73,29 +69,22 @@ def read_jsonl(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
 
 
 def read_json(path: Path, keys: Sequence[str] = (), hint: str = "repair or delete it") -> Any:
-    """Read the object of a JSON file.
+    """Read the object of a JSON file, which must have these keys.
 
-    Args:
-      path: of the file.
-      keys: what it must have.
-      hint: what to do where it is damaged.
     Raises:
-      ValueError: it is not a JSON object, or a key is missing; the message names the file.
-      OSError: it cannot be read.
+      ValueError: it is not a JSON object, or a key is missing; the message names the file and
+        ends with the hint.
     """
     try:
-        found = parse_object(path.read_text("utf-8", errors="replace"))
-        check_present(found, keys)
+        value = parse_object(path.read_text("utf-8", errors="replace"))
+        check_present(value, keys)
     except ValueError as error:
         raise ValueError(f"{path}: {error}: {hint}") from None
-    return found
+    return value
 
 
 def parse_object(text: str) -> dict[str, Any]:
     """Parse a JSON object.
-
-    Raises:
-      ValueError: it is not JSON, or another value; the message shows its beginning.
 
     >>> parse_object("[1]")
     Traceback (most recent call last):
@@ -115,3 +104,21 @@ def check_present(line: dict[str, Any], keys: Sequence[str]) -> None:
     missing = [key for key in keys if key not in line]
     if missing:
         raise ValueError(f"keys {missing} are missing")
+
+
+def has_type(value: Any, hint: Any) -> bool:
+    """Return whether a value as JSON and TOML have it fits the annotation of a field.
+
+    True is not a number, a float must be finite, and of Mapping[K, V] the members are not checked.
+
+    >>> [has_type(value, float | None) for value in (1, 0.5, None, True, "1", float("nan"))]
+    [True, True, True, False, False, False]
+    """
+    types = [
+        get_origin(one) or one
+        for one in (get_args(hint) if isinstance(hint, UnionType) else (hint,))
+    ]
+    if isinstance(value, bool):
+        return bool in types
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return finite and isinstance(value, (*types, *([int] if float in types else [])))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MethodType
@@ -17,7 +18,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.core.io import replace_file
+from scripts.core.io import read_json, replace_file
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.import_utils import call, find, find_source, split
 from vsc_models.pipeline_vsc import EvaluationFormat, read_format
@@ -36,28 +37,33 @@ class LoadedModel(NamedTuple):
       name: the folder or hub id as it was typed.
       model: in evaluation mode, on its device.
       trained_on: the name of a configuration, None if unknown.
+      data_args: fields of it that the run changed.
     """
 
     name: str
     model: nn.Module
     trained_on: str | None = None
+    data_args: Mapping[str, Any] = {}
+
+    @property
+    def trained_config(self) -> TaskConfig | None:
+        """The configuration that it was trained on, None if unknown."""
+        return make_config(self.trained_on, **self.data_args) if self.trained_on else None
 
 
 def open_model(
     name: str, device: torch.device | None = None, trust_remote_code: bool = False
 ) -> LoadedModel:
-    """Load a checkpoint, and what it was trained on.
+    """Load a checkpoint, and what it was trained on; `device` None leaves it on the CPU.
 
     Args:
       name: a run's folder, the folder of a checkpoint, or a hub id.
-      device: where the model goes; None leaves it on the CPU.
-      trust_remote_code: as `load_model`.
+      device, trust_remote_code: as `load_model`.
     Raises:
       ValueError: one line: there is none of that name, or it cannot be read.
     """
     model = load_model(name, trust_remote_code)
-    trained_on = _trained_on(name)
-    return LoadedModel(name, model.to(device) if device else model, trained_on)
+    return LoadedModel(name, model.to(device) if device else model, *_trained_on(name))
 
 
 def load_model(
@@ -130,9 +136,6 @@ def head_of(config: PreTrainedConfig) -> Any:
 def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Call FILE.py:FUNCTION; the model's `save_pretrained` keeps file, arguments and weights.
 
-    Args:
-      place: of a function, seen from the working directory.
-      arguments: what it is called with.
     Raises:
       ValueError: one line: there is no such function, it raises, or returns another type.
     """
@@ -144,15 +147,15 @@ def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
     def save_pretrained(self: nn.Module, folder: str | Path) -> None:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        with replace_file(target / WEIGHTS) as tmp_path:
-            save_weights(self, str(tmp_path))
-        with replace_file(target / CODE) as tmp_path:
-            tmp_path.write_bytes(code or b"")
         made_by = {
             "made_by": f"{CODE}:{split(place)[1]}",
             "arguments": dict(arguments),
             "evaluation_format": format_of(self)._asdict(),
         }
+        with replace_file(target / WEIGHTS) as tmp_path:
+            save_weights(self, str(tmp_path))
+        with replace_file(target / CODE) as tmp_path:
+            tmp_path.write_bytes(code or b"")
         with replace_file(target / MADE_BY) as tmp_path:
             tmp_path.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
 
@@ -196,8 +199,8 @@ def _check_folder(path: Path) -> None:
         raise ValueError(f"{path} holds no config.json, so it is not a checkpoint: give {near}")
 
 
-def _trained_on(name: str) -> str | None:
-    """Read the data's name from the run.json of a run, of the run around a trial, or of a hub id.
+def _trained_on(name: str) -> tuple[str | None, Mapping[str, Any]]:
+    """Read the data and its changes from the run.json of a run, of a trial's run, or of a hub id.
 
     Raises:
       ValueError: it names a configuration that does not exist here.
@@ -208,18 +211,18 @@ def _trained_on(name: str) -> str | None:
         paths.append(path.parents[1] / RUN_FILE)
     run_file = next((path for path in paths if path.is_file()), None)
     if run_file is None and not path.exists():
-        try:
+        # A model of somebody else's has none; no network and none in the cache is the same.
+        with suppress(EntryNotFoundError, HfHubHTTPError):
             run_file = Path(hf_hub_download(name, RUN_FILE))
-        except (EntryNotFoundError, HfHubHTTPError):
-            return None  # a model of somebody else's, or no network and none in the cache
     if run_file is None:
-        return None
+        return None, {}
     try:
-        data: str = json.loads(run_file.read_text("utf-8"))["recipe"]["data"]
-        make_config(data)
-    except (ValueError, KeyError, TypeError) as error:
+        recipe = read_json(run_file)["recipe"]
+        data, data_args = recipe["data"], recipe.get("data_args", {})
+        make_config(data, **data_args)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{run_file} does not say what was trained on ({error})") from None
-    return data
+    return data, data_args
 
 
 def find_device(name: str | None) -> torch.device:
@@ -240,7 +243,7 @@ def find_device(name: str | None) -> torch.device:
 
 
 def device_name(model: nn.Module) -> str:
-    """Return the device of a model in words."""
+    """Return the device of a model in words: a GPU's name, or the CPU with its threads."""
     device = next(model.parameters()).device
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -248,19 +251,14 @@ def device_name(model: nn.Module) -> str:
 
 
 def set_format(model: nn.Module, config: TaskConfig) -> None:
-    """Note in a model how its rows are written; `save_pretrained` writes it with the checkpoint.
-
-    Args:
-      model: a PreTrainedModel gets it in its config, any other as an attribute.
-      config: of the data that it is trained on.
-    """
-    masks_padding = getattr(getattr(model, "config", None), "mask_padding", True)
-    row_width = None if masks_padding else config.row_width
+    """Note in a model how the rows of its training data are written; its checkpoint keeps that."""
+    row_width = None if _masks_padding(model) else config.row_width
     limit = longest_row(model)
     _write_format(model, EvaluationFormat(config.layout, config.answer_width, row_width, limit))
 
 
 def _write_format(model: Any, trained: EvaluationFormat) -> None:
+    """Write the format into a PreTrainedModel's config, or else as an attribute."""
     config = getattr(model, "config", None)
     if not isinstance(config, PreTrainedConfig):
         model.evaluation_format = trained
@@ -284,16 +282,11 @@ def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: 
     The checkpoint says so, or else the data of its run. Any other model is evaluated as the
     configuration says.
 
-    Args:
-      loaded: the model.
-      config: what it is evaluated on.
-      config_name: the name of `config`, for messages.
     Raises:
       ValueError: the answer field is too small for these answers.
     """
     layout, width, *_ = format_of(loaded.model)
-    if width is None and loaded.trained_on:
-        trained = make_config(loaded.trained_on)
+    if width is None and (trained := loaded.trained_config):
         width, layout = trained.answer_width, trained.layout
     if width is None:
         return config
@@ -313,17 +306,22 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
     Raises:
       ValueError: it has no padding mask, and it is unknown what it was trained on.
     """
-    if getattr(getattr(loaded.model, "config", None), "mask_padding", True):
+    if _masks_padding(loaded.model):
         return config.row_width
-    width, name = format_of(loaded.model).row_width, loaded.trained_on
-    if width is None and name is None:
+    width, trained = format_of(loaded.model).row_width, loaded.trained_config
+    if width is None and trained is None:
         raise ValueError(
             f"{loaded.name} has no padding mask (mask_padding=False), and neither its config nor "
             f"a {RUN_FILE} says how wide the rows of its training were: give the run's folder"
         )
-    if width is None and name is not None:
-        width = adapt_config_to_model(loaded, make_config(name), name).row_width
+    if width is None and trained is not None:
+        width = adapt_config_to_model(loaded, trained, str(loaded.trained_on)).row_width
     return max(config.row_width, width or 0)
+
+
+def _masks_padding(model: nn.Module) -> bool:
+    """Return whether a model's rows may be padded: all models, but for ours that say otherwise."""
+    return bool(getattr(getattr(model, "config", None), "mask_padding", True))
 
 
 def longest_row(model: nn.Module) -> int | None:

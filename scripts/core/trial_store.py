@@ -1,12 +1,11 @@
-"""Store trials and aggregate them: a record each, what is known beside it, spreads over trials.
+"""Store trials and aggregate them: a record each, its details, spreads over trials.
 
 A run has its records in trials.jsonl. A folder of results has a row's records in ROW.jsonl and, in
-details/ROW.jsonl, what tables and figures need beside them: curve, answers, floors, grid.
+details/ROW.jsonl, what tables and figures need as well: curve, answers, trivial baselines, grid.
 """
 
 import fcntl
 import json
-import math
 import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from scripts.core.io import check_present, read_jsonl, read_lines, write_lines
+from scripts.core.io import check_present, has_type, read_jsonl, read_lines, write_lines
 from vsc_dataset.checking import nearest
 
 SOLVED_PCT = 1.0
@@ -85,7 +84,7 @@ class TrialRecord:
 
 
 class Trial(NamedTuple):
-    """A trial's record, and what is known beside it; nothing of trials that are older."""
+    """A trial's record, and its details: empty for trials that are older."""
 
     record: TrialRecord
     details: Mapping[str, Any]
@@ -99,23 +98,12 @@ class Trial(NamedTuple):
 REQUIRED = [field.name for field in fields(TrialRecord) if field.default is MISSING]
 """The others came later: lines that are older do not have them."""
 
-TYPES: dict[Any, tuple[type, ...]] = {
-    str: (str,),
-    int: (int,),
-    float: (int, float),
-    int | None: (int, type(None)),
-    float | None: (int, float, type(None)),
-    Mapping[str, str]: (dict,),
-}
 HINTS = get_type_hints(TrialRecord)
 
 
 def append_record(path: Path, record: TrialRecord) -> None:
-    """Add a line; the file is replaced whole, without what a kill left of a last line.
+    """Add a line to trials.jsonl, which one process writes; what a kill left of a line goes.
 
-    Args:
-      path: trials.jsonl, made if it does not exist; one process writes it.
-      record: its floats must be finite.
     Raises:
       ValueError: a float that is not finite.
     """
@@ -136,20 +124,16 @@ def _parse_record(line: Mapping[str, Any]) -> TrialRecord:
     for key, value in line.items():
         if key not in HINTS:
             raise ValueError(f"key {key!r} is unknown: {nearest(key, HINTS)}")
-        wrong = isinstance(value, bool) or not isinstance(value, TYPES[HINTS[key]])
-        if wrong or (isinstance(value, float) and not math.isfinite(value)):
+        if not has_type(value, HINTS[key]):
             raise ValueError(f"{key} is {value!r}")
     check_present(dict(line), REQUIRED)
     return TrialRecord(**line)
 
 
 def save_trial(folder: Path, record: TrialRecord, details: Mapping[str, Any]) -> None:
-    """Write both lines of a trial, in place of those that it has.
+    """Write both lines of a trial into a folder of results, in place of those that it has.
 
-    Details come first: where the record is, they are.
-
-    Args:
-      folder: of results; made if it does not exist. Any number of processes may write.
+    Any number of processes may write. Details come first: where the record is, they are.
     """
     (folder / "details").mkdir(parents=True, exist_ok=True)
     recipe, samples, seed = record.key
@@ -208,9 +192,6 @@ def median_trial(records: Sequence[TrialRecord]) -> TrialRecord:
     """Choose the trial in the middle; of two the better one.
 
     Many trials have no error on validation samples; their losses differ.
-
-    Raises:
-      ValueError: no records.
     """
     if not records:
         raise ValueError("0 trials: at least 1 is needed")
@@ -242,8 +223,6 @@ SPREAD = (
 def summarize(records: Sequence[TrialRecord]) -> dict[str, Any]:
     """Aggregate the trials of one setting: how results.json begins.
 
-    Args:
-      records: trials that differ in nothing but their seed and what came of it.
     Returns:
       recipe, parameters, split, questions, then a `spread` of each of SPREAD (of samples_to_1pct
       over the trials that have one), samples (of the longest trial, for some may have stopped
@@ -281,10 +260,6 @@ Point = Mapping[str, Any]
 def samples_to(points: Sequence[Point], holds: Callable[[Point], bool]) -> int | None:
     """Find the samples of the first validation from which on all hold; None if the last does not.
 
-    Args:
-      points: validations in order.
-      holds: whether a validation is good enough.
-
     >>> curve = [{"samples": i, "error": error} for i, error in enumerate((9, 1, 0))]
     >>> samples_to(curve, lambda point: point["error"] <= 1)
     1
@@ -306,12 +281,8 @@ def samples_to_solved(points: Sequence[Point]) -> int | None:
 def spread(values: Sequence[float | None], solved: int = 0) -> dict[str, float | int | None]:
     """Compute mean, median, sample standard deviation (n - 1), minimum and maximum.
 
-    Args:
-      values: one for each trial; None does not count.
-      solved: the trials that are; only passed on.
-    Returns:
-      mean, median, std, min, max, n, solved. n counts the values; without any the first five are
-      None, and std is None for a single one.
+    None does not count: n is the number of values; without any the first five are None, and std is
+    None for a single one. `solved`, a number of trials, is passed on.
 
     >>> spread([1.0, None, 1.0], 2)
     {'mean': 1.0, 'median': 1.0, 'std': 0.0, 'min': 1.0, 'max': 1.0, 'n': 2, 'solved': 2}
@@ -329,5 +300,5 @@ def spread(values: Sequence[float | None], solved: int = 0) -> dict[str, float |
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:
-    """The values in order, each once."""
+    """List the values in order, each once."""
     return [value for i, value in enumerate(values) if value not in values[:i]]

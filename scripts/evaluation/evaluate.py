@@ -187,7 +187,7 @@ def _first_wrong(
 
 def _trained_steps(loaded: LoadedModel, config: TaskConfig) -> range | None:
     """Return the numbers of operations trained on; where unknown, those of the data."""
-    trained = make_config(loaded.trained_on) if loaded.trained_on else config
+    trained = loaded.trained_config or config
     return None if trained.grid_nops else range(max(1, trained.nops[0]), trained.nops[1] + 1)
 
 
@@ -205,7 +205,8 @@ def _requested(loaded: LoadedModel, request: Request) -> tuple[TaskConfig, str]:
     name, split = _data(loaded, request), request.split
     if request.grids:
         name, split = request.grids[0], f"nops{published(request.grids[0])[0]}"
-    config = adapt_config_to_model(loaded, make_config(name), name)
+    trained = None if request.data or request.grids else loaded.trained_config
+    config = adapt_config_to_model(loaded, trained or make_config(name), name)
     if split not in config.splits:
         raise ValueError(
             f"split {split!r} does not exist in {name}: use one of {list(config.splits)}"

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+from scripts.core.cli import read_pairs
 from scripts.training.cli import FLAG_NAMES, read_flags
 from scripts.training.recipes import UNTRAINED, Recipe, find_recipe
 from tests.scripts.training.commands import ROOT
@@ -59,6 +60,20 @@ def test_arguments_of_the_model_are_changed_one_by_one_and_fall_with_it():
     assert read_flags(SAY)[1] == find_recipe("swap-delta")
 
 
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("False", False), ("false", False), ("None", None), ("null", None), ("3,4", [3, 4]),
+        ("(1,)", [1]), ("[true, null]", [True, None]), ('{"a": true}', {"a": True}),
+        ("1e-3", 1e-3), ("'3'", "3"), ("gelu", "gelu"), ("a=b", "a=b"), ("", ""),
+        ("nan", "nan"), ("b'x'", "b'x'"), ("9" * 5000, "9" * 5000), ("[" * 9999, "[" * 9999),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_python_or_json_has_it_and_else_as_a_text(text, value):
+    read = read_pairs("--mixer-args", [f"x={text}"])["x"]
+    assert (read, type(read)) == (value, type(value))
+
+
 def test_seeds_follow_from_the_first():
     assert read_flags(SAY)[0].seeds is None
     assert read_flags([*SAY, "--trials", "3"])[0].seeds == [0, 1, 2]
@@ -76,6 +91,7 @@ def test_seeds_follow_from_the_first():
         ("stray", "'stray' belongs to no flag"),
         ("--data swap-nop5", "did you mean 'swap-nops5'?"),
         ("--model-args hidden_size", "--model-args 'hidden_size': write name=value"),
+        ("--model-args a=1\nb=2", "holds a line break"),
         ("--betas 0.9", "betas is [0.9]: give two numbers"),
         ("--max-samples 10", "one step needs batch_size 64"),
         ("--trials 0", "--trials 0 must be 1 or more"),
@@ -86,6 +102,7 @@ def test_seeds_follow_from_the_first():
         ("--max-minutes 0", "--max-minutes 0 must be above 0"),
         ("--private", "--private without --push-to-hub"),
         ("--lr 1e-3", "flag --lr is unknown: did you mean '--learning-rate'?"),
+        ("--dataset default", "flag --dataset is unknown: did you mean '--data'?"),
         ("--epochs 3", "flag --epochs is unknown: did you mean '--max-samples'?"),
         ("--push-to-hub name", "--push-to-hub 'name' is no repository: write OWNER/NAME"),
         ("--push-to-hub a/é", "--push-to-hub 'a/é' is no repository: write OWNER/NAME"),
@@ -99,7 +116,7 @@ def test_seeds_follow_from_the_first():
 )
 def test_a_mistake_is_one_line(line, words):
     with pytest.raises(ValueError) as error:
-        read_flags([*SAY, *line.split()])
+        read_flags([*SAY, *line.split(" ")])
     assert words in str(error.value)
     assert "\n" not in str(error.value)
     assert "None" not in str(error.value)
@@ -110,6 +127,8 @@ def test_an_unknown_recipe_is_named_with_the_nearest():
         read_flags(["--recipe", "attn-0440"])
     with pytest.raises(ValueError, match="--recipe"):
         read_flags([])
+    with pytest.raises(ValueError, match="flag --recpie is unknown: did you mean '--recipe'"):
+        read_flags(["--recpie", "swap-delta"])  # before the one that is missing
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_what_to_install(monkeypatch):
