@@ -4,7 +4,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from scripts.core.cli import Parser, flag_of, read_pairs
 from scripts.training.distributed import (
@@ -12,7 +12,7 @@ from scripts.training.distributed import (
     launched_precision,
     launched_processes,
 )
-from scripts.training.recipes import KINDS, UNTRAINED, Recipe, find_recipe
+from scripts.training.recipes import UNTRAINED, Recipe, find_recipe
 from vsc_dataset.checking import nearest
 
 FLAG_NAMES = {"num_samples": "max_samples"}
@@ -72,12 +72,12 @@ def recipe_flags() -> dict[str, dict[str, Any]]:
         if one.name in UNTRAINED:
             continue
         settings: dict[str, Any] = {"help": f"{one.metadata['help']}; in place of the recipe's"}
-        if hints[one.name] in KINDS:
-            settings |= {"type": KINDS[hints[one.name]].flag, "metavar": "VALUE"}
-        elif one.name == "betas":
-            settings |= {"type": float, "nargs": "+", "metavar": "VALUE"}
-        else:
+        kind = get_args(hints[one.name])[:1] or (hints[one.name],)  # the first of `int | None`
+        if one.name.endswith("_args"):
             settings |= {"nargs": "+", "metavar": "K=V"}
+        else:
+            settings |= {"type": kind[0], "metavar": "VALUE"}
+            settings |= {"nargs": "+"} if one.name == "betas" else {}
         flags[flag_of(FLAG_NAMES.get(one.name, one.name))] = settings
     return flags
 
@@ -157,7 +157,7 @@ def _change(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
             f"--mixed-precision {changes['mixed_precision']} contradicts accelerate's {precision}: "
             "say the same, or leave one out"
         )
-    for kind in ("model", "mixer"):
+    for kind in ("data", "model", "mixer"):
         pairs = read_pairs(f"--{kind}-args", changes.get(f"{kind}_args", []))
         if kind == "model" and pairs and changes.get("mixer", recipe.mixer):
             _check_scaffold(pairs)

@@ -1,19 +1,22 @@
-"""recipes.toml and flags -> a Recipe: everything that decides what a trial learns."""
+"""Read recipes.toml into a Recipe: everything that decides what a trial learns."""
 
 import json
-import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, get_type_hints
 
+from scripts.core.io import has_type
 from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config
 
-LOSSES = ("answer", "all", "trace")
-PRECISIONS = ("no", "bf16")
+CHOICES = {
+    "loss": ("answer", "all", "trace"),
+    "mixed_precision": ("no", "bf16"),
+    "weight_decay_on": ("all", "matrices"),
+}
 UNTRAINED = ("name", "description")
 """Fields that change no bit of a trial."""
 
@@ -23,38 +26,41 @@ DROPPED = {"gradient_accumulation_steps": 1}
 RENAMED = {"steps_per_token": "num_householder", "beta_stretch": "beta_clip_margin"}
 """Fields of vsc_delta in earlier versions, and what they are called now."""
 
-ABOVE_ZERO = (
-    "num_samples",
-    "batch_size",
-    "learning_rate",
-    "num_validations",
-    "validation_questions",
-    "early_stop_validations",
-    "max_parameters",
-)
-
-
-class Kind(NamedTuple):
-    """What a field holds: as a flag gives it, as a file may, and in words."""
-
-    flag: type
-    accepted: tuple[type, ...]
-    words: str
-
-
-KINDS: dict[Any, Kind] = {
-    str: Kind(str, (str,), "a text"),
-    int: Kind(int, (int,), "a whole number"),
-    int | None: Kind(int, (int, type(None)), "a whole number"),
-    float: Kind(float, (int, float), "a number"),
-    float | None: Kind(float, (int, float, type(None)), "a number"),
+HIGHEST = {
+    "num_samples": 2**48,
+    "batch_size": 2**20,
+    "learning_rate": 1e3,
+    "num_validations": 10_000,
+    "validation_questions": 2**48,
+    "early_stop_validations": 10_000,
+    "max_parameters": 2**48,
 }
+"""Fields that must be above 0, and at most this: what is larger would never end."""
+
+FROM_ZERO = {
+    "warmup_steps": 2**48,
+    "weight_decay": 1e3,
+    "max_grad_norm": 1e9,
+    "early_stop_pct": 100,
+}
+"""Fields that must be 0 or more, and at most this."""
+
+WORDS = {
+    str: "a text",
+    int: "a whole number",
+    int | None: "a whole number",
+    float: "a finite number",
+    float | None: "a finite number",
+    Mapping[str, Any]: "a table, name by value",
+}
+"""What a field holds, by its annotation."""
+
 VALIDATION_SHARE = 0.08
 RECIPES = Path(__file__).parent.parent / "recipes.toml"
 
 
-def _said(text: str, default: Any = MISSING, **factory: Any) -> Any:
-    """A field with the sentence that documents it here and as a flag."""
+def _documented(text: str, default: Any = MISSING, **factory: Any) -> Any:
+    """Make a field with the sentence that documents it here and as a flag."""
     settings = factory if default is MISSING else {"default": default}
     return field(metadata={"help": text}, **settings)
 
@@ -70,111 +76,134 @@ class Recipe:
     """
 
     name: str
-    data: str = _said("the name of the configuration that is trained on")
-    model: str = _said(
+    data: str = _documented("the name of the configuration that is trained on")
+    model: str = _documented(
         "a model type that transformers knows, ours included; FILE.py:FUNCTION that makes a "
         "model; or a checkpoint's folder or hub id"
     )
-    model_args: Mapping[str, Any] = _said(
+    data_args: Mapping[str, Any] = _documented(
+        "fields of that configuration in place of its own, as k=v", default_factory=dict
+    )
+    model_args: Mapping[str, Any] = _documented(
         "fields of that model's configuration, as k=v", default_factory=dict
     )
-    mixer: str = _said("a layer of your own, FILE.py:CLASS or package.module:CLASS", "")
-    mixer_args: Mapping[str, Any] = _said("arguments of that layer, as k=v", default_factory=dict)
-    direction: str = _said("how the mixer reads a row: 'forward', or 'both' ways", "forward")
-    max_parameters: int = _said("a larger model is refused before it is built", 10_000_000)
-    num_samples: int = _said(
-        "training questions, a multiple of the batch or rounded down to one", 4_000_000
+    mixer: str = _documented(
+        "a custom layer: FILE.py:CLASS, FILE.py:FUNCTION that makes it, or package.module:CLASS; "
+        "--model-args num_layers=2 stacks two of them",
+        "",
     )
-    batch_size: int = _said("samples of a step, over all processes", 64)
-    mixed_precision: str = _said("no or bf16", "no")
-    learning_rate: float = _said(
+    mixer_args: Mapping[str, Any] = _documented(
+        "arguments of that layer, as k=v", default_factory=dict
+    )
+    direction: str = _documented("how the mixer reads a row: 'forward', or 'both' ways", "forward")
+    max_parameters: int = _documented("a larger model is refused before it is built", 10_000_000)
+    num_samples: int = _documented(
+        "training samples, a multiple of the batch or rounded down to one", 4_000_000
+    )
+    batch_size: int = _documented("samples of a step, over all processes", 64)
+    mixed_precision: str = _documented("no or bf16", "no")
+    learning_rate: float = _documented(
         "the highest one: it rises over the warm-up and falls to 0 as a cosine", 5e-4
     )
-    warmup_steps: int = _said("steps until the highest learning rate", 0)
-    betas: tuple[float, float] = _said("of AdamW", (0.9, 0.999))
-    weight_decay: float = _said("of AdamW", 0.01)
-    max_grad_norm: float = _said("the gradient is clipped to this norm; 0 clips nothing", 0.0)
-    label_smoothing: float = _said("share of each label that is spread over all bytes", 0.0)
-    loss: str = _said(
+    warmup_steps: int = _documented("steps until the highest learning rate", 0)
+    betas: tuple[float, float] = _documented("of AdamW", (0.9, 0.999))
+    weight_decay: float = _documented("of AdamW", 0.01)
+    weight_decay_on: str = _documented(
+        "'all' parameters, as in the article, or 'matrices': neither norms, biases and the like, "
+        "nor what a layer says is not decayed, such as A_log and D; the default for a custom layer "
+        "or another model",
+        "all",
+    )
+    max_grad_norm: float = _documented("the gradient is clipped to this norm; 0 clips nothing", 0.0)
+    label_smoothing: float = _documented("share of each label that is spread over all bytes", 0.0)
+    loss: str = _documented(
         "over the 'answer' field, 'all' bytes of question and answer field, or the answer field "
         "and the letters that each operation moves ('trace')",
         "all",
     )
-    num_validations: int = _said("validations on the way, evenly spread", 20)
-    validation_questions: int | None = _said(
-        "questions of each, at the end it is all there are; as many as cost little if not given",
+    num_validations: int = _documented("validations during training, evenly spread", 20)
+    validation_questions: int | None = _documented(
+        "samples of each, at the end it is all there are; as many as cost little if not given",
         None,
     )
-    early_stop_pct: float | None = _said(
+    early_stop_pct: float | None = _documented(
         "stop when the newest validations all have at most this sample error, in percent", None
     )
-    early_stop_validations: int = _said("how many validations that must be", 3)
-    description: str = _said("one sentence", "")
+    early_stop_validations: int = _documented("how many validations that must be", 3)
+    description: str = _documented("one sentence", "")
 
     def __post_init__(self) -> None:
+        self._check_types()
         object.__setattr__(self, "betas", tuple(self.betas))
         if self.model == "vsc_delta":
             renamed = {RENAMED.get(name, name): value for name, value in self.model_args.items()}
             object.__setattr__(self, "model_args", renamed)
-        self._check_types()
-        for name in ABOVE_ZERO:
-            if not (1 if getattr(self, name) is None else getattr(self, name)) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be above 0")
+        for name, highest in {**HIGHEST, **FROM_ZERO}.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if value < 0 or (value == 0 and name in HIGHEST):
+                least = "above 0" if name in HIGHEST else "0 or more"
+                raise ValueError(f"{name} is {value}: it must be {least}")
+            if value > highest:
+                raise ValueError(f"{name} is {value}: it must be at most {highest:,}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} is {getattr(self, name)!r}: use one of {list(choices)}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(
                 f"label_smoothing is {self.label_smoothing}: give a share from 0 to below 1"
             )
-        for name in ("warmup_steps", "weight_decay", "max_grad_norm", "early_stop_pct"):
-            if not (getattr(self, name) or 0) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}: it must be 0 or more")
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas is {list(self.betas)}: give two numbers from 0 to below 1")
         if self.num_samples < self.batch_size:
             raise ValueError(
                 f"num_samples is {self.num_samples}: one step needs batch_size {self.batch_size}"
-            )
-        if self.loss not in LOSSES:
-            raise ValueError(f"loss is {self.loss!r}: use one of {list(LOSSES)}")
-        if self.mixed_precision not in PRECISIONS:
-            raise ValueError(
-                f"mixed_precision is {self.mixed_precision!r}: use one of {list(PRECISIONS)}"
             )
         if not self.mixer and (self.mixer_args or self.direction != "forward"):
             raise ValueError("mixer_args or direction without a mixer: name it or leave them out")
         _ = self.config
 
     def _check_types(self) -> None:
-        """Raise a ValueError for a number that is none, which a TOML file may hold."""
-        for name, hint in get_type_hints(Recipe).items():
+        """Raise a ValueError for a value of another type, which a TOML file may hold."""
+        for name, hint in HINTS.items():
             value = getattr(self, name)
-            kind = KINDS.get(hint)
-            if kind and (isinstance(value, bool) or not isinstance(value, kind.accepted)):
-                raise ValueError(f"{name} is {value!r}: it must be {kind.words}")
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name} is {value}: it must be finite")
+            if hint in WORDS and not has_type(value, hint):
+                raise ValueError(f"{name} is {value!r}: it must be {WORDS[hint]}")
+        pair = self.betas if has_type(self.betas, tuple | list) else ()
+        if len(pair) != 2 or not all(has_type(beta, float) and 0 <= beta < 1 for beta in pair):
+            given = list(pair) or self.betas
+            raise ValueError(f"betas is {given!r}: give two numbers from 0 to below 1")
 
     @cached_property
     def config(self) -> TaskConfig:
         """The configuration of the data."""
-        return make_config(self.data)
+        return make_config(self.data, **self.data_args)
+
+    @property
+    def data_label(self) -> str:
+        """The name of the data, with the fields that are not its own.
+
+        >>> find_recipe("swap-delta").changed(data_args={"num_items": 10}).data_label
+        'swap-nops1-5 num_items=10'
+        """
+        return " ".join([self.data, *(f"{name}={x}" for name, x in self.data_args.items())])
 
     @property
     def num_steps(self) -> int:
-        """Steps of the optimiser."""
+        """Steps of the optimizer."""
         return self.num_samples // self.batch_size
 
     @cached_property
     def validation_steps(self) -> frozenset[int]:
-        """The steps behind which the model is validated, the last one among them."""
+        """The steps after which the model is validated, the last one among them."""
         spacing = self.num_steps / self.num_validations
         return frozenset(round(spacing * i) for i in range(1, self.num_validations + 1)) - {0}
 
     @property
     def validation_samples(self) -> int:
-        """Questions of each validation on the way.
+        """Samples of each validation during training.
 
-        Where the recipe does not say, all of them are VALIDATION_SHARE of the training questions:
-        asking one costs about half of learning from it, so validation stays below 5 % of the time.
+        Where the recipe does not say, all of them are VALIDATION_SHARE of the training samples:
+        evaluating one costs about half of training on it, so validation stays below 5% of the time.
         """
         wanted = self.validation_questions
         if wanted is None:
@@ -232,15 +261,18 @@ class Recipe:
         )
 
     def same_training(self, other: "Recipe") -> bool:
-        """Whether both train the same bits from the same seed: names and descriptions do not."""
+        """Return whether both train the same bits from the same seed, whatever their names."""
         ours, theirs = self.to_json(), other.to_json()
         return all(ours[name] == theirs[name] for name in ours if name not in UNTRAINED)
+
+
+HINTS = get_type_hints(Recipe)
 
 
 def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
     """Take what `child` does not give from `parent`, in nested tables key by key.
 
-    The arguments of another model or mixer are not taken: they would not fit it.
+    The arguments of other data, another model or mixer are not taken: they would not fit it.
 
     >>> parent = {"model": "a", "model_args": {"x": 1, "y": 2}}
     >>> merge(parent, {"model_args": {"y": 3}})
@@ -249,7 +281,7 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
     {'model': 'b', 'model_args': {'y': 3}}
     """
     merged = dict(parent)
-    for kind in ("model", "mixer"):
+    for kind in ("data", "model", "mixer"):
         if kind in parent and child.get(kind, parent[kind]) != parent[kind]:
             merged.pop(f"{kind}_args", None)
     for name, value in child.items():
@@ -265,19 +297,17 @@ def check_keys(called: str, given: Iterable[str], known: Sequence[str]) -> None:
             raise ValueError(f"{called}: key {key!r} is unknown: {nearest(key, known)}")
 
 
-def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
-    """Read all recipes by name.
+def read_tables(path: Path = RECIPES) -> dict[str, dict[str, Any]]:
+    """Read the fields of all recipes by name.
 
     `like = "NAME"` takes what is not given from a table further up, see `merge`; a table whose name
     begins with `_` is only there to be taken from.
 
     Raises:
-      ValueError: a table has an unknown key, is like none above (the nearest is named), or has a
-        value that cannot work.
+      ValueError: a table has an unknown key, or is like none above (the nearest is named).
     """
     known = ["like", *(one.name for one in fields(Recipe) if one.name != "name")]
     tables: dict[str, dict[str, Any]] = {}
-    recipes = {}
     for name, table in tomllib.loads(path.read_text("utf-8")).items():
         check_keys(f"recipe {name!r}", table, known)
         like = table.pop("like", None)
@@ -286,17 +316,28 @@ def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
                 f"recipe {name!r}: no recipe {like!r} stands above: {nearest(like, tables)}"
             )
         tables[name] = merge(tables.get(like, {}), table)
-        if name.startswith("_"):
-            continue
-        try:
-            recipes[name] = Recipe(name=name, **tables[name])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"recipe {name!r}: {error}") from None
-    return recipes
+    return {name: table for name, table in tables.items() if not name.startswith("_")}
+
+
+def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
+    """Read all recipes by name.
+
+    Raises:
+      ValueError: as `read_tables`, or a recipe has a value that cannot work.
+    """
+    return {name: _make(name, table) for name, table in read_tables(path).items()}
+
+
+def _make(name: str, table: Mapping[str, Any]) -> Recipe:
+    """Make a recipe; what is wrong is said with its name."""
+    try:
+        return Recipe(name=name, **table)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"recipe {name!r}: {error}") from None
 
 
 def find_recipe(name: str) -> Recipe:
-    """The recipe of this name.
+    """Return the recipe of this name.
 
     Raises:
       ValueError: there is none; the message suggests the nearest.
@@ -307,7 +348,7 @@ def find_recipe(name: str) -> Recipe:
     Traceback (most recent call last):
     ValueError: recipe 'swap-dleta' is unknown: did you mean 'swap-delta'?
     """
-    recipes = read_recipes()
-    if name not in recipes:
-        raise ValueError(f"recipe {name!r} is unknown: {nearest(name, recipes)}")
-    return recipes[name]
+    tables = read_tables()
+    if name not in tables:
+        raise ValueError(f"recipe {name!r} is unknown: {nearest(name, tables)}")
+    return _make(name, tables[name])

@@ -14,6 +14,7 @@ from tests.scripts.training.commands import ROOT
 SAY = ("--recipe", "swap-delta")
 CHANGES = {
     "data": ("swap-nops5", "swap-nops5"),
+    "data_args": ("num_items=9", {"num_items": 9}),
     "model": ("llama", "llama"),
     "model_args": ("hidden_size=48", None),
     "mixer": ("a.py:B", "a.py:B"),
@@ -25,6 +26,7 @@ CHANGES = {
     "warmup_steps": ("5", 5),
     "betas": ("0.8 0.9", (0.8, 0.9)),
     "weight_decay": ("0.5", 0.5),
+    "weight_decay_on": ("matrices", "matrices"),
     "max_grad_norm": ("0", 0.0),
     "label_smoothing": ("0.2", 0.2),
     "loss": ("all", "all"),

@@ -103,13 +103,23 @@ def test_the_last_step_is_always_validated(num_steps):
         ({"num_samples": 10}, "num_samples is 10: one step needs batch_size 64"),
         ({"batch_size": 0}, "batch_size is 0: it must be above 0"),
         ({"learning_rate": -1.0}, "learning_rate is -1.0: it must be above 0"),
-        ({"learning_rate": math.inf}, "learning_rate is inf: it must be finite"),
-        ({"weight_decay": math.nan}, "weight_decay is nan: it must be finite"),
+        ({"learning_rate": math.inf}, "learning_rate is inf: it must be a finite number"),
+        ({"weight_decay": math.nan}, "weight_decay is nan: it must be a finite number"),
         ({"max_grad_norm": -1.0}, "max_grad_norm is -1.0: it must be 0 or more"),
         ({"early_stop_pct": -1.0}, "early_stop_pct is -1.0: it must be 0 or more"),
+        ({"early_stop_pct": 1e9}, "early_stop_pct is 1000000000.0: it must be at most 100"),
+        ({"num_validations": 10**9}, "num_validations is 1000000000: it must be at most 10,000"),
+        ({"batch_size": 2**30, "num_samples": 2**40}, "it must be at most 1,048,576"),
+        ({"data_args": {"num_itms": 9}}, "field 'num_itms' is unknown: did you mean 'num_items'"),
+        ({"data_args": {"num_items": 2}}, "length is up to 5 but num_items is 2"),
+        ({"model_args": [1]}, "model_args is [1]: it must be a table"),
+        ({"data": ["a"]}, "data is ['a']: it must be a text"),
+        ({"betas": 3}, "betas is 3: give two numbers"),
+        ({"betas": [0.9, "x"]}, "betas is [0.9, 'x']: give two numbers"),
+        ({"weight_decay_on": "none"}, "weight_decay_on is 'none': use one of"),
         ({"validation_questions": 0}, "validation_questions is 0: it must be above 0"),
         ({"batch_size": 6.5}, "batch_size is 6.5: it must be a whole number"),
-        ({"learning_rate": "high"}, "learning_rate is 'high': it must be a number"),
+        ({"learning_rate": "high"}, "learning_rate is 'high': it must be a finite number"),
         ({"loss": 1}, "loss is 1: it must be a text"),
         ({"betas": [0.9]}, "betas is [0.9]: give two numbers from 0 to below 1"),
         ({"mixed_precision": "fp8"}, "mixed_precision is 'fp8': use one of"),
@@ -181,7 +191,8 @@ def test_a_batch_is_shared_evenly_by_processes_or_refused():
 
 def test_a_recipe_is_read_as_an_earlier_version_wrote_it():
     old = {**Recipe(**BASE).to_json(), "gradient_accumulation_steps": 1}
-    del old["early_stop_validations"]
+    for later in ("early_stop_validations", "data_args", "weight_decay_on"):
+        del old[later]
     assert Recipe.from_dict(old) == Recipe(**BASE)
     assert Recipe.from_dict({**old, "name": "x"}).same_training(Recipe(**BASE))
     assert not Recipe.from_dict({**old, "betas": [0.8, 0.999]}).same_training(Recipe(**BASE))
@@ -190,6 +201,19 @@ def test_a_recipe_is_read_as_an_earlier_version_wrote_it():
             Recipe.from_dict({**old, field: value})
     with pytest.raises(ValueError, match="'bettas' is unknown: did you mean 'betas'"):
         Recipe.from_dict({**old, "bettas": [0, 0]})
+
+
+def test_fields_of_the_data_are_changed_one_by_one_and_fall_with_it():
+    recipe = Recipe(**BASE).changed(data_args={"num_items": 9, "nops": [1, 3]})
+    assert (recipe.config.num_items, recipe.config.nops, recipe.config.length) == (
+        9,
+        (1, 3),
+        (5, 5),
+    )
+    assert recipe.data_label == "swap-nops2 num_items=9 nops=[1, 3]"
+    assert not recipe.same_training(Recipe(**BASE))
+    assert recipe.changed(data="swap-nops3").data_args == {}
+    assert Recipe.from_dict(recipe.to_json()).config == recipe.config
 
 
 def test_a_recipe_is_frozen():
