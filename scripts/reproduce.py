@@ -50,10 +50,13 @@ def main() -> None:
     rows = [row for name in flags.tables for row in TABLES[name].rows]
     chosen = choose(rows, flags.rows, flags.max_samples, flags.trials)
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
+    from scripts.reproduction.pages import HUB_CARDS, write_pages
     from scripts.reproduction.report import write_table
 
     failed = [] if flags.report_only else train(chosen, flags, deadline)
     print("\n\n".join(write_table(TABLES[name], flags.hub_cards) for name in flags.tables))
+    if flags.hub_cards.resolve() == HUB_CARDS:
+        write_pages()
     if failed:
         raise ValueError("; ".join(failed))
 

@@ -30,7 +30,7 @@ Cells = Callable[[Line, Line | None], list[str]]
 def cells_of(name: str, line: Line, against: Line | None) -> list[str]:
     """Fill the cells of a column, "-" without trials; speeds are compared with another line's."""
     heads, cells = COLUMNS[name]
-    if not line.trials and name != "article":
+    if not line.trials and not name.startswith("article"):
         return ["not run" if name == "solved" else "-" for _ in heads]
     return cells(line, against)
 
@@ -180,6 +180,10 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
         ["sample error %: mean", "median", "std", "min", "max"],
         _spread("sample_error_pct", "mean", "median", "std", "min", "max"),
     ),
+    "errors": (
+        ["sample error %"],
+        lambda line, _: [_range(line.results["sample_error_pct"], "{:.2f}")],
+    ),
     "mask": (["mask error %"], _spread("mask_error_pct", "median")),
     "test": (["test sample error %"], _spread("test_sample_error_pct", "median")),
     "over": (["loss over"], _over),
@@ -189,6 +193,13 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "loss": (["loss"], lambda line, _: [f"{line.results['val_loss']['median']:.3g}"]),
     "train_speed": (["training samples/s"], _train_speed),
     "ask_speed": (["evaluation samples/s"], _evaluation_speed),
+    "article_errors": (
+        ["article: sample error %", "mask error %"],
+        lambda line, _: [
+            format_percent(float(cell)) if cell not in ("", "-") else "-"
+            for cell in _article(line, None)[:2]
+        ],
+    ),
     "article": ([f"article: {name}" for name in ARTICLE.values()], _article),
 }
 """Names of columns: their headers, and what fills a line's cells."""

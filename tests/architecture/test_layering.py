@@ -73,7 +73,7 @@ FLOORS = {
 
 HOMES = {
     "accelerate": {"scripts/training/distributed.py"},
-    "jinja2": {"scripts/publishing/cards.py"},
+    "jinja2": {"scripts/publishing/cards.py", "scripts/reproduction/pages.py"},
     "matplotlib": {"scripts/reporting/figures.py"},
     "torch": {
         "scripts/benchmarks",
