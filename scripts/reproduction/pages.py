@@ -35,9 +35,9 @@ def select(
     """
     lines: dict[str, list[Line]] = {}
     for line in table_lines(TABLES[name], results):
-        if line.trials and any(fnmatchcase(line.row, row) for row in rows):
-            if budget is None or 0 <= budget - line.budget < 1024:
-                lines.setdefault(line.row, []).append(line)
+        named = any(fnmatchcase(line.row, row) for row in rows)
+        if line.trials and named and (budget is None or 0 <= budget - line.budget < 1024):
+            lines.setdefault(line.row, []).append(line)
     return [line for _, line in rank_lines([group[0] for group in lines.values()])]
 
 

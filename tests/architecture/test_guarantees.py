@@ -1,4 +1,4 @@
-"""CONTRIBUTING's table: every test that it names is there."""
+"""The table of guarantees: every test that it names is there."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", (TESTS.parent / "CONTRIBUTING.md").read_text("utf-8"))
+NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", (TESTS / "README.md").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("path, name", NAMED, ids=[name for _, name in NAMED])
@@ -17,6 +17,6 @@ def test_a_guarantee_names_a_test_that_is_there(path, name):
 
 
 def test_the_table_is_read_whole():
-    lines = (TESTS.parent / "CONTRIBUTING.md").read_text("utf-8").splitlines()
+    lines = (TESTS / "README.md").read_text("utf-8").splitlines()
     rows = [line for line in lines if line.startswith("| ") and "Guarantee" not in line]
     assert len(NAMED) >= len(rows) - 1  # the README's own doctest is no function

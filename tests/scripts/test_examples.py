@@ -52,11 +52,3 @@ def test_the_layer_of_the_example_is_trained_by_the_command_beside_it(tmp_path):
     assert f"{results['parameters']:,} parameters" in said
     assert results["parameters"] == around + own
     assert layer(torch.zeros(2, 7, 32)).shape == (2, 7, 32)
-
-
-def test_the_layer_in_the_readme_is_that_of_the_example():
-    _, shown = (ROOT / "README.md").read_text().split("## Bring your own layer", 1)
-    block = re.search(r"```python\n(.*?)```", shown, re.DOTALL)
-    assert block
-    own, code = (text[text.index("class Decay") :] for text in (LAYER.read_text(), block[1]))
-    assert code == own

@@ -1,0 +1,94 @@
+"""The pages: short, rendered from the kept results, with commands and links that are there."""
+
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from scripts.reproduction.pages import TEMPLATE, render_readme, render_results
+from scripts.training.recipes import read_recipes
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("vsc_dataset", "vsc_models", "scripts", "tests")
+PAGES = [ROOT / "README.md", *(ROOT / folder / "README.md" for folder in FOLDERS)]
+PAGES.append(ROOT / "CONTRIBUTING.md")
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+RESULTS = ROOT / "hub_cards" / "results"
+
+
+def prose(text):
+    """A page without code, generated tables, addresses, arXiv numbers and versions."""
+    for pattern in (
+        r"```.*?```",
+        r"<!-- generated .*?<!-- end -->",
+        r"\{\{.*?\}\}|\{%.*?%\}",
+        r"`[^`]*`",
+        r"\]\([^)]*\)|https?://\S+",
+        r"arXiv:\d+\.\d+",
+        r"^\d+\. |Python \d\.\d+|Apache-2\.0|CC0-1\.0",
+    ):
+        text = re.sub(pattern, " ", text, flags=re.DOTALL | re.MULTILINE)
+    return text
+
+
+def commands(page):
+    """The lines of a page's sh blocks, comments aside."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+
+
+@cache
+def help_of(script):
+    done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    return set(re.findall(r"--[a-z][a-z-]*", done.stdout.decode()))
+
+
+def test_the_readme_is_read_in_three_minutes():
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) <= 150
+    assert not [line for line in lines if len(line) > 110]
+
+
+@pytest.mark.parametrize("page", [*PAGES, TEMPLATE], ids=[*NAMES, "RESULTS.md"])
+def test_no_number_is_typed_by_hand(page):
+    words = re.findall(r"\S*\d\S*", prose(page.read_text("utf-8")))
+    # Names are not numbers: GPT-2, S5.
+    assert [word for word in words if not re.match(r"\W*[A-Za-z]", word)] == []
+
+
+def test_results_and_the_readmes_table_are_rendered_from_the_kept_results():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert (ROOT / "hub_cards" / "RESULTS.md").read_text("utf-8") == render_results(RESULTS)
+    assert readme == render_readme(readme, RESULTS)
+    assert readme.count("| `zoo-") > 3
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8"))
+    assert [link for link in links if "//" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_names_flags_recipes_and_files_that_are_there(page):
+    for words in commands(page):
+        scripts = [word for word in words if re.fullmatch(r"scripts/\w+\.py", word)]
+        for script in scripts:
+            flags = {word for word in words[words.index(script) :] if word.startswith("--")}
+            assert flags <= help_of(script), words
+        for flag, recipe in pairwise(words):
+            assert flag != "--recipe" or recipe in read_recipes(), words
+        files = [word.partition(":")[0] for word in words if word.startswith(("scripts/", "exa"))]
+        assert not [file for file in files if not (ROOT / file).exists()], words
+
+
+def test_the_layer_that_is_shown_is_that_of_the_example():
+    page = (ROOT / "vsc_models" / "README.md").read_text("utf-8")
+    layer = (ROOT / "examples" / "own_layer.py").read_text("utf-8")
+    assert layer[layer.index("class Decay") :] in page
