@@ -12,7 +12,10 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from vsc_dataset.checking import nearest
+try:
+    from vsc_dataset.checking import nearest
+except ModuleNotFoundError as missing:  # numpy: another Python runs this command
+    sys.exit(f"{missing}: activate the environment that `make train` makes, .venv/bin/activate")
 
 OTHER_NAMES = {
     "--learning-rate": ("--lr",),
@@ -169,5 +172,12 @@ def run(command: str, main: Callable[[], None], hint: str = "") -> None:
         main()
     except (ValueError, OSError) as error:
         sys.exit(f"{command}: {error}")
+    except ModuleNotFoundError as error:
+        if (error.name or "scripts").partition(".")[0] in ("scripts", "vsc_dataset", "vsc_models"):
+            raise  # a fault of ours
+        sys.exit(
+            f"{command}: {error}: activate the environment that `make train` makes "
+            "(source .venv/bin/activate), or pip install '.[train]' in the clone"
+        )
     except KeyboardInterrupt:
         sys.exit(f"{command}: interrupted" + (f": {hint}" if hint else ""))

@@ -1,0 +1,30 @@
+"""The frame of the commands, where it is not shown by its doctests."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if path.stem[0] != "_")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_another_python_is_told_to_activate_the_environment(command):
+    # -S: without the environment's packages.
+    words = [sys.executable, "-S", f"scripts/{command}", "--help"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "activate the environment" in done.stderr
+
+
+def test_a_library_that_is_missing_is_named_with_the_way_out(monkeypatch, capsys):
+    from scripts.core.cli import run
+
+    def main():
+        import tqdm_is_missing  # noqa: F401
+
+    with pytest.raises(SystemExit, match=r"train: No module named 'tqdm_is_missing': activate"):
+        run("train", main)
