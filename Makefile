@@ -2,6 +2,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.installed
+# lm-evaluation-harness, without the libraries that only other tasks need.
+HARNESS := lm_eval sacrebleu colorama lxml portalocker tabulate
 DEMO := .demo/bin/python
 DEMO_READY := .demo/.installed
 
@@ -50,6 +52,7 @@ types: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(HARNESS)
 	touch $@
 
 # Gradio needs older versions of two libraries than those pinned: a layer of its own above .venv.

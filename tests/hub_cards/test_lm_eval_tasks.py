@@ -12,15 +12,21 @@ from vsc_dataset import CONFIGS, execute, sample
 FOLDER = Path(__file__).parents[2] / "hub_cards" / "lm_eval"
 SHARED = yaml.safe_load((FOLDER / "_vsc.yaml").read_text("utf-8"))
 GROUP = yaml.safe_load((FOLDER / "vsc.yaml").read_text("utf-8"))
-TASKS = {path: yaml.safe_load(path.read_text("utf-8")) for path in sorted(FOLDER.glob("vsc_*"))}
+REASONING = yaml.safe_load((FOLDER / "vsc_reasoning.yaml").read_text("utf-8"))
+TASKS = {
+    path: yaml.safe_load(path.read_text("utf-8"))
+    for path in sorted({*FOLDER.glob("vsc_*")} - {FOLDER / "vsc_reasoning.yaml"})
+}
 
 
 def filtered(name, text):
-    """What a filter of the tasks makes of a model's line, as the harness does: one regex."""
-    steps = next(one["filter"] for one in SHARED["filter_list"] if one["name"] == name)
-    assert [step["function"] for step in steps] == ["regex", "take_first"]
-    found = re.findall(steps[0]["regex_pattern"], text)
-    return found[steps[0].get("group_select", 0)] if found else "[invalid]"
+    """What a filter of the tasks makes of a model's text, as the harness does: one regex each."""
+    *steps, last = next(one["filter"] for one in SHARED["filter_list"] if one["name"] == name)
+    assert last == {"function": "take_first"}
+    for step in steps:
+        found = re.findall(step["regex_pattern"], text)
+        text = found[step.get("group_select", 0)].strip() if found else "[invalid]"
+    return text
 
 
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.name)
@@ -35,8 +41,11 @@ def test_a_task_names_a_configuration_that_has_its_splits(path):
     assert SHARED["fewshot_split"] in splits
 
 
-def test_the_group_holds_all_tasks():
-    assert set(GROUP["task"]) == {path.stem for path in TASKS} != set()
+@pytest.mark.parametrize("group", [GROUP, REASONING], ids=["vsc", "vsc_reasoning"])
+def test_a_group_holds_all_tasks_and_averages_them(group):
+    assert set(group["task"]) == {path.stem for path in TASKS} != set()
+    filters = [one["name"] for one in SHARED["filter_list"]]
+    assert [one["filter_list"] for one in group["aggregate_metric_list"]] == [filters]
 
 
 def test_examples_are_never_test_questions():
@@ -51,7 +60,7 @@ def test_the_prompt_ends_where_the_answer_begins():
     )
     assert asked == f"Question: {row['question']}\nAnswer:"
     assert wanted == execute(row["question"])
-    assert "\n" in SHARED["generation_kwargs"]["until"]
+    assert SHARED["generation_kwargs"]["until"] == ["Question:"]  # where the next one would begin
     assert SHARED["description"].endswith("\n\n")
 
 
@@ -60,8 +69,19 @@ def test_the_prompt_ends_where_the_answer_begins():
     [
         (" NFTPK", "NFTPK", "NFTPK"),
         ("NFTPK  ", "NFTPK", "NFTPK"),
+        ("\n\nNFTPK", "NFTPK", "NFTPK"),
+        (" NFTPK\n\nI am done", "NFTPK", "NFTPK"),
+        ("<think>A or\nB?</think>\n\nNFTPK", "NFTPK", "NFTPK"),
+        ("A or B?\n</think> NFTPK", "NFTPK", "NFTPK"),
+        ("<think>NFTPK, no", "[invalid]", "[invalid]"),
+        ("<think>A</think>", "", ""),
         ("", "", ""),
+        ("\n\n", "", ""),
+        (" There are no letters left.", "[invalid]", ""),
         (" The letters are NFTPK.", "[invalid]", "NFTPK"),
+        ("NFTPK, I think", "[invalid]", "NFTPK"),
+        ("NFTPK. Nothing else.", "[invalid]", "NFTPK"),
+        ("It is A.", "[invalid]", "A"),
         (" NFTPK TPK", "[invalid]", "TPK"),
         (" nftpk", "[invalid]", "[invalid]"),
         (" NFTPKx", "[invalid]", "[invalid]"),
