@@ -3,8 +3,9 @@
 import numpy as np
 import pyarrow as pa
 
-from vsc_dataset.encoding import PAD, Examples
-from vsc_dataset.language import LAYOUTS, parse
+from vsc_dataset.encoding import Examples
+from vsc_dataset.language import TOKENS, parse
+from vsc_dataset.vocabulary import PAD
 
 SCHEMA = pa.schema(
     [
@@ -14,34 +15,50 @@ SCHEMA = pa.schema(
         ("nops", pa.int32()),
     ]
 )
+IDS = [pa.field(name, pa.list_(pa.int32())) for name in ("input_ids", "labels")]
+"""Of the layout `tokens`: rows of L ids, the labels IGNORED outside the answer field."""
+
 TRACE = pa.field("trace", pa.list_(pa.string()))
 """On request: the state after each operation."""
 
+IGNORED = -100
+"""The label that torch's losses do not count."""
+
+
+def make_schema(layout: str = "compact", trace: bool = False) -> pa.Schema:
+    """List the columns of a table: SCHEMA, then IDS of the layout `tokens`, then TRACE."""
+    return pa.schema([*SCHEMA, *(IDS if layout == TOKENS else ()), *([TRACE] if trace else ())])
+
 
 def make_table(samples: Examples, trace: bool = False) -> pa.Table:
-    """Make an Arrow table of samples, by SCHEMA.
+    """Make an Arrow table of samples, by `make_schema`.
 
     Args:
       samples: N of them.
       trace: add the state after each operation; slow, one question after the other.
     """
-    count, width = samples.labels.shape
-    answer_width = int(samples.answer_mask[:1].sum())
-    separator = len(LAYOUTS[samples.layout].before_answer)
-    ends_N = samples.answer_mask.argmax(axis=1) - separator
-    answers_NxW = samples.labels[samples.answer_mask].reshape(count, answer_width)
+    answers_NxW = samples.answer_characters()
     is_letter_NxW = answers_NxW != PAD
     columns = [
-        _strings(samples.labels[np.arange(width) < ends_N[:, None]], ends_N),
+        _strings(*samples.question_characters()),
         _strings(answers_NxW[is_letter_NxW], sum(is_letter_NxW.T.astype(np.int32))),
         pa.array(samples.length.astype(np.int32)),
         pa.array(samples.nops.astype(np.int32)),
     ]
-    table = pa.Table.from_arrays(columns, schema=SCHEMA)
+    if samples.layout == TOKENS:
+        labels_NxL = np.where(samples.answer_mask, samples.labels.astype(np.int32), IGNORED)
+        columns += [_lists(samples.input_ids.astype(np.int32)), _lists(labels_NxL)]
     if trace:
         traces = [list(parse(text).trace) for text in samples.questions()]
-        table = table.append_column(TRACE, pa.array(traces, TRACE.type))
-    return table
+        columns.append(pa.array(traces, TRACE.type))
+    return pa.Table.from_arrays(columns, schema=make_schema(samples.layout, trace))
+
+
+def _lists(ids_NxL: np.ndarray) -> pa.Array:
+    """Make a list of each row."""
+    count, width = ids_NxL.shape
+    offsets = np.arange(count + 1, dtype=np.int32) * width
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(ids_NxL.ravel()))
 
 
 def _strings(text: np.ndarray, widths_N: np.ndarray) -> pa.Array:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from vsc_dataset.arrow import SCHEMA, TRACE, make_table
+from vsc_dataset.arrow import make_schema, make_table
 from vsc_dataset.checking import check_bool, check_int
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
 from vsc_dataset.sampling import sample
@@ -79,7 +79,7 @@ class VscBuilder(datasets.ArrowBasedBuilder):
         super().__init__(*args, config_name=name, **settings)
 
     def _info(self) -> datasets.DatasetInfo:
-        schema = SCHEMA.append(TRACE) if self.config.trace else SCHEMA
+        schema = make_schema(self.config.task.layout, self.config.trace)
         return datasets.DatasetInfo(
             description=self.config.description or "",
             features=datasets.Features.from_arrow_schema(schema),

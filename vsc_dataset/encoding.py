@@ -1,22 +1,29 @@
-"""Model input and labels as bytes, and their texts.
+"""Model input and labels as ids, and their texts.
 
-A row is the question, a separator and the answer field, padded with spaces: the field to
-`answer_width` bytes, the row to L. The model's input has the byte MASK in the answer field.
+A row is the question, a separator and the answer field, padded: the field to `answer_width` ids,
+the row to L. The model's input has the id MASK in the answer field. An id is a byte of the text, or
+a token of the layout `tokens` (see `vocabulary`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.language import LAYOUTS, Program
-
-MASK = 0
-PAD = ord(" ")
+from vsc_dataset.language import TOKENS, Program
+from vsc_dataset.vocabulary import (
+    MASK,
+    VOCABULARIES,
+    Vocabulary,
+    question_characters,
+    to_characters,
+)
 
 ByteArray = NDArray[np.uint8]
+IdArray = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True)
@@ -24,20 +31,26 @@ class Examples:
     """N samples as a model reads them.
 
     Attributes:
-      input_ids: uint8 (N, L), the answer field as MASK.
-      labels: uint8 (N, L), the true bytes at every position.
+      input_ids: uint8, of the layout `tokens` uint16 (N, L), the answer field as MASK.
+      labels: likewise, the true ids at every position.
       answer_mask: bool (N, L), True in the answer field.
       length: uint8 (N,), the number of letters.
       nops: uint16 (N,), the operations that were executed.
-      layout: "compact" or "spaced", how the rows are written.
+      layout: how the rows are written.
+      trace: on request, ids like `labels` (N, L): the dense target of each position, MASK where it
+        has none. An operation's last id has the letter that the operation puts at its last
+        position (`-x`: takes from x), the id after a swap the letter at its first: a model that
+        reads from left to right can know both there. Of `tokens`, the operation's one id has the
+        letter that it puts at x.
     """
 
-    input_ids: ByteArray
-    labels: ByteArray
+    input_ids: IdArray
+    labels: IdArray
     answer_mask: NDArray[np.bool_]
     length: ByteArray
     nops: NDArray[np.uint16]
     layout: str = "compact"
+    trace: IdArray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,80 +71,156 @@ class Examples:
             self.length[samples],
             self.nops[samples],
             self.layout,
+            None if self.trace is None else self.trace[samples],
         )
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Iterate over the samples as `load_dataset` gives them: question, answer, length, nops."""
+        columns = self.questions(), self.answers(), self.length.tolist(), self.nops.tolist()
+        for row in zip(*columns, strict=True):
+            yield dict(zip(("question", "answer", "length", "nops"), row, strict=True))
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The ids of the layout."""
+        return VOCABULARIES[self.layout]
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids are below it: 256, of the layout `tokens` 731."""
+        return self.vocabulary.size
+
+    @property
+    def answer_width(self) -> int:
+        """W, the ids of the answer field; 0 of no samples."""
+        return int(self.answer_mask[:1].sum())
+
+    @property
+    def answer_start(self) -> NDArray[np.intp]:
+        """The position where each answer field begins, (N,)."""
+        return self.answer_mask.argmax(axis=1)
+
+    @property
+    def attention_mask(self) -> NDArray[np.bool_]:
+        """True up to the end of the answer field, False on row padding, bool (N, L)."""
+        ends_N = self.answer_start + self.answer_width
+        mask_NxL: NDArray[np.bool_] = np.arange(self.labels.shape[1]) < ends_N[:, None]
+        return mask_NxL
+
+    def question_characters(self) -> tuple[ByteArray, NDArray[np.integer]]:
+        """Write the questions as bytes, one after the other, and count the bytes of each, (N,)."""
+        ends_N = self.answer_start - len(self.vocabulary.before_answer)
+        return question_characters(self.labels, ends_N, self.length, self.layout)
+
+    def answer_characters(self) -> ByteArray:
+        """Write the answer fields as bytes, (N, W), padded with spaces."""
+        field_NxW = self.labels[self.answer_mask].reshape(len(self), self.answer_width)
+        return to_characters(field_NxW, self.layout)
 
     def questions(self) -> list[str]:
         """Read the texts before the second colon."""
-        separator = len(LAYOUTS[self.layout].before_answer)
-        ends = self.answer_mask.argmax(axis=1) - separator
-        texts = self.labels.tobytes().decode("ascii")
-        width = self.labels.shape[1]
-        return [texts[i * width : i * width + end] for i, end in enumerate(ends.tolist())]
+        characters, widths_N = self.question_characters()
+        text, ends = characters.tobytes().decode("ascii"), np.cumsum(widths_N).tolist()
+        return [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
     def answers(self) -> list[str]:
         """Read the answers, without padding."""
-        width = int(self.answer_mask[:1].sum())
-        return decode_answers(self.labels[self.answer_mask].reshape(len(self), width))
+        return decode_answers(self.answer_characters())
 
 
-def decode_answers(answers_NxW: ByteArray) -> list[str]:
+def decode_answers(answers_NxW: NDArray[np.integer], layout: str = "compact") -> list[str]:
     """Read the texts of answer fields, without padding; bytes above 127 become Latin-1.
 
     >>> decode_answers(np.frombuffer(b"AB CAB", np.uint8).reshape(2, 3))
     ['AB', 'CAB']
+    >>> decode_answers(np.array([[3, 4, 1]]), "tokens")
+    ['AB']
     """
     count, width = answers_NxW.shape
-    text = answers_NxW.tobytes().decode("latin-1")
+    text = to_characters(answers_NxW, layout).tobytes().decode("latin-1")
     return [text[i * width : (i + 1) * width].rstrip(" ") for i in range(count)]
 
 
-def encode(program: Program, width: int, answer_width: int) -> tuple[ByteArray, ByteArray]:
+def encode(program: Program, width: int, answer_width: int) -> tuple[IdArray, IdArray]:
     r"""Encode one sample as model input and labels.
 
     Args:
-      program: letters and operations; at most `width` bytes when printed with its answer field.
-      width: L, in bytes.
-      answer_width: bytes of the answer field.
+      program: letters and operations, written in its layout.
+      width: L, in ids.
+      answer_width: ids of the answer field.
     Returns:
-      input_ids_L: uint8 (L,), the answer field as MASK.
-      labels_L: uint8 (L,), the true bytes at every position.
+      input_ids_L: (L,), the answer field as MASK.
+      labels_L: (L,), the true ids at every position.
     Raises:
-      ValueError: the text needs more than `width` bytes, or the answer more than `answer_width`;
+      ValueError: the row needs more than `width` ids, or the answer more than `answer_width`;
         the message gives both numbers.
     Source: the article's layout.
 
     >>> input_ids_L, labels_L = encode(Program("BA"), 8, 3)
     >>> input_ids_L.tobytes(), labels_L.tobytes()
     (b'BA::\x00\x00\x00 ', b'BA::BA  ')
+    >>> encode(Program("BA", layout="tokens"), 8, 3)[1].tolist()
+    [4, 3, 2, 2, 4, 3, 1, 1]
     """
+    vocabulary = VOCABULARIES[program.layout]
+    unit = "tokens" if program.layout == TOKENS else "bytes"
     if len(program.answer) > answer_width:
         raise ValueError(
             f"question {str(program)!r}: its answer has {len(program.answer)} letters, "
             f"the answer field {answer_width}"
         )
-    prompt = program.prompt.encode("ascii")
-    if len(prompt) + answer_width > width:
+    prompt = vocabulary.prompt_ids(program)
+    end = len(prompt) + answer_width
+    if end > width:
         raise ValueError(
-            f"question {str(program)!r}: it needs {len(prompt) + answer_width} bytes with its "
-            f"answer field, the row has {width}"
+            f"question {str(program)!r}: it needs {end} {unit} with its answer field, "
+            f"the row has {width}"
         )
-    labels_L = np.full(width, PAD, np.uint8)
-    text = prompt + program.answer.encode("ascii")
-    labels_L[: len(text)] = np.frombuffer(text, np.uint8)
+    labels_L = np.full(width, vocabulary.pad, vocabulary.dtype)
+    ids = prompt + vocabulary.letter_ids(program.answer)
+    labels_L[: len(ids)] = ids
     input_ids_L = labels_L.copy()
-    input_ids_L[len(prompt) : len(prompt) + answer_width] = MASK
+    input_ids_L[len(prompt) : end] = MASK
     return input_ids_L, labels_L
 
 
-def encode_all(programs: Sequence[Program], width: int, answer_width: int) -> Examples:
+def encode_trace(program: Program, width: int) -> IdArray:
+    """Write the dense targets of one sample (see `Examples`), (L,).
+
+    >>> from vsc_dataset.language import Operation
+    >>> encode_trace(Program("YNP", (Operation("-", 3),), "tokens"), 8).tolist()
+    [0, 0, 0, 0, 18, 0, 0, 0]
+    """
+    vocabulary = VOCABULARIES[program.layout]
+    trace_L = np.full(width, MASK, vocabulary.dtype)
+    end, before = len(program.letters) + len(vocabulary.after_letters), program.letters
+    for operation, after in zip(program.operations, program.trace, strict=True):
+        end += len(vocabulary.operation_ids(operation))
+        kind, x, y = operation
+        last, following = (before if kind == "-" else after)[x - 1], ""
+        if kind == ">" and program.layout != TOKENS:
+            last, following = after[y - 1], after[x - 1]
+        targets = vocabulary.letter_ids(last + following)
+        trace_L[end - 1 : end - 1 + len(targets)] = targets
+        end, before = end + len(vocabulary.between_operations), after
+    return trace_L
+
+
+def encode_all(
+    programs: Sequence[Program], width: int, answer_width: int, trace: bool = False
+) -> Examples:
     """Encode samples of one layout as rows of one width; see `encode`."""
+    layout = programs[0].layout if programs else "compact"
+    shape, dtype = (len(programs), width), VOCABULARIES[layout].dtype
     rows = [encode(program, width, answer_width) for program in programs]
-    input_ids_NxL = np.array([ids for ids, _ in rows], np.uint8).reshape(len(rows), width)
+    input_ids_NxL = np.array([ids for ids, _ in rows], dtype).reshape(shape)
+    traces = [encode_trace(program, width) for program in programs] if trace else []
     return Examples(
         input_ids=input_ids_NxL,
-        labels=np.array([labels for _, labels in rows], np.uint8).reshape(len(rows), width),
+        labels=np.array([labels for _, labels in rows], dtype).reshape(shape),
         answer_mask=input_ids_NxL == MASK,
         length=np.array([len(program.letters) for program in programs], np.uint8),
         nops=np.array([len(program.operations) for program in programs], np.uint16),
-        layout=programs[0].layout if programs else "compact",
+        layout=layout,
+        trace=np.array(traces, dtype).reshape(shape) if trace else None,
     )

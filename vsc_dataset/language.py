@@ -29,7 +29,14 @@ class Layout(NamedTuple):
     before_answer: str
 
 
-LAYOUTS = {"compact": Layout(":", " ", ":"), "spaced": Layout(": ", ", ", ": ")}
+TOKENS = "tokens"
+LAYOUTS = {
+    "compact": Layout(":", " ", ":"),
+    "spaced": Layout(": ", ", ", ": "),
+    TOKENS: Layout(":", " ", ":"),
+}
+"""A row of the layout `tokens` has ids in place of text (see `vocabulary`); its question, as text,
+is written as in `compact`."""
 
 _OPERATION = re.compile(r"(?:([1-9]\d*)>([1-9]\d*)|([-+])([1-9]\d*))", re.ASCII)
 
@@ -56,7 +63,7 @@ class Program:
     Args:
       letters: distinct capitals, at least one.
       operations: executed from left to right.
-      layout: "compact" or "spaced", how `str` writes the question.
+      layout: "compact", "spaced" or "tokens", how `str` and a row write the question.
     Raises:
       ValueError: letters or an operation cannot be; the message names the position and the reason.
 

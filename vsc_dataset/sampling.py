@@ -1,6 +1,7 @@
 """Generate the samples of a split at any indices, fast: whole blocks of them as numpy arrays."""
 
 from collections.abc import Iterable
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from vsc_dataset.checking import check_int
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.generator.buffers import thread_buffers
+from vsc_dataset.generator.dense_targets import write_targets
 from vsc_dataset.generator.draw import CACHED_SAMPLES, draw_programs
 from vsc_dataset.generator.hashing import UInt64Array, sample_state_array
 from vsc_dataset.generator.lookup import make_lookup_tables
@@ -24,20 +26,23 @@ BLOCK_BYTES = 2**23
 def sample(
     config: TaskConfig | str,
     split: str,
-    indices: Iterable[int] | NDArray[np.integer],
+    indices: int | Iterable[int] | NDArray[np.integer],
     seed: int = 0,
     pad_to: int | None = None,
+    trace: bool = False,
 ) -> Examples:
     """Generate the samples of a split at `indices`: a pure function of its arguments.
 
     Args:
       config: a TaskConfig or the name of one.
       split: one of `config.splits`.
-      indices: sample numbers from 0, any order, any number; they need not be below `num_train`.
+      indices: sample numbers from 0, any order, any number; they need not be below `num_train`. A
+        number n stands for range(n).
       seed: enters the training samples alone; 0 is what `load_dataset` gives.
-      pad_to: the width of rows in bytes, `config.row_width` (L) or more.
+      pad_to: the width of rows in ids, `config.row_width` (L) or more.
+      trace: make the dense targets as well (see `Examples`).
     Returns:
-      N samples as arrays of (N, L), views of one block of memory.
+      N samples as arrays of (N, L).
     Raises:
       ValueError: no such configuration or split, a negative index, or a sample for which no
         question fell into the split in SampleSpec.max_attempts attempts.
@@ -51,25 +56,37 @@ def sample(
     width = config.padded_width(pad_to)
     key = spec.key(check_int("seed", seed, 0))
     tables, buffers = make_lookup_tables(spec, config.layout), thread_buffers()
-    out_3xNxW = np.empty((3, len(numbers), -(-width // 8)), np.uint64)
-    length, nops = np.empty(len(numbers), np.uint8), np.empty(len(numbers), np.uint16)
+    count, vocabulary = len(numbers), config.vocabulary
+    ids_2xNxW = np.empty((2, count, -(-width * vocabulary.id_bytes // 8)), np.uint64)
+    mask_NxM = np.empty((count, -(-width // 8)), np.uint64)
+    targets_NxL = np.zeros((count, width + 1), vocabulary.dtype) if trace else None
+    length, nops = np.empty(count, np.uint8), np.empty(count, np.uint16)
     size = max(1, min(BLOCK, BLOCK_BYTES // (8 * spec.nops[1] + 1)))
-    for start in range(0, len(numbers), size):
+    for start in range(0, count, size):
         block = slice(start, start + size)
         state, scratch = buffers.array("state", 2, len(numbers[block]))
         sample_state_array(key, numbers[block], state, scratch)
         programs = draw_programs(spec, tables, state)
         for first in range(0, len(state), CACHED_SAMPLES):
             part = slice(first, first + CACHED_SAMPLES)
-            out = out_3xNxW[:, block][:, part]
-            nops[block][part] = render_samples(programs.part(part), tables, config, spec, out)
+            ids, mask = ids_2xNxW[:, block][:, part], mask_NxM[block][part]
+            some = programs.part(part)
+            nops[block][part] = render_samples(some, tables, config, spec, ids, mask)
+            if targets_NxL is not None:
+                write_targets(some, tables, vocabulary, targets_NxL[block][part])
         length[block] = programs.length
-    input_ids, labels, answer_mask = out_3xNxW.view(np.uint8)[:, :, :width]
-    return Examples(input_ids, labels, answer_mask.view(np.bool_), length, nops, config.layout)
+    input_ids, labels = ids_2xNxW.view(vocabulary.dtype)[:, :, :width]
+    answer_mask = mask_NxM.view(np.bool_)[:, :width]
+    traces = None if targets_NxL is None else targets_NxL[:, :width]
+    return Examples(input_ids, labels, answer_mask, length, nops, config.layout, traces)
 
 
-def _as_indices(indices: Iterable[int] | NDArray[np.integer]) -> UInt64Array:
+def _as_indices(indices: int | Iterable[int] | NDArray[np.integer]) -> UInt64Array:
     """Convert indices to an array; ValueError where one is negative or not a whole number."""
+    if isinstance(indices, Integral) and not isinstance(indices, bool):
+        return np.arange(check_int("the number of samples", indices, 0), dtype=np.uint64)
+    if isinstance(indices, str | bytes) or not isinstance(indices, Iterable):
+        raise ValueError(f"indices is {indices!r}: give whole numbers, or how many from 0 on")
     if isinstance(indices, np.ndarray):
         array = indices
     else:

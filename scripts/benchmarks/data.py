@@ -14,12 +14,13 @@ from scripts.benchmarks import best_seconds
 from scripts.reporting.tables import table
 from vsc_dataset import TaskConfig
 from vsc_dataset.configs import CONFIGS
-from vsc_dataset.encoding import MASK, PAD, Examples
+from vsc_dataset.encoding import Examples
 from vsc_dataset.generator.draw import draw_programs
 from vsc_dataset.generator.hashing import mix64_array
 from vsc_dataset.generator.lookup import make_lookup_tables
 from vsc_dataset.language import LAYOUTS
 from vsc_dataset.sampling import BLOCK, sample
+from vsc_dataset.vocabulary import MASK, PAD
 
 GOALS = {"swap-nops2-5": 120, "default": 120, "level-8": 10}
 """How many times the plain loop the generator is to be."""

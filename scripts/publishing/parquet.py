@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vsc_dataset.arrow import SCHEMA, make_table
+from vsc_dataset.arrow import make_schema, make_table
 from vsc_dataset.configs import DATA_VERSION, TaskConfig
 from vsc_dataset.sampling import sample
 
@@ -74,7 +74,7 @@ def write_shard(folder: Path, config: TaskConfig, shard: Shard) -> None:
     path = folder / shard.path
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.partial")  # others may write it, too
-    schema = SCHEMA.with_metadata({"vsc": _wanted(shard)})
+    schema = make_schema(config.layout).with_metadata({"vsc": _wanted(shard)})
     with pq.ParquetWriter(beside, schema, **WRITING) as writer:
         for table in tables(config, shard):
             writer.write_table(table, row_group_size=ROWS_PER_GROUP)

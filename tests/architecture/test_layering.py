@@ -11,6 +11,7 @@ PACKAGES = ("vsc_dataset", "vsc_models", "scripts")
 FLOORS = {
     "vsc_dataset": [
         "language",
+        "vocabulary",
         "generator",
         "generator.hashing",
         "splits",
@@ -23,6 +24,7 @@ FLOORS = {
         "generator.buffers",
         "generator.draw",
         "generator.render",
+        "generator.dense_targets",
         "sampling",
         "stream",
         "torch_stream",

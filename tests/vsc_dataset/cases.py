@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from vsc_dataset import Operation, Program, TaskConfig
+from vsc_dataset.language import LAYOUTS
 
 ARTICLE = [
     ("NA: 2>1", "AN"),
@@ -58,7 +59,8 @@ def configs(draw: st.DrawFn) -> TaskConfig:
         operators=operators,
         weights=tuple(draw(st.integers(1, 5)) for _ in operators),
         num_items=draw(st.integers(length[1], 26)),
-        layout=draw(st.sampled_from(["compact", "spaced"])),
+        layout=draw(st.sampled_from(list(LAYOUTS))),
+        fixed_letters=nops[0] >= 8 and draw(st.booleans()),  # else a split could be empty
         answer_width=draw(st.sampled_from([None, length[1] + 3])),
     )
     # The reference takes long for complete programs that few draws reach.

@@ -4,7 +4,8 @@
     hashing    word j of a sample, from key and index
     lookup     the tables drawn below, made once for each SampleSpec and layout
     draw       states to digits to codes and letters, again until a sample is of its split
-    render     codes and letters to rows of bytes
+    render     codes and letters to rows of ids
+    dense_targets  the letter that each operation moves, at the operation's ids
     buffers    memory that is used again
     reference  all of it once more, slow and obvious; the tests hold both equal
 
@@ -46,9 +47,11 @@ where of one letter n(n-1) is to be read as 1.
 
      63         56 55                                              0
     +-------------+-------------------------------------------------+  `token`, `first_token`:
-    | 8 times its | separator and operation, each byte exclusive-or |  what is written; of code 0
-    | bytes       | a space, the first one lowest: " 3>1", ":5>4"   |  nothing, or ":" alone
+    | 8 times its | separator and operation, each id exclusive-or   |  what is written; of code 0
+    | bytes       | padding, the first one lowest: " 3>1", ":5>4"   |  nothing, or ":" alone
     +-------------+-------------------------------------------------+
+
+An id is a byte, padding a space; of the layout `tokens` an operation is one id of two bytes.
 
      63         44 43         32 31                                0
     +-------------+-------------+-----------------------------------+  `line`: what it does; the
@@ -69,5 +72,6 @@ permutations are composed, a lookup at (a << 7) + b for each step; else each pla
     letters (H, N)            distinct capitals, 0 after the last
     is it of the split?       from `mark` and letters; else it is drawn again, with its next words
     labels (N, L)             letters, `token`, separator, answer by `line`, eight bytes at a time
+    targets (N, L), on request: letters by `targets`, the line followed step by step
     answer mask, input (N, L) looked up by the byte where the operations end
 """

@@ -8,6 +8,7 @@ A lookup costs four times an arithmetic operation, so one 64-bit word holds seve
 package's docstring draws them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from vsc_dataset.generator.hashing import MASK_64, UInt64Array
 from vsc_dataset.generator.spec import CHANGES, SampleSpec
-from vsc_dataset.language import LAYOUTS, Operation
+from vsc_dataset.language import TOKENS, Operation
 from vsc_dataset.splits import HELD_OUT_MIN_POSITION, M_LET, M_OPS, canonical, token_value
+from vsc_dataset.vocabulary import VOCABULARIES, Vocabulary
 
 BASE_BITS = 32
 """A word of `step`: the base of the next situation, then its radix."""
@@ -29,7 +31,7 @@ HELD_OUT_MIN_POSITION or a higher one, then 1 where it is an operation at all. T
 added up over all steps."""
 
 TEXT_BITS = 56
-"""A word of `token`: its text (7 bytes at most), each byte exclusive-or a space, then its bits."""
+"""A word of `token`: its ids (7 bytes at most), each exclusive-or padding, then its bits."""
 
 LINE_BITS, CHANGE_BITS = 32, 12
 """A word of `line`: the number of a permutation, then 1 plus the change in letters present, then 1
@@ -55,6 +57,8 @@ class LookupTables:
       line: intp (I,), see LINE_BITS.
       lines: intp (P, H), the place from which each permutation fills a place of the line: the
         letters present, then the stack, its top next to them.
+      targets: intp (2, I): the place of the line before an operation whose letter is the dense
+        target of its last id, and of the id after it; -1 where that has none.
       line_bits: uint64 (P,), for few letters: 8 times each of `lines`, a byte each.
       composed: intp, at (a << COMPOSED_BITS) + b: the number of permutation b after permutation a,
         shifted likewise; empty where H is above COMPOSED_LENGTH.
@@ -69,6 +73,7 @@ class LookupTables:
     token_bytes: tuple[tuple[int, int], tuple[int, int]]
     line: NDArray[np.intp]
     lines: NDArray[np.intp]
+    targets: NDArray[np.intp]
     line_bits: UInt64Array
     composed: NDArray[np.intp]
     operation_powers: UInt64Array
@@ -81,17 +86,21 @@ def make_lookup_tables(spec: SampleSpec, layout: str) -> LookupTables:
     longest = spec.length[1]
     numbering = _Numbering(longest)
     start, step, operation, line = _by_code(spec, numbering)
-    after_letters, between, _ = LAYOUTS[layout]
-    texts = list(map(str, numbering.operations))
+    vocabulary = VOCABULARIES[layout]
+    after_letters, between = vocabulary.after_letters, vocabulary.between_operations
+    ids = [tuple(vocabulary.operation_ids(operation)) for operation in numbering.operations]
+    first, later = [after_letters + i for i in ids], [between + i for i in ids]
+    lines = list(numbering.lines)
     return LookupTables(
         start=start,
         step=step,
         mark=np.array([0, *map(_mark, numbering.operations)], np.uint64)[operation],
-        first_token=_tokens([after_letters, *(after_letters + text for text in texts)])[operation],
-        token=_tokens(["", *(between + text for text in texts)])[operation],
-        token_bytes=(_bounds(after_letters, texts), _bounds(between, texts)),
+        first_token=_tokens([after_letters, *first], vocabulary)[operation],
+        token=_tokens([(), *later], vocabulary)[operation],
+        token_bytes=(_bounds(first, vocabulary), _bounds(later, vocabulary)),
         line=line,
-        lines=np.array(list(numbering.lines), np.intp),
+        lines=np.array(lines, np.intp),
+        targets=_targets(list(numbering.operations), operation, line, lines, layout),
         line_bits=_line_bits(numbering.lines)
         if longest <= COMPOSED_LENGTH
         else np.zeros(0, np.uint64),
@@ -203,24 +212,50 @@ def _mark(operation: Operation) -> int:
     return value | reaches << VALUE_BITS | 1 << VALUE_BITS + REACH_BITS
 
 
-def _tokens(texts: list[str]) -> UInt64Array:
+def _targets(
+    operations: list[Operation],
+    operation_I: NDArray[np.intp],
+    line_I: NDArray[np.intp],
+    lines: list[tuple[int, ...]],
+    layout: str,
+) -> NDArray[np.intp]:
+    """Make `LookupTables.targets`: what an operation puts at x and y, of `-x` what it takes."""
+    pairs, codes = np.unique(
+        operation_I << LINE_BITS | line_I & 2**LINE_BITS - 1, return_inverse=True
+    )
+    targets = np.full((2, len(pairs)), -1, np.intp)
+    for i, (number, permutation) in enumerate(zip(*divmod(pairs, 2**LINE_BITS), strict=True)):
+        if number == 0:
+            continue
+        kind, x, y = operations[number - 1]
+        line = lines[permutation]
+        targets[0, i] = x - 1 if kind == "-" else line[x - 1]
+        if kind == ">" and layout != TOKENS:  # a text names y last
+            targets[:, i] = line[y - 1], line[x - 1]
+    return targets[:, codes]
+
+
+def _tokens(tokens: list[tuple[int, ...]], vocabulary: Vocabulary) -> UInt64Array:
     """Make the words of `token`."""
-    return np.array([pack(text) | 8 * len(text) << TEXT_BITS for text in texts], np.uint64)
+    bits = 8 * vocabulary.id_bytes
+    words = [pack(ids, vocabulary) | bits * len(ids) << TEXT_BITS for ids in tokens]
+    return np.array(words, np.uint64)
 
 
-def _bounds(separator: str, texts: list[str]) -> tuple[int, int]:
-    """Find the least and the most bytes of a text with a separator."""
-    widths = [len(separator + text) for text in texts]
+def _bounds(tokens: list[tuple[int, ...]], vocabulary: Vocabulary) -> tuple[int, int]:
+    """Find the least and the most bytes of a token."""
+    widths = [vocabulary.id_bytes * len(ids) for ids in tokens]
     return min(widths), max(widths)
 
 
-def pack(text: str) -> int:
-    """Pack a text into a little-endian integer, each byte exclusive-or a space.
+def pack(ids: Sequence[int], vocabulary: Vocabulary) -> int:
+    """Pack ids into a little-endian integer, each exclusive-or padding.
 
-    >>> pack("  !")
+    >>> pack(b"  !", VOCABULARIES["compact"])
     65536
     """
-    return int.from_bytes(bytes(byte ^ ord(" ") for byte in text.encode("ascii")), "little")
+    bits = 8 * vocabulary.id_bytes
+    return sum((number ^ vocabulary.pad) << bits * i for i, number in enumerate(ids))
 
 
 def _powers(multiplier: int, count: int) -> UInt64Array:

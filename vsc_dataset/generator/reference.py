@@ -4,6 +4,7 @@ What `sampling` does fast, written down as plainly as possible. The tests hold b
 """
 
 from collections.abc import Iterable
+from string import ascii_uppercase
 
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.encoding import Examples, encode_all
@@ -14,11 +15,16 @@ from vsc_dataset.splits import split_of_program
 
 
 def sample(
-    config: TaskConfig, split: str, indices: Iterable[int], seed: int = 0, pad_to: int | None = None
+    config: TaskConfig,
+    split: str,
+    indices: Iterable[int],
+    seed: int = 0,
+    pad_to: int | None = None,
+    trace: bool = False,
 ) -> Examples:
     """Generate samples of a split, one by one. The twin of `sampling.sample`: see there."""
     programs = [draw_program(config, split, index, seed) for index in indices]
-    return encode_all(programs, config.padded_width(pad_to), config.answer_width)
+    return encode_all(programs, config.padded_width(pad_to), config.answer_width, trace)
 
 
 def draw_program(config: TaskConfig, split: str, index: int, seed: int = 0) -> Program:
@@ -93,7 +99,9 @@ def draw_operations(
 
 def draw_letters(spec: SampleSpec, digits: Digits, length: int) -> str:
     """Draw distinct capitals: digit i picks among those that remain, in alphabetical order."""
-    remaining = [chr(ord("A") + i) for i in range(spec.num_items)]
+    if spec.fixed_letters:
+        return ascii_uppercase[:length]
+    remaining = list(ascii_uppercase[: spec.num_items])
     first = 2 + spec.nops[1]
     return "".join(
         remaining.pop(digits.digit(first + i, spec.num_items - i)) for i in range(length)

@@ -1,8 +1,9 @@
-"""Execute drawn programs and write them as rows of bytes: input, labels and where the answer is.
+"""Execute drawn programs and write them as rows of ids: input, labels and where the answer is.
 
-A row is written as 64-bit words, eight bytes at a time: a piece of text is shifted to its place and
-joined by exclusive or, so it must be 0 where it must not show: pieces come exclusive-or spaces, and
-rows are all spaces before anything is written on them.
+A row is written as 64-bit words, eight bytes at a time: a piece of ids is shifted to its place and
+joined by exclusive or, so it must be 0 where it must not show: pieces come exclusive-or padding,
+and rows are all padding before anything is written on them. An id has one byte, of the layout
+`tokens` two; letters and separators are below 256 in both, so they are collected as bytes.
 """
 
 from functools import lru_cache
@@ -11,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsc_dataset.configs import TaskConfig
-from vsc_dataset.encoding import PAD
 from vsc_dataset.generator.buffers import Buffers, thread_buffers
-from vsc_dataset.generator.draw import ProgramBatch
+from vsc_dataset.generator.draw import LOW_HALF, ProgramBatch
 from vsc_dataset.generator.hashing import UInt64Array
 from vsc_dataset.generator.lookup import (
     CHANGE_BITS,
@@ -24,9 +24,8 @@ from vsc_dataset.generator.lookup import (
     pack,
 )
 from vsc_dataset.generator.spec import Range, SampleSpec
-from vsc_dataset.language import LAYOUTS
+from vsc_dataset.vocabulary import Vocabulary
 
-SPACES = 0x2020202020202020
 BYTE = np.uint64(0xFF)
 TEXT_MASK = np.uint64(2**TEXT_BITS - 1)
 LINE_MASK = (1 << LINE_BITS) - 1
@@ -35,9 +34,9 @@ LINE_MASK = (1 << LINE_BITS) - 1
 class _RowWriter:
     """The `words` of N rows (words of a row, N), and the writing of pieces of text on them."""
 
-    def __init__(self, buffers: Buffers, words: int, count: int) -> None:
+    def __init__(self, buffers: Buffers, words: int, count: int, vocabulary: Vocabulary) -> None:
         self.words = buffers.array("row words", words, count)
-        self.words.fill(SPACES)
+        self.words.view(vocabulary.dtype).fill(vocabulary.pad)
         self.scratch = buffers.array("shifted pieces", 3, count)
 
     def write(self, piece: UInt64Array, at: UInt64Array, reach: Range) -> None:
@@ -59,40 +58,41 @@ def render_samples(
     tables: LookupTables,
     config: TaskConfig,
     spec: SampleSpec,
-    out_3xNxW: UInt64Array,
+    ids_2xNxW: UInt64Array,
+    mask_NxM: UInt64Array,
 ) -> NDArray[np.intp]:
     """Execute the programs and write their rows.
 
     Args:
       programs: N of them.
       tables, config, spec: those that they were drawn with.
-      out_3xNxW: receives the rows as words: input, labels, answer mask.
+      ids_2xNxW: receives input and labels as words.
+      mask_NxM: receives the answer mask, a byte for each id.
     Returns:
       The operations of each program that were executed, (N,), in this thread's buffers.
     """
-    _, count, words = out_3xNxW.shape
-    input_NxW, labels_NxW, mask_NxW = out_3xNxW
-    buffers, layout = thread_buffers(), LAYOUTS[config.layout]
-    rows = _RowWriter(buffers, words, count)
-    letters = _write_letters(rows, buffers, programs.letters)
-    at, (low, high) = _write_operations(
-        rows, buffers, programs, tables, layout.after_letters, spec.length
-    )
-    separator = layout.before_answer
-    if tables.composed.size:
-        pieces, executed = _short_answers(buffers, programs, tables, separator, letters)
-    else:
-        pieces, executed = _long_answers(buffers, programs, tables, separator)
-    width = len(separator) + programs.letters.shape[0]
-    for start, piece in zip(range(0, width, 8), pieces, strict=True):
+    input_NxW, labels_NxW = ids_2xNxW
+    count, words = labels_NxW.shape
+    buffers, vocabulary = thread_buffers(), config.vocabulary
+    rows = _RowWriter(buffers, words, count, vocabulary)
+    letters = _write_letters(rows, buffers, programs.letters, vocabulary)
+    at, (low, high) = _write_operations(rows, buffers, programs, tables, vocabulary, spec.length)
+    make_answers = _short_answers if tables.composed.size else _long_answers
+    pieces, executed = make_answers(buffers, programs, tables, vocabulary, letters)
+    size, before = vocabulary.id_bytes, len(vocabulary.before_answer)
+    width = size * (before + programs.letters.shape[0])
+    for start, piece in zip(range(0, width, 8), pieces, strict=False):
         bit = at + np.uint64(8 * start) if start else at
         rows.write(piece, bit, (low + start, high + min(start + 8, width)))
     np.stack(tuple(rows.words), axis=1, out=labels_NxW)
-    masks, keeps = _answer_fields(words, len(separator), config.answer_width, low, high)
+    first, last = low // size, high // size
+    masks, keeps = _answer_fields(
+        words * 8 // size, mask_NxM.shape[1] * 8, before, config.answer_width, first, last, size
+    )
     end = buffers.array("end", count, dtype=np.intp)
-    np.right_shift(at, np.uint64(3), out=end, casting="unsafe")
-    np.subtract(end, low, out=end)
-    masks.take(end, axis=0, out=mask_NxW, mode="clip")
+    np.right_shift(at, np.uint64(2 + size), out=end, casting="unsafe")  # 8 or 16 bits an id
+    np.subtract(end, first, out=end)
+    masks.take(end, axis=0, out=mask_NxM, mode="clip")
     keeps.take(end, axis=0, out=input_NxW, mode="clip")
     np.bitwise_and(input_NxW, labels_NxW, out=input_NxW)
     return executed
@@ -100,14 +100,15 @@ def render_samples(
 
 @lru_cache(maxsize=16)
 def _answer_fields(
-    words: int, separator: int, width: int, low: int, high: int
+    ids: int, flags: int, separator: int, width: int, low: int, high: int, id_bytes: int
 ) -> tuple[UInt64Array, UInt64Array]:
-    """Make rows by the byte where operations end: 1 in the answer field; 0 in it, 255 elsewhere."""
-    field = np.zeros((high - low + 1, words * 8), np.uint8)
+    """Make rows by the id where operations end: 1 in the answer field; 0 in it, else all bits."""
+    field = np.zeros((high - low + 1, max(ids, flags)), np.uint8)
     for start, row in enumerate(field, low + separator):
         row[start : start + width] = 1
-    keep = field - np.uint8(1)
-    return field.view(np.uint64), keep.view(np.uint64)
+    keep = field[:, :ids].astype(f"u{id_bytes}")
+    keep -= 1  # of 0 the largest number
+    return np.ascontiguousarray(field[:, :flags]).view(np.uint64), keep.view(np.uint64)
 
 
 def _pack_bytes(buffers: Buffers, bytes_RxN: NDArray[np.uint8]) -> UInt64Array:
@@ -128,18 +129,39 @@ def _pack_bytes(buffers: Buffers, bytes_RxN: NDArray[np.uint8]) -> UInt64Array:
     return parts[0]
 
 
+def _spread(pieces: list[UInt64Array], vocabulary: Vocabulary) -> list[UInt64Array]:
+    """Give each byte of the pieces the bytes of an id, in twice as many pieces where it has two."""
+    if vocabulary.id_bytes == 1:
+        return pieces
+    spread = []
+    for piece in pieces:
+        for half in (piece & LOW_HALF, piece >> np.uint64(32)):
+            for shift, mask in ((16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF)):
+                np.bitwise_or(half, half << np.uint64(shift), out=half)
+                np.bitwise_and(half, np.uint64(mask), out=half)
+            spread.append(half)
+    return spread
+
+
 def _write_letters(
-    rows: _RowWriter, buffers: Buffers, letters_HxN: NDArray[np.uint8]
+    rows: _RowWriter, buffers: Buffers, letters_HxN: NDArray[np.uint8], vocabulary: Vocabulary
 ) -> UInt64Array:
     """Write the letters at the beginning of each row; return the first eight of them as a word."""
-    texts, present = buffers.array("letters", 2, *letters_HxN.shape, dtype=np.uint8)
+    ids, present = buffers.array("letters", 2, *letters_HxN.shape, dtype=np.uint8)
     np.greater(letters_HxN, 0, out=present.view(np.bool_))
-    np.bitwise_xor(letters_HxN, np.uint8(PAD), out=texts)
-    np.multiply(texts, present, out=texts)
-    for start in range(0, len(texts), 8):
-        rows.words[start // 8] ^= _pack_bytes(buffers, texts[start : start + 8])
+    np.add(letters_HxN, np.uint8(vocabulary.letter_shift % 256), out=ids)
+    np.bitwise_xor(ids, np.uint8(vocabulary.pad), out=ids)
+    np.multiply(ids, present, out=ids)
     first = buffers.array("first letters", letters_HxN.shape[1])
-    np.bitwise_xor(rows.words[0], np.uint64(SPACES), out=first)
+    number = 0
+    for start in range(0, len(ids), 8):
+        packed = _pack_bytes(buffers, ids[start : start + 8])
+        if start == 0:
+            np.copyto(first, packed)
+        for piece in _spread([packed], vocabulary):
+            if number < len(rows.words):
+                rows.words[number] ^= piece
+            number += 1
     return first
 
 
@@ -148,19 +170,21 @@ def _write_operations(
     buffers: Buffers,
     programs: ProgramBatch,
     tables: LookupTables,
-    separator: str,
+    vocabulary: Vocabulary,
     length: Range,
 ) -> tuple[UInt64Array, Range]:
     """Write the operations; return the bit where each row goes on, and its least and most byte."""
     at, word, text, piece, bits = buffers.array("operations", 5, len(programs.length))
+    size, separator = vocabulary.id_bytes, vocabulary.after_letters
     np.copyto(at, programs.length)
-    np.left_shift(at, np.uint64(3), out=at)
-    low, high = length
-    least = low + len(separator)
-    fewest = most = 0 if len(programs.codes) else len(separator)  # without operations it is alone
+    np.multiply(at, np.uint64(8 * size), out=at)
+    low, high = size * length[0], size * length[1]
+    least = low + size * len(separator)
+    # Without operations the separator is alone.
+    fewest = most = 0 if len(programs.codes) else size * len(separator)
     # Operations are joined to pieces of eight bytes at most. An operation has as many before it as
     # its step says, which tells how far left it can be; an empty one, after the end, fits anywhere.
-    piece.fill(pack(separator) if most else 0)
+    piece.fill(pack(separator, vocabulary) if most else 0)
     bits.fill(8 * most)
     for step, codes in enumerate(programs.codes):
         table = tables.token if step else tables.first_token
@@ -190,15 +214,16 @@ def _short_answers(
     buffers: Buffers,
     programs: ProgramBatch,
     tables: LookupTables,
-    separator: str,
+    vocabulary: Vocabulary,
     letters: UInt64Array,
 ) -> tuple[list[UInt64Array], NDArray[np.intp]]:
-    """Make separator and answer, of few letters, as one word; count the operations executed."""
+    """Make separator and answer, of few letters, as pieces; count the operations executed."""
+    separator = vocabulary.before_answer
     line, total = _compose_lines(buffers, programs, tables)
     present, executed = _count_letters_and_operations(buffers, programs, total)
     bits, shift, piece = buffers.array("short answers", 3, len(line))
     tables.line_bits.take(line, out=bits, mode="clip")
-    piece.fill(pack(separator))
+    piece.fill(_pack_separator(vocabulary))
     for place in range(len(programs.letters)):
         np.right_shift(bits, np.uint64(8 * place), out=shift)
         np.bitwise_and(shift, BYTE, out=shift)
@@ -211,7 +236,12 @@ def _short_answers(
     np.left_shift(np.uint64(1), line.view(np.uint64), out=shift)
     np.subtract(shift, np.uint64(1), out=shift)
     np.bitwise_and(piece, shift, out=piece)
-    return [piece], executed
+    return _spread([piece], vocabulary), executed
+
+
+def _pack_separator(vocabulary: Vocabulary) -> int:
+    """Pack the separator before the answer, a byte for each id, exclusive-or padding."""
+    return int.from_bytes(bytes(i ^ vocabulary.pad for i in vocabulary.before_answer), "little")
 
 
 def _compose_lines(
@@ -238,9 +268,14 @@ def _compose_lines(
 
 
 def _long_answers(
-    buffers: Buffers, programs: ProgramBatch, tables: LookupTables, separator: str
+    buffers: Buffers,
+    programs: ProgramBatch,
+    tables: LookupTables,
+    vocabulary: Vocabulary,
+    letters: UInt64Array,
 ) -> tuple[list[UInt64Array], NDArray[np.intp]]:
-    """Do the same for any number of letters, in words of eight bytes."""
+    """Do the same for any number of letters."""
+    separator = np.array(vocabulary.before_answer, np.uint8)
     longest, count = programs.letters.shape
     word, _, total = buffers.array("lines", 3, count, dtype=np.intp)
     place_HxN, origin_HxN = buffers.array("origins", 2, longest, count, dtype=np.intp)
@@ -258,15 +293,17 @@ def _long_answers(
     np.multiply(place_HxN, count, out=place_HxN)
     np.add(place_HxN, np.arange(count), out=place_HxN)
     text = buffers.array("long answers", len(separator) + longest, count, dtype=np.uint8)
-    text[: len(separator)] = np.frombuffer(separator.encode(), np.uint8)[:, None] ^ PAD
+    text[: len(separator)] = separator[:, None] ^ np.uint8(vocabulary.pad)
     answer_HxN = text[len(separator) :]
     programs.letters.take(place_HxN, out=answer_HxN, mode="clip")
-    np.bitwise_xor(answer_HxN, np.uint8(PAD), out=answer_HxN)
+    np.add(answer_HxN, np.uint8(vocabulary.letter_shift % 256), out=answer_HxN)
+    np.bitwise_xor(answer_HxN, np.uint8(vocabulary.pad), out=answer_HxN)
     is_present = buffers.array("is present", count, dtype=np.bool_)
     for place, letters in enumerate(answer_HxN):
         np.multiply(letters, np.greater(present, place, out=is_present), out=letters)
     starts = range(0, len(text), 8)
-    return [_pack_bytes(buffers, text[start : start + 8]).copy() for start in starts], executed
+    pieces = [_pack_bytes(buffers, text[start : start + 8]).copy() for start in starts]
+    return _spread(pieces, vocabulary), executed
 
 
 def _count_letters_and_operations(

@@ -24,6 +24,7 @@ class SampleSpec:
       operators, weights, num_items: as in TaskConfig.
       split: the split that a sample's question must be of.
       complete: a sample must execute all planned operations.
+      fixed_letters: the letters are the first capitals, in order; none is drawn.
     """
 
     length: Range
@@ -33,6 +34,7 @@ class SampleSpec:
     num_items: int
     split: str
     complete: bool = False
+    fixed_letters: bool = False
 
     def key(self, seed: int = 0) -> int:
         """Hash the fields. The seed enters for `train` alone: held-out samples never move."""
@@ -42,6 +44,7 @@ class SampleSpec:
             f"operators={self.operators} weights={weights} num_items={self.num_items} "
             f"split={self.split} seed={seed if self.split == 'train' else 0}"
             + (" complete" if self.complete else "")
+            + (" fixed_letters" if self.fixed_letters else "")
         )
 
     def kind_weights(self, num_letters: int, stack_depth: int) -> dict[str, int]:
@@ -60,7 +63,7 @@ class SampleSpec:
         """The half of each digit: length, nops, operations, letters (see `assign_halves`)."""
         (length_lo, length_hi), (nops_lo, nops_hi) = self.length, self.nops
         operation = max(self.operation_radix(n, 1) for n in range(1, length_hi + 1))
-        letters = [self.num_items - i for i in range(length_hi)]
+        letters = [] if self.fixed_letters else [self.num_items - i for i in range(length_hi)]
         ranges = [length_hi - length_lo + 1, nops_hi - nops_lo + 1]
         return assign_halves([*ranges, *[operation] * nops_hi, *letters])
 

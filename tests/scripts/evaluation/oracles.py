@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from vsc_dataset.encoding import MASK, PAD
 from vsc_dataset.language import Program, parse
+from vsc_dataset.vocabulary import MASK, PAD
 
 
 class Oracle(nn.Module):
