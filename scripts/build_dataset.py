@@ -9,6 +9,7 @@ An interrupted build goes on where it stopped. The manifest is written when a ca
 of a configuration in place, so the last of several machines writes it.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,43 +30,44 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--shard": {"default": "0/1", "metavar": "I/N", "help": "only every N-th file, from the I-th"},
     "--num-proc": {"type": int, "default": 1, "metavar": "N", "help": "processes here"},
 }
+PROCESSES_PER_CORE = 8
 
 
 def main() -> None:
     """Build or verify."""
     arguments = Parser(__doc__, FLAGS).parse_args()
-    from tqdm import tqdm
-
-    from scripts.publishing import dataset
-    from scripts.publishing.dataset_card import read_manifest
-    from vsc_dataset import CONFIGS
-
     if (arguments.output_dir is None) == (arguments.verify is None):
         raise ValueError("give one of --output-dir DIR and --verify DIR")
-    if arguments.num_proc < 1:
-        raise ValueError(f"--num-proc {arguments.num_proc} must be 1 or more")
+    most = PROCESSES_PER_CORE * (os.cpu_count() or 1)
+    if not 1 <= arguments.num_proc <= most:
+        raise ValueError(f"--num-proc {arguments.num_proc} must be 1 to {most} on this machine")
+    from tqdm import tqdm
+
+    from scripts.publishing import parquet
+    from vsc_dataset import CONFIGS
+
+    folder, found = arguments.verify or arguments.output_dir, []
     names = list(dict.fromkeys(arguments.config)) or list(CONFIGS)
     if arguments.verify and not arguments.config:
-        names = list(read_manifest(arguments.verify)["configs"])
-    shards = dataset.part_of(dataset.all_shards(names), arguments.shard)
+        names = list(parquet.read_manifest(folder)["configs"])
+    shards = parquet.part_of(parquet.shards_of(*names), arguments.shard)
     rows = sum(shard.stop - shard.start for shard in shards)
-    found = dataset.strays(arguments.verify or arguments.output_dir, names)
+    work = parquet.verify if arguments.verify else parquet.build
     with tqdm(total=rows, unit="row", unit_scale=True) as bar:
-        if arguments.verify:
-            for shard, faults in dataset.verify(arguments.verify, shards, arguments.num_proc):
-                found += faults
-                bar.update(shard.stop - shard.start)
-        else:
-            for shard in dataset.build(arguments.output_dir, shards, arguments.num_proc):
-                bar.set_postfix_str(shard.path, refresh=False)
-                bar.update(shard.stop - shard.start)
-    if arguments.output_dir:
-        whole = dataset.write_manifest(arguments.output_dir)
-        print(f"{arguments.output_dir}: {len(whole)} configurations are whole: {', '.join(whole)}")
+        for shard, faults in work(folder, shards, arguments.num_proc):
+            found += faults or []
+            bar.set_postfix_str(shard.path, refresh=False)
+            bar.update(shard.stop - shard.start)
+    if arguments.verify:
+        found += parquet.folder_faults(folder, names)
+    else:
+        whole = parquet.write_manifest(folder)
+        print(f"{folder}: {len(whole)} configurations are whole: {', '.join(whole)}")
+        found += parquet.strays(folder, names)
     if found:
         raise ValueError("\n".join(found))
     if arguments.verify:
-        print(f"{arguments.verify}: {len(shards)} files, {rows:,} rows: all as they should be")
+        print(f"{folder}: {len(shards)} files, {rows:,} rows: all as they should be")
 
 
 if __name__ == "__main__":

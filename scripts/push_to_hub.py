@@ -46,8 +46,14 @@ def main() -> None:
     """Say what would be pushed, or push."""
     arguments = Parser(__doc__, FLAGS).parse_args()
     from scripts.publishing.bundles import assemble
-    from scripts.publishing.hub import check_models, describe, make_plan, push, unchecked_plan
-    from scripts.publishing.hub_errors import UnreachableError
+    from scripts.publishing.hub import (
+        UnreachableError,
+        check_models,
+        describe,
+        make_plan,
+        push,
+        unchecked_plan,
+    )
 
     with TemporaryDirectory() as scratch:
         bundle = assemble(

@@ -6,10 +6,12 @@ No library is imported here: a misspelt flag is answered in a tenth of a second.
 import argparse
 import ast
 import json
+import logging
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 try:
@@ -160,6 +162,32 @@ def parse_value(text: str) -> Any:
     return text
 
 
+def hide_credentials(text: str) -> str:
+    """Leave name and password out of the addresses in a text: HF_ENDPOINT may have them.
+
+    >>> hide_credentials("cannot reach https://me:secret@hub.example:8443/x")
+    'cannot reach https://hub.example:8443/x'
+    """
+    return re.sub(r"(\w://)[^\s/]+@", r"\1", text)
+
+
+@contextmanager
+def _logs_without_credentials() -> Iterator[None]:
+    """Hide credentials in what libraries log: huggingface_hub logs the address of each retry."""
+    make = logging.getLogRecordFactory()
+
+    def factory(*args: Any, **settings: Any) -> logging.LogRecord:
+        record = make(*args, **settings)
+        record.msg, record.args = hide_credentials(record.getMessage()), ()
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(make)
+
+
 def run(command: str, main: Callable[[], None], hint: str = "") -> None:
     """Run a command; what a user can fix is one line on stderr, with exit code 1.
 
@@ -169,9 +197,10 @@ def run(command: str, main: Callable[[], None], hint: str = "") -> None:
       hint: how to go on after an interruption.
     """
     try:
-        main()
+        with _logs_without_credentials():
+            main()
     except (ValueError, OSError) as error:
-        sys.exit(f"{command}: {error}")
+        sys.exit(hide_credentials(f"{command}: {error}"))
     except ModuleNotFoundError as error:
         if (error.name or "scripts").partition(".")[0] in ("scripts", "vsc_dataset", "vsc_models"):
             raise  # a fault of ours

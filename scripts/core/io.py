@@ -27,6 +27,8 @@ def replace_file(path: Path) -> Iterator[Path]:
     try:
         yield tmp_path
         os.replace(tmp_path, path)
+    except OSError as error:  # a full disk: the system names no file
+        raise error if error.filename else OSError(f"{path}: {error}") from None
     finally:
         tmp_path.unlink(missing_ok=True)
 
@@ -81,6 +83,22 @@ def read_json(path: Path, keys: Sequence[str] = (), hint: str = "repair or delet
     except ValueError as error:
         raise ValueError(f"{path}: {error}: {hint}") from None
     return value
+
+
+@contextmanager
+def name_file(path: Path, hint: str) -> Iterator[None]:
+    """Raise what the content of a damaged file breaks as one line that names the file.
+
+    >>> with name_file(Path("run.json"), "give a run"):
+    ...     {}["recipe"]
+    Traceback (most recent call last):
+    ValueError: run.json is not as it was written (KeyError: 'recipe'): give a run
+    """
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise ValueError(f"{path} is not as it was written ({words}): {hint}") from None
 
 
 def parse_object(text: str) -> dict[str, Any]:

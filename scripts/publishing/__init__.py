@@ -1,1 +1,1 @@
-"""What leaves the house: the dataset as files, its card."""
+"""What is published: the dataset as files, bundles for the hub, their cards."""

@@ -1,4 +1,4 @@
-"""A built dataset, a run, the metric or the demo -> the files that its repository shall hold."""
+"""Gather the files that a repository shall hold: of a dataset, a run, the metric or the demo."""
 
 import hashlib
 import json
@@ -8,45 +8,43 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from scripts.core.hub_ids import check_repo_id
-from scripts.publishing.cards import HUB_CARDS, metric_card, render, space_card, version
-from scripts.publishing.dataset_card import (
-    MANIFEST,
+from scripts.core.io import name_file, read_json
+from scripts.publishing.cards import (
+    HUB_CARDS,
     RESULTS,
+    RUN_HINT,
     dataset_card,
-    read_manifest,
-    read_results,
+    is_local,
+    metric_card,
+    model_card,
+    read_recipe,
+    render,
+    space_card,
+    version,
 )
-from scripts.publishing.reading import is_local, read_object, read_recipe
+from scripts.publishing.parquet import CARD, GUARD, MANIFEST, file_sha256, read_manifest
 from vsc_dataset.configs import DATA_VERSION, make_config
 
-ROOT = HUB_CARDS.parent
 MARKER = "vsc.json"
 """Says in every repository what the last push wrote: nothing else is ever deleted."""
 
-CARD = "README.md"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 RUN_FILE = "run.json"
 RESULT_FILES = ("results.json", "trials.jsonl", "curves.png", "answers.png")
 """What a finished run holds next to its checkpoint."""
 
+Files = dict[str, Path | bytes]
 Kind = Literal["dataset", "model", "metric", "space"]
-SIGNS: Mapping[str, str] = {
-    MANIFEST: "dataset",
-    "config.json": "model",
-    "vsc_error.py": "metric",
-    "app.py": "space",
+KINDS: Mapping[str, tuple[str, str]] = {
+    "dataset": (MANIFEST, "a folder that scripts/build_dataset.py has built"),
+    "model": ("config.json", "a finished run, such as runs/001-swap-delta"),
+    "metric": ("vsc_error.py", "vsc_dataset/metrics/vsc_error"),
+    "space": ("app.py", "hub_cards/space"),
 }
-"""A file that is in the folder of each kind alone."""
-
-MAKERS = {
-    "dataset": "a folder that scripts/build_dataset.py has built",
-    "model": "a finished run, such as runs/001-swap-delta",
-    "metric": "vsc_dataset/metrics/vsc_error",
-    "space": "hub_cards/space",
-}
+"""Of each kind a file that is in its folder alone, and what its folder is."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,10 @@ def assemble(
 
     Args:
       kind: what `path` is.
-      path: a folder, see MAKERS.
+      path: a folder, see KINDS.
       repo: "owner/name".
       scratch: an empty folder, for what is made for the repository.
-      checkpoints: ids of models that a demo asks beside those of its checkpoints.json.
+      checkpoints: ids of models that a demo evaluates beside those of its checkpoints.json.
       licence: of a model, an id of the hub's list; see `model_card`.
     Raises:
       ValueError: `path` is something else, lacks a file, holds pickled weights, or the kind has
@@ -99,7 +97,6 @@ def assemble(
         if value and kind != of:
             raise ValueError(f"{flag} is for a {of}, this is a {kind}: leave it out")
     _check_kind(kind, path)
-    files: dict[str, Path | bytes]
     tag, sdk = f"v{version()}", None
     if kind == "dataset":
         files, tag = _dataset_files(path, repo, scratch), f"v{DATA_VERSION}"
@@ -109,82 +106,83 @@ def assemble(
         files, sdk = _metric_files(path, repo), "static"
     else:
         files, sdk = _space_files(path, repo, scratch, checkpoints), "gradio"
-    pickled = [name for name in files if name.endswith(PICKLES)]
-    if pickled:
-        raise ValueError(f"{path} holds {pickled[0]}: weights are pushed as safetensors alone")
+    _check_pickles(files, path)
     files[MARKER] = marker(kind, files)
     repo_type = kind if kind in ("dataset", "model") else "space"
     return Bundle(repo, repo_type, dict(sorted(files.items())), tag, sdk)
 
 
 def marker(kind: str, files: Mapping[str, Path | bytes]) -> bytes:
-    """The marker file of a push of these files, a card among them."""
+    """Write the marker file of a push of these files, a card among them."""
     origin = {"kind": kind, "package": version(), "data": DATA_VERSION}
     written = {"files": sorted({*files, MARKER}), "card": git_hash(files[CARD])}
-    return json.dumps(origin | written, indent=1).encode() + b"\n"
+    return _json(origin | written)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=2).encode() + b"\n"
 
 
 def read_content(content: Path | bytes) -> bytes:
-    """The bytes of a file of a bundle."""
+    """Return the bytes of a file of a bundle."""
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
 def git_hash(content: Path | bytes) -> str:
-    """The hash that a hub lists a small file under, that of a git blob."""
+    """Return the hash that a hub lists a small file under, that of a git blob."""
     data = read_content(content)
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def sha256_of(content: Path | bytes) -> str:
-    """The hash that a hub lists a large file under, and the manifest too."""
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    with content.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _check_kind(kind: Kind, path: Path) -> None:
-    """ValueError unless the folder is of this kind."""
+    """Raise a ValueError unless the folder is of this kind."""
+    sign, wanted = KINDS[kind]
     if not path.is_dir():
-        raise ValueError(f"{path} is no folder: give {MAKERS[kind]}")
-    found = next((of for sign, of in SIGNS.items() if (path / sign).exists()), None)
-    if found == kind:
-        return
-    said = f"it looks like a {found}" if found else "nothing to push is in it"
-    raise ValueError(f"{path} is no {kind} ({said}): give {MAKERS[kind]}")
+        raise ValueError(f"{path} is not a folder: give {wanted}")
+    if not (path / sign).exists():
+        others = [f"it looks like a {k}" for k, (s, _) in KINDS.items() if (path / s).exists()]
+        reason = (others or ["nothing to push is in it"])[0]
+        raise ValueError(f"{path} is not a {kind} ({reason}): give {wanted}")
 
 
-def _dataset_files(path: Path, repo: str, scratch: Path) -> dict[str, Path | bytes]:
-    """Parquet, manifest, card, the results behind the baselines, and the wheel."""
+def _check_pickles(names: Sequence[str] | Mapping[str, Any], path: Path) -> None:
+    """Raise a ValueError where weights are pickled: to read them runs what is in them."""
+    for name in names:
+        if name.endswith(PICKLES):
+            raise ValueError(f"{path / name} is pickled: weights are pushed as safetensors alone")
+
+
+def _dataset_files(path: Path, repo: str, scratch: Path) -> Files:
+    """Gather Parquet, manifest, card, the results behind the baselines, and the wheel."""
     manifest = read_manifest(path)
     if not manifest["configs"]:
         raise ValueError(f"{path} holds no whole configuration: go on with build_dataset.py")
-    files: dict[str, Path | bytes] = {MANIFEST: path / MANIFEST}
-    for splits in manifest["configs"].values():
-        for split in splits.values():
-            for name, found in split["files"].items():
-                if not (path / name).exists() or sha256_of(path / name) != found["sha256"]:
-                    raise ValueError(
-                        f"{path / name} is not what {MANIFEST} says: build_dataset.py --verify "
-                        f"{path} says more, and --output-dir {path} builds it again"
-                    )
-                files[name] = path / name
+    files: Files = {MANIFEST: path / MANIFEST}
+    for config, splits in manifest["configs"].items():
+        files[f"{config}/{GUARD}"] = path / config / GUARD
+        for name, facts in (file for of in splits.values() for file in of["files"].items()):
+            if not (path / name).exists() or file_sha256(path / name) != facts["sha256"]:
+                raise ValueError(
+                    f"{path / name} is not what {MANIFEST} says: build_dataset.py --verify {path} "
+                    f"says more, and --output-dir {path} builds it again"
+                )
+            files[name] = path / name
+    files |= {f"results/{file.name}": file for file in RESULTS.glob("*.jsonl")}
     wheel = build_wheel(scratch)
-    files |= {f"results/{found.name}": found for found in RESULTS.glob("*.jsonl")}
     files[f"wheel/{wheel.name}"] = wheel
-    files["README.md"] = dataset_card(manifest, repo, f"wheel/{wheel.name}").encode()
+    files[CARD] = dataset_card(manifest, repo, f"wheel/{wheel.name}").encode()
     return files
 
 
 def build_wheel(folder: Path) -> Path:
-    """The wheel of this clone; the same sources give the same bytes.
+    """Build the wheel of this clone; the same sources give the same bytes.
 
     Raises:
       ValueError: hatchling is not installed, or cannot build it.
     """
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
     done = subprocess.run(
-        [*command, str(folder)], cwd=ROOT, check=False, capture_output=True, text=True
+        [*command, str(folder)], cwd=HUB_CARDS.parent, check=False, capture_output=True, text=True
     )
     built = list(folder.glob("*.whl"))
     if done.returncode or not built:
@@ -195,41 +193,38 @@ def build_wheel(folder: Path) -> Path:
     return built[0]
 
 
-def _model_files(path: Path, repo: str, licence: str | None) -> dict[str, Path | bytes]:
-    """The checkpoint with tokenizer, pipeline and code, its card, results and pictures."""
-    from scripts.publishing.checkpoint import read_checkpoint
-    from scripts.publishing.model_card import model_card
+def _model_files(path: Path, repo: str, licence: str | None) -> Files:
+    """Gather the checkpoint with tokenizer, pipeline and code, its card, results and pictures."""
+    from scripts.publishing.checkpoint import WEIGHTS, read_checkpoint
 
-    for found in path.iterdir():
-        if found.suffix in PICKLES:
-            raise ValueError(f"{found} is pickled: weights are pushed as safetensors alone")
-    for needed in ("model.safetensors", RUN_FILE, *RESULT_FILES):
+    _check_pickles(sorted(file.name for file in path.iterdir()), path)
+    for needed in (WEIGHTS, RUN_FILE, *RESULT_FILES):
         if not (path / needed).exists():
-            raise ValueError(f"{path / needed} is missing: give {MAKERS['model']}")
-    checkpoint = read_checkpoint(path, make_config(read_recipe(path)["data"]))
-    files: dict[str, Path | bytes] = {name: path / name for name in RESULT_FILES}
-    files |= {path.name: path for path in path.glob("report.txt")}
-    files |= checkpoint.files
+            raise ValueError(f"{path / needed} is missing: give {KINDS['model'][1]}")
+    checkpoint, facts = read_checkpoint(path, make_config(read_recipe(path).data))
+    files: Files = {name: path / name for name in RESULT_FILES}
+    files |= {file.name: file for file in path.glob("report.txt")}
+    files |= checkpoint
     files[RUN_FILE] = _without_places(path / RUN_FILE)
-    files["README.md"] = model_card(path, repo, checkpoint, licence).encode()
+    files[CARD] = model_card(path, repo, facts, licence).encode()
     return files
 
 
 def _without_places(path: Path) -> bytes:
-    """run.json with the mere names of local files and folders: their paths are nobody's business.
+    """Write run.json with the mere names of local files and folders: their paths are private.
 
     A hub id or a model type stays as it is.
     """
-    run = read_object(path, ("recipe",), "give a run as train.py leaves it")
+    run = read_json(path, ("recipe",), RUN_HINT)
     for key in ("model", "mixer"):
         place = str(run["recipe"].get(key, ""))
         if is_local(place):
             run["recipe"][key] = Path(place).name
-    return json.dumps(run, indent=2).encode() + b"\n"
+    return _json(run)
 
 
-def _metric_files(path: Path, repo: str) -> dict[str, Path | bytes]:
-    """The metric's module, the siblings that it imports, its card and a page."""
+def _metric_files(path: Path, repo: str) -> Files:
+    """Gather the metric's module, the siblings that it imports, its card and a page."""
     module = path / "vsc_error.py"
     if repo.rpartition("/")[2] != module.stem:
         raise ValueError(
@@ -237,42 +232,33 @@ def _metric_files(path: Path, repo: str) -> dict[str, Path | bytes]:
             f"repository's name, so the name must be {module.stem}"
         )
     siblings = re.findall(r"^from \.(\w+) import", module.read_text("utf-8"), re.MULTILINE)
-    files: dict[str, Path | bytes] = {module.name: module}
-    files |= {f"{name}.py": path / f"{name}.py" for name in siblings}
-    files["README.md"] = metric_card(module, repo).encode()
-    files["index.html"] = render("metric.html", None, repo=repo).encode()
+    files: Files = {name: path / name for name in (module.name, *(f"{s}.py" for s in siblings))}
+    files[CARD] = metric_card(module, repo).encode()
+    files["index.html"] = render("metric.html", repo).encode()
     return files
 
 
-def _space_files(
-    path: Path, repo: str, scratch: Path, checkpoints: Sequence[str]
-) -> dict[str, Path | bytes]:
-    """The demo, what it asks, the results that it shows, the wheel, its card."""
-    files: dict[str, Path | bytes] = {}
-    for found in sorted(path.rglob("*")):
-        place = found.relative_to(path)
-        hidden = any(part.startswith((".", "__pycache__")) for part in place.parts)
-        if found.is_file() and not hidden:
-            files[place.as_posix()] = found
-    for room in ("results", "figures"):
-        files |= {
-            f"{room}/{found.name}": found
-            for found in (HUB_CARDS / room).iterdir()
-            if found.is_file()
-        }
-    listed = [*json.loads((path / "checkpoints.json").read_text("utf-8")), *checkpoints]
-    files["checkpoints.json"] = json.dumps(listed, indent=1).encode() + b"\n"
+def _space_files(path: Path, repo: str, scratch: Path, checkpoints: Sequence[str]) -> Files:
+    """Gather the demo, the results that it shows, the wheel, its card."""
+    found = ((file.relative_to(path), file) for file in sorted(path.rglob("*")) if file.is_file())
+    files: Files = {
+        place.as_posix(): file
+        for place, file in found
+        if not any(part.startswith((".", "__pycache__")) for part in place.parts)
+    }
+    for name in ("results", "figures"):
+        shown = (file for file in (HUB_CARDS / name).iterdir() if file.is_file())
+        files |= {f"{name}/{file.name}": file for file in shown}
+    listed = path / "checkpoints.json"
+    with name_file(listed, "list the ids of models"):
+        names = [*json.loads(listed.read_text("utf-8")), *checkpoints]
+        for name in names:
+            check_repo_id(name, "checkpoint")
     wheel = build_wheel(scratch)
-    files[f"wheel/{wheel.name}"] = wheel
-    recipes = sorted({records[0].recipe for records in read_results()})
-    files["README.md"] = space_card(repo, listed, recipes, _gradio(path)).encode()
-    return files
-
-
-def _gradio(path: Path) -> str:
-    """The version of Gradio that the demo needs."""
+    files |= {listed.name: _json(names), f"wheel/{wheel.name}": wheel}
     needed = (path / "requirements.txt").read_text("utf-8")
     pinned = re.search(r"^gradio(?:\[.*\])?==([\d.]+)", needed, re.MULTILINE)
     if not pinned:
         raise ValueError(f"{path / 'requirements.txt'} pins no gradio: write gradio==VERSION")
-    return pinned[1]
+    files[CARD] = space_card(repo, names, pinned[1]).encode()
+    return files

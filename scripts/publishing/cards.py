@@ -1,4 +1,4 @@
-"""Facts and a template of hub_cards/templates -> the card of a repository on the hub.
+"""Fill the templates of hub_cards/templates: the card of each repository on the hub.
 
 No number is typed: what a card says is a manifest's, a run's or the code's own.
 """
@@ -6,145 +6,332 @@ No number is typed: what a card says is a manifest's, a run's or the code's own.
 import ast
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from html import escape
+from itertools import chain
 from pathlib import Path
 from pprint import pformat
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
-from huggingface_hub import CardData, SpaceCardData, constants
+from huggingface_hub import constants
 from jinja2 import Environment, StrictUndefined
 
+from scripts.core.io import name_file, read_json
+from scripts.core.trial_store import (
+    SOLVED_PCT,
+    TrialRecord,
+    group_by_setting,
+    read_records,
+    summarize,
+)
+from scripts.reporting.ranking import rank_key
+from scripts.reporting.tables import nops_table, trials_table
+from scripts.training.recipes import Recipe, read_recipes
+from vsc_dataset import splits
+from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
+from vsc_dataset.generator import hashing
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.sampling import sample
-from vsc_dataset.splits import split_of
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
+TEMPLATES = HUB_CARDS / "templates"
+RESULTS = HUB_CARDS / "results"
 TAGS = ["very-selective-copying", "synthetic", "state-tracking", "selective-copying"]
-LANGUAGE = "zxx"
-"""ISO 639: no linguistic content."""
+SHOWN = "swap-nops5"
+"""The configuration of the dataset card's examples, where it is there."""
+
+UNPUBLISHED = "<org>/vsc"
+WHEEL = "wheel/vsc_dataset-<version>-py3-none-any.whl"
+MOST_BASELINES = 12
+"""Rows of the dataset card's table; all lines are published beside it."""
+
+SIZES = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"]
+"""The hub's categories of a dataset's size."""
+
+SOURCES = {
+    "vsc_delta": ("fastWeights", "parallelDelta", "negativeEigenvalues", "deltaProduct"),
+    "vsc_mamba": ("mamba",),
+}
+"""Where the layers of a model type come from: keys of references.bib."""
+
+RUN_HINT = "give a run as train.py leaves it"
 
 
-def repositories(repo: str) -> dict[str, str]:
-    """The ids of dataset and metric beside a repository of the same owner."""
-    owner = repo.partition("/")[0]
-    return {"dataset_repo": f"{owner}/vsc", "metric_repo": f"{owner}/vsc_error"}
-
-
-def render(template: str, data: CardData | None, **facts: Any) -> str:
-    """A filled template; jinja2.UndefinedError names what it lacks."""
+def render(template: str, repo: str, **facts: Any) -> str:
+    """Fill a template; jinja2.UndefinedError names what it lacks."""
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     environment.trim_blocks = True
-    text = (HUB_CARDS / "templates" / f"{template}.jinja").read_text("utf-8")
-    header = {"card_data": data.to_yaml()} if data else {}
-    return environment.from_string(text).render(**header, endpoint=endpoint(), **facts)
+    environment.filters["commas"] = "{:,}".format
+    owner, _, name = repo.partition("/")
+    common = {
+        "repo": repo,
+        "name": name,
+        "dataset_repo": f"{owner}/vsc",
+        "metric_repo": f"{owner}/vsc_error",
+        "endpoint": endpoint(),
+        "tag": f"v{version()}",
+        "tags": TAGS,
+        "references": references,
+    }
+    text = (TEMPLATES / f"{template}.jinja").read_text("utf-8")
+    return environment.from_string(text).render({**common, **facts})
 
 
 def references(*keys: str) -> str:
-    """Entries of references.bib."""
-    entries = re.split(r"\n(?=@)", (HUB_CARDS / "templates/references.bib").read_text("utf-8"))
+    """Choose entries of references.bib."""
+    entries = re.split(r"\n(?=@)", (TEMPLATES / "references.bib").read_text("utf-8"))
     wanted = [entry.strip() for entry in entries if entry.partition("{")[2].startswith(keys)]
     return "\n".join(wanted)
 
 
 def endpoint() -> str:
-    """The hub's address, without a name and a password that stand in it."""
+    """Return the hub's address, without a name and a password that stand in it."""
     parts = urlsplit(constants.ENDPOINT)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def project() -> dict[str, Any]:
-    """What pyproject.toml says of this package: the wheel is built from the same."""
+    """Read what pyproject.toml says of this package: the wheel is built from the same."""
     text = (HUB_CARDS.parent / "pyproject.toml").read_text("utf-8")
-    found: dict[str, Any] = tomllib.loads(text)["project"]
-    return found
+    return dict(tomllib.loads(text)["project"])
 
 
 def version() -> str:
-    """The version of this package: what models, metric and Space are tagged with."""
+    """Return the package's version: what models, metric and Space are tagged with."""
     return str(project()["version"])
 
 
-def python_version() -> str:
-    """The oldest Python that the package runs on."""
-    return str(project()["requires-python"]).lstrip(">=")
-
-
 def example(name: str, split: str = "validation") -> dict[str, str]:
-    """The first question of a split, answered."""
-    examples = sample(name, split, [0])
-    question = examples.questions()[0]
-    return {
-        "question": question,
-        "answer": examples.answers()[0],
-        "split": split_of(question),
-    }
+    """Return the first question of a split, its answer, and the split by its hash."""
+    (question,), (answer,) = (samples := sample(name, split, [0])).questions(), samples.answers()
+    return {"question": question, "answer": answer, "split": splits.split_of(question)}
 
 
-def metric_card(metric: Path, repo: str) -> str:
-    """README.md of the metric's Space.
-
-    Args:
-      metric: the module whose DESCRIPTION and INPUTS it shows.
-      repo: its id on the hub.
-    """
+def metric_card(module: Path, repo: str) -> str:
+    """Write the card of the metric, whose module has DESCRIPTION and INPUTS."""
     texts = {
-        node.targets[0].id: ast.literal_eval(node.value)
-        for node in ast.parse(metric.read_text("utf-8")).body
+        node.targets[0].id: ast.literal_eval(node.value).strip()
+        for node in ast.parse(module.read_text("utf-8")).body
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    data = SpaceCardData(
-        title="VSC error",
-        sdk="static",
-        emoji="📏",
-        colorFrom="red",
-        colorTo="gray",
-        license="apache-2.0",
-        tags=["evaluate", "metric", *TAGS],
-        description=" ".join(texts["DESCRIPTION"].split()),
-    )
     shown = example("swap-nops5")
     rates = error_rates([shown["answer"]], [shown["answer"]], [shown["question"]])
     return render(
         "metric.md",
-        data,
-        repo=repo,
-        tag=f"v{version()}",
-        description=texts["DESCRIPTION"].strip(),
-        inputs=texts["INPUTS"].strip().replace("\n", "\n    "),
+        repo,
+        description=texts["DESCRIPTION"],
+        inputs=texts["INPUTS"].replace("\n", "\n    "),
         example=shown,
         gives=pformat(rates, width=100, sort_dicts=False),
-        references=references("verySelectiveCopying"),
-        **repositories(repo),
     )
 
 
-def space_card(
-    repo: str, checkpoints: Sequence[str], recipes: Sequence[str], sdk_version: str
+def space_card(repo: str, checkpoints: Sequence[str], sdk_version: str) -> str:
+    """Write the card of the demo: it names the models that it evaluates, and Gradio's version."""
+    python = str(project()["requires-python"]).lstrip(">=")
+    return render(
+        "space.md", repo, models=checkpoints, sdk_version=sdk_version, python_version=python
+    )
+
+
+def dataset_card(
+    manifest: Mapping[str, Any],
+    repo: str = UNPUBLISHED,
+    wheel: str = WHEEL,
+    results: Path = RESULTS,
 ) -> str:
-    """README.md of the demo.
+    """Write the card of a dataset, with the YAML by which `load_dataset` finds its files.
 
     Args:
+      manifest: see `scripts.publishing.parquet.describe`. Each configuration has the dataset's
+        version: `datasets` caches a folder by its patterns, and only another version tells it that
+        the files behind them are others.
       repo: its id on the hub.
-      checkpoints: ids of the models that it asks.
-      recipes: whose results it shows.
-      sdk_version: of Gradio.
+      wheel: the wheel's path in it.
+      results: the folder of the trials behind the table of baselines.
     """
-    beside = repositories(repo)
-    data = SpaceCardData(
-        title="Very Selective Copying",
-        sdk="gradio",
-        sdk_version=sdk_version,
-        app_file="app.py",
-        python_version=python_version(),
-        emoji="🔀",
-        colorFrom="blue",
-        colorTo="gray",
-        license="apache-2.0",
-        models=list(checkpoints),
-        datasets=[beside["dataset_repo"]],
-        tags=TAGS,
+    configs = manifest["configs"]
+    shown = SHOWN if SHOWN in configs or not configs else next(iter(configs))
+    found = configs.get(shown, {"validation": {"content_sha256": ""}})
+    split = "validation" if "validation" in found else next(iter(found))
+    every = [split for of in configs.values() for split in of.values()]
+    rows = sum(split["rows"] for split in every)
+    files = chain.from_iterable(split["files"].values() for split in every)
+    floors = manifest["floors"]
+    names: Mapping[str, Any] = next(iter(floors["by_config"].values()), {})
+    return render(
+        "dataset.md",
+        repo,
+        version=manifest["version"],
+        wheel=wheel,
+        configs=configs,
+        descriptions={name: CONFIGS[name].description for name in configs},
+        size=SIZES[max(0, min(len(str(rows)) - 3, len(SIZES) - 1))],
+        rows=rows,
+        bytes=sum(file["bytes"] for file in files),
+        shown=shown,
+        split=split,
+        shown_sha256=found[split]["content_sha256"],
+        example=example(shown, split),
+        hash=_hash_constants(),
+        floors=floors,
+        floor_names=[name for name in names if not name.startswith("last")],
+        baselines=_baselines(results),
+        solved_pct=SOLVED_PCT,
+        seed=0,
     )
-    shown = ", ".join(f"`{name}`" for name in recipes)
-    source = references("verySelectiveCopying")
-    return render("space.md", data, recipes=shown, references=source, **beside)
+
+
+def _hash_constants() -> dict[str, Any]:
+    """Return the constants of the split; a test runs the card's code against the package's."""
+    names = ("m_ops", "m_let", "salt_p", "salt_q")
+    return {
+        "mask": hex(hashing.MASK_64),
+        "factors": [hex(hashing._MULTIPLY_1), hex(hashing._MULTIPLY_2)],
+        "shifts": [30, 27, 31],
+        "shift": splits.BUCKET_SHIFT,
+        **{name: hex(getattr(splits, name.upper())) for name in names},
+        "min_ops": splits.HELD_OUT_MIN_OPS,
+        "min_position": splits.HELD_OUT_MIN_POSITION,
+        "test_programs": 0,
+        "validation": 0,
+        "test": 1,
+    }
+
+
+def _baselines(folder: Path) -> list[dict[str, Any]]:
+    """Summarize the best settings of the recipes in recipes.toml, the best one first.
+
+    Other recipes, such as a level of the ladder, are changes of these.
+    """
+    recipes = read_recipes()
+    records = chain.from_iterable(read_records(path) for path in sorted(folder.glob("*.jsonl")))
+    groups = group_by_setting(
+        replace(record, data=record.data or recipes[record.recipe].data)  # older than the field
+        for record in records
+        if record.recipe in recipes
+    )
+    rows = [{**summarize(group), "data": group[0].data} for group in groups]
+    return sorted(rows, key=rank_key)[:MOST_BASELINES]
+
+
+class ModelFacts(NamedTuple):
+    """What a checkpoint says of itself.
+
+    Attributes:
+      auto_class: of transformers, that loads it.
+      answer_width: bytes of its answer field.
+      pad_to: bytes of its rows, for a model without a padding mask.
+      layer: "FILE.py:CLASS" or "package.module:CLASS" of a custom layer, else "".
+      layer_version: "PACKAGE VERSION" of a layer from a package, else "".
+      has_own_code: there are Python files in it that this package did not write.
+    """
+
+    auto_class: str
+    answer_width: int
+    pad_to: int | None
+    layer: str
+    layer_version: str
+    has_own_code: bool
+
+
+def model_card(folder: Path, repo: str, facts: ModelFacts, licence: str | None = None) -> str:
+    """Write the card of a trained model.
+
+    Args:
+      folder: of a finished run: run.json, results.json and trials.jsonl.
+      repo: its id on the hub.
+      facts: what its checkpoint says.
+      licence: an id of the hub's list; None: Apache-2.0, where code and first weights are ours.
+    Raises:
+      ValueError: a file is not as train.py leaves it; one line that names it.
+    """
+    recipe = read_recipe(folder)
+    base = recipe.model if _is_checkpoint(recipe.model) else ""
+    foreign = facts.has_own_code or (base and not is_local(base))
+    named = read_recipes().get(recipe.name)
+    layers = () if recipe.mixer else SOURCES.get(recipe.model, ())
+    task = make_config(recipe.data)
+    return render(
+        "model.md",
+        repo,
+        facts=facts._replace(layer=escape(facts.layer), layer_version=escape(facts.layer_version)),
+        recipe=recipe,
+        named=named if named and named.same_training(recipe) else None,  # no flag has changed it
+        licence=licence or (None if foreign else "apache-2.0"),
+        base=Path(base).name if is_local(base) else base,
+        base_on_hub=bool(base) and not is_local(base),
+        data_version=DATA_VERSION,
+        example=example(recipe.data),
+        lengths=" to ".join(map(str, sorted(set(task.length)))),
+        nops=" to ".join(map(str, sorted(set(task.nops)))),
+        keys=("verySelectiveCopying", *layers),
+        **_result_facts(folder),
+    )
+
+
+def _is_checkpoint(model: str) -> bool:
+    """Whether a recipe's model is a checkpoint, not a model type or a function in a file."""
+    return ("/" in model or is_local(model)) and ".py:" not in model
+
+
+def _result_facts(folder: Path) -> dict[str, Any]:
+    """Read results.json and the shown trial; texts are escaped, for a card may hold HTML."""
+    results, path = read_json(folder / "results.json", hint=RUN_HINT), folder / "trials.jsonl"
+    trials = {record.seed: record for record in read_records(path)}
+    with name_file(folder / "results.json", RUN_HINT):
+        trial = trials.get(results["shown_seed"])
+        versions = [", ".join(f"{name} {n}" for name, n in v.items()) for v in results["versions"]]
+        by_nops = {int(nops): rates for nops, rates in results["by_nops"].items()}
+        levels = {
+            name: {"by_nops": {nops: rates["floors"][name] for nops, rates in by_nops.items()}}
+            for name in next(iter(by_nops.values()))["floors"]
+        }
+        facts = {
+            "trials_table": trials_table(results, markdown=True),
+            "nops_table": nops_table(by_nops, levels, markdown=True),
+            "shown_split": str(results["split"]),
+            "versions": "; ".join(versions),
+            "devices": "; ".join(results["devices"]),
+        }
+        samples = f"{results['samples']:,}"
+    if trial is None:
+        raise ValueError(f"{path} has no line of seed {results['shown_seed']}: {RUN_HINT}")
+    texts = {name: escape(text) for name, text in facts.items()}
+    return {**texts, "samples": samples, "trial": trial, "measures": measures(trial)}
+
+
+def measures(trial: TrialRecord) -> dict[str, dict[str, float]]:
+    """Return the checkpoint's own figures by split and measure, as the hub lists them."""
+    return {
+        split: {
+            f"{name} error %": getattr(trial, f"{prefix}{name}_error_pct")
+            for name in ("sample", "mask")
+        }
+        for split, prefix in ((trial.split, ""), ("test", "test_"))
+    }
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """Read the recipe of a run's folder.
+
+    Raises:
+      ValueError: its run.json is not as train.py writes it; one line that names it.
+    """
+    run = read_json(folder / "run.json", ("recipe",), RUN_HINT)
+    with name_file(folder / "run.json", RUN_HINT):
+        recipe = Recipe.from_dict(run["recipe"])
+        make_config(recipe.data)
+    return recipe
+
+
+def is_local(place: str) -> bool:
+    """Whether a recipe's model or mixer is a file or folder of this machine, not a hub id or type.
+
+    >>> is_local("runs/001-swap-delta/"), is_local("my-org/vsc-1"), is_local("layer.py:Decay")
+    (True, False, True)
+    """
+    named = ".py:" in place or place.startswith((".", "~")) or place.count("/") > 1
+    return named or Path(place).is_absolute() or (bool(place) and Path(place).is_dir())

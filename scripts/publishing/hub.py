@@ -1,39 +1,48 @@
 """Push a bundle to its repository on the hub: one commit of what has changed, then a tag."""
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub import (
+    CommitOperationAdd,
+    CommitOperationDelete,
+    HfApi,
+    constants,
+    get_session,
+    get_token,
+)
+from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of any client
+    HfHubHTTPError,
+    HTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import (  # type: ignore[attr-defined]
     build_hf_headers,
-    get_session,
     hf_raise_for_status,
 )
 
 from scripts.core.hub_ids import check_token
-from scripts.publishing.bundles import (
-    CARD,
-    MARKER,
-    Bundle,
-    assemble,
-    git_hash,
-    read_content,
-    sha256_of,
-)
+from scripts.publishing.bundles import MARKER, Bundle, assemble, git_hash, read_content
 from scripts.publishing.cards import endpoint
-from scripts.publishing.hub_errors import one_line
+from scripts.publishing.parquet import CARD, file_sha256
 
 GIT_FILES = (".gitattributes",)
 """The hub's own file, which no bundle has."""
 
 TEMPLATE = {"README.md", "index.html", "style.css"}
 """What the hub writes itself when a repository is created; the last two into static Spaces."""
+
+
+class UnreachableError(ValueError):
+    """The hub cannot be reached: no network, or none wanted."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +59,11 @@ class Plan:
 
     state: str
     head: str | None
-    new: list[str]
-    changed: list[str]
-    unchanged: list[str]
-    gone: list[str]
-    foreign: list[str]
+    new: Sequence[str]
+    changed: Sequence[str] = ()
+    unchanged: Sequence[str] = ()
+    gone: Sequence[str] = ()
+    foreign: Sequence[str] = ()
 
     @property
     def sent(self) -> list[str]:
@@ -70,13 +79,13 @@ def make_plan(bundle: Bundle, private: bool = False, overwrite_card: bool = Fals
       private: refuse a repository that is public.
       overwrite_card: write over a README.md that somebody has edited on the hub.
     Raises:
-      UnreachableError: the hub cannot be asked.
+      UnreachableError: the hub cannot be reached.
       ValueError: the name is taken by something else, the repository is public and shall be
         private, its card was edited, or the token cannot be sent.
     """
     check_token()
     api = HfApi()
-    with one_line(bundle.repo):
+    with _one_line(bundle.repo):
         try:
             info = api.repo_info(bundle.repo, repo_type=bundle.repo_type)
         except RepositoryNotFoundError:
@@ -104,12 +113,16 @@ def make_plan(bundle: Bundle, private: bool = False, overwrite_card: bool = Fals
     )
 
 
+def unchecked_plan(bundle: Bundle, state: str) -> Plan:
+    """Make the plan where there is no repository, or none that could be looked at."""
+    return Plan(state, None, list(bundle.files))
+
+
 def check_models(bundle: Bundle, names: Sequence[str]) -> None:
     """Raise a ValueError for a model that a demo names and the hub does not have."""
-    api = HfApi()
     for name in names:
-        with one_line(bundle.repo):
-            exists = api.repo_exists(name)
+        with _one_line(bundle.repo):
+            exists = HfApi().repo_exists(name)
         if not exists:
             raise ValueError(
                 f"--checkpoints {name}: {endpoint()} has no such model that this token can see: "
@@ -117,13 +130,8 @@ def check_models(bundle: Bundle, names: Sequence[str]) -> None:
             )
 
 
-def unchecked_plan(bundle: Bundle, state: str) -> Plan:
-    """The plan where there is no repository, or none that could be looked at."""
-    return Plan(state, None, list(bundle.files), [], [], [], [])
-
-
 def _list_hashes(api: HfApi, bundle: Bundle, revision: str | None) -> dict[str, str]:
-    """The files of a repository: a large one's SHA-256, a small one's hash of a git blob."""
+    """List the files of a repository: a large one's SHA-256, a small one's hash of a git blob."""
     entries = api.list_repo_tree(
         bundle.repo, recursive=True, revision=revision, repo_type=bundle.repo_type
     )
@@ -135,12 +143,16 @@ def _list_hashes(api: HfApi, bundle: Bundle, revision: str | None) -> dict[str, 
 
 
 def _is_same(content: Path | bytes, listed: str) -> bool:
-    """Whether a file is the one that the hub lists under this hash, of either kind."""
-    return listed == (sha256_of(content) if len(listed) == 64 else git_hash(content))
+    """Return whether a file is the one that the hub lists under this hash, of either kind."""
+    if len(listed) < 64:
+        return listed == git_hash(content)
+    if isinstance(content, bytes):
+        return listed == hashlib.sha256(content).hexdigest()
+    return listed == file_sha256(content)
 
 
 def _last_push(api: HfApi, bundle: Bundle, revision: str | None) -> dict[str, Any]:
-    """What the marker of a repository says; nothing where somebody has edited it."""
+    """Read the marker of a repository; nothing where somebody has edited it."""
     kind = "" if bundle.repo_type == "model" else f"{bundle.repo_type}s/"
     url = f"{api.endpoint}/{kind}{bundle.repo}/resolve/{revision}/{MARKER}"
     response = get_session().get(url, headers=build_hf_headers())
@@ -171,21 +183,20 @@ def _check_repository(
         )
 
 
-def size_of(content: Path | bytes) -> int:
-    """Bytes of a file of a bundle."""
-    return content.stat().st_size if isinstance(content, Path) else len(content)
-
-
 def describe(bundle: Bundle, plan: Plan) -> str:
-    """What a push would do, a line for each file."""
+    """Say what a push would do, a line for each file."""
+    sizes = {
+        path: content.stat().st_size if isinstance(content, Path) else len(content)
+        for path, content in bundle.files.items()
+    }
     lines = [f"{bundle.repo_type} {bundle.repo} on {endpoint()}, {plan.state}:"]
     for word, paths in (("new", plan.new), ("changed", plan.changed), ("same", plan.unchanged)):
-        lines += [f"  {word:8}{size_of(bundle.files[p]):>14,}  {p}" for p in paths]
+        lines += [f"  {word:8}{sizes[path]:>14,}  {path}" for path in paths]
     for word, paths in (("deleted", plan.gone), ("kept", plan.foreign)):
         lines += [f"  {word:8}{'':>14}  {path}" for path in paths]
     if plan.head is None and bundle.sdk == "static":
         lines += [f"  {'deleted':8}{'':>14}  what the hub puts into a new Space"]
-    size = sum(size_of(bundle.files[path]) for path in plan.sent)
+    size = sum(sizes[path] for path in plan.sent)
     gone = f", {len(plan.gone)} to delete" if plan.gone else ""
     lines += [f"{len(plan.sent)} files, {size:,} bytes to send{gone}; tag {bundle.tag}"]
     return "\n".join(lines)
@@ -207,7 +218,7 @@ def push(bundle: Bundle, plan: Plan, private: bool = False) -> str:
     if get_token() is None:
         raise ValueError("no token: set HF_TOKEN, or log in with `hf auth login`")
     api, kind, head = HfApi(), bundle.repo_type, plan.head
-    with one_line(bundle.repo):
+    with _one_line(bundle.repo):
         if head is None:
             api.create_repo(
                 bundle.repo, repo_type=kind, private=private or None, space_sdk=bundle.sdk
@@ -258,3 +269,39 @@ def push_model(folder: Path, repo: str, private: bool = False) -> str:
     with TemporaryDirectory() as scratch:
         bundle = assemble("model", folder, repo, Path(scratch))
         return push(bundle, make_plan(bundle, private), private)
+
+
+@contextmanager
+def _one_line(repo: str) -> Iterator[None]:
+    """Raise what goes wrong on the hub or on the way as a ValueError of one line."""
+    try:
+        yield
+    except (HTTPError, OfflineModeIsEnabled, RuntimeError) as error:
+        # huggingface_hub wraps what happens to a single file in a RuntimeError.
+        cause = error.__cause__ if isinstance(error, RuntimeError) else error
+        if not isinstance(cause, HTTPError | OfflineModeIsEnabled):
+            raise
+        kind = ValueError if isinstance(cause, HfHubHTTPError) else UnreachableError
+        raise kind(_format_error(cause, repo)) from None
+
+
+def _format_error(error: BaseException, repo: str) -> str:
+    """Say in one line what went wrong and what helps, without anything that the request carried."""
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set: unset it to push"
+    if not isinstance(error, HfHubHTTPError):
+        return (
+            f"{endpoint()} cannot be reached ({type(error).__name__}): check the "
+            "network and push again; until then main is the old state or the new one, whole"
+        )
+    status, owner = error.response.status_code, repo.partition("/")[0]
+    known = {
+        401: "the token is not accepted: make a new one that may write and set HF_TOKEN",
+        403: f"the token may not write to {repo}: use one with the right to write for {owner}",
+        404: f"{repo} cannot be found any more: push again",
+        409: f"the name {repo} is taken, and this token cannot see by what: choose another",
+        412: f"{repo} has been pushed to in between: push again",
+    }
+    reason = " ".join((error.server_message or type(error).__name__).split())
+    reason = reason.replace(constants.ENDPOINT, endpoint())
+    return known.get(status, f"the hub answers {status} ({reason}): correct that and push again")

@@ -1,5 +1,6 @@
 """The frame of the commands, where it is not shown by its doctests."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -28,3 +29,19 @@ def test_a_library_that_is_missing_is_named_with_the_way_out(monkeypatch, capsys
 
     with pytest.raises(SystemExit, match=r"train: No module named 'tqdm_is_missing': activate"):
         run("train", main)
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError])
+def test_no_command_tells_the_password_in_an_address(caplog, error):
+    from scripts.core.cli import run
+
+    address = "http://me:sesame@127.0.0.1:9"
+
+    def main():
+        logging.getLogger("huggingface_hub.utils._http").warning("HEAD %s/acme/x failed", address)
+        raise error(f"acme/x: cannot connect to '{address}'")
+
+    with pytest.raises(SystemExit) as end:
+        run("evaluate", main)
+    assert end.value.code == "evaluate: acme/x: cannot connect to 'http://127.0.0.1:9'"
+    assert caplog.messages == ["HEAD http://127.0.0.1:9/acme/x failed"]

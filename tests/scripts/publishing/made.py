@@ -1,6 +1,8 @@
 """Folders to publish, small ones: a dataset of a thousand rows, a run of an untrained model."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ from unittest import mock
 import torch
 from transformers import AutoConfig
 
+import vsc_dataset
 import vsc_models  # noqa: F401  registers the model types
 from scripts.core.model_loading import head_of
 from scripts.core.trial_store import TrialRecord, append_record
-from scripts.publishing import dataset
+from scripts.publishing import parquet
 from scripts.reporting.report import Answered, write_report
 from scripts.training.recipes import find_recipe
 from vsc_dataset import CONFIGS, TaskConfig, sample
@@ -20,18 +23,26 @@ from vsc_dataset import CONFIGS, TaskConfig, sample
 SIZES = {"num_train": 600, "num_validation": 200, "num_test": 1_000, "num_test_programs": 100}
 SMALL: dict[str, TaskConfig] = {
     "swap-nops5": replace(CONFIGS["swap-nops5"], **SIZES),
-    "level-3": replace(CONFIGS["level-3"], **SIZES),
+    "grid-len3": replace(CONFIGS["grid-len3"], num_test=20, grid_nops=(1, 20, 1024)),
 }
+
+
+@contextmanager
+def small_configs(configs: dict[str, TaskConfig] = SMALL) -> Iterator[None]:
+    """Let the dataset have these configurations alone."""
+    with (
+        mock.patch.object(vsc_dataset, "CONFIGS", configs),
+        mock.patch.object(parquet, "CONFIGS", configs),
+        mock.patch.object(parquet, "make_config", configs.__getitem__),
+    ):
+        yield
 
 
 def make_dataset(folder: Path, configs: dict[str, TaskConfig] = SMALL) -> Path:
     """As `build_dataset.py` makes it, of configurations with fewer rows."""
-    with (
-        mock.patch.object(dataset, "CONFIGS", configs),
-        mock.patch.object(dataset, "make_config", configs.__getitem__),
-    ):
-        assert list(dataset.build(folder, dataset.all_shards(list(configs)), num_proc=1))
-        dataset.write_manifest(folder)
+    with small_configs(configs):
+        assert list(parquet.build(folder, parquet.shards_of(*configs), num_proc=1))
+        assert parquet.write_manifest(folder) == list(configs)
     return folder
 
 

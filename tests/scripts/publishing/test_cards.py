@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,10 +10,9 @@ import pytest
 from huggingface_hub import DatasetCard, EvalResult, ModelCard, SpaceCard
 from jinja2 import UndefinedError
 
-from scripts.core.trial_store import append_record, summarize
-from scripts.publishing import cards, dataset_card, model_card
+from scripts.core.trial_store import append_record
+from scripts.publishing import cards
 from scripts.publishing.checkpoint import read_checkpoint
-from tests.scripts.publishing.made import SMALL, make_dataset, make_run
 from tests.scripts.reporting.cases import record
 from vsc_dataset import CONFIGS, DATA_VERSION, METRIC_PATH, sample, split_of, splits
 from vsc_dataset.generator import hashing
@@ -26,32 +26,30 @@ NAMES = re.compile(
 NUMBER = re.compile(r"\b[0-9a-f]{64}\b|0x[0-9a-f]+|\d(?:[\d,]*\d)?(?:\.\d+)*")
 """A hash is one number: the digits in it excuse no others."""
 
+NO_FLOORS = {"questions": 1, "by_config": {}}
 LICENCES = {"apache-2.0", "cc0-1.0"}
 SIZES = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"]
 """Of the hub's lists: our licences, and all sizes that we could reach."""
 
 
-@pytest.fixture(scope="module")
-def manifest(tmp_path_factory) -> dict:
-    folder = make_dataset(tmp_path_factory.mktemp("built") / "vsc")
-    return json.loads((folder / "manifest.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    return make_run(tmp_path_factory.mktemp("runs") / "001-swap-delta")
+@pytest.fixture(name="manifest", scope="module")
+def fixture_manifest(dataset) -> dict:
+    return json.loads((dataset / "manifest.json").read_text())
 
 
 @pytest.fixture(name="every_card", scope="module")
 def fixture_every_card(manifest, run) -> dict[str, str]:
-    metric = Path(METRIC_PATH, "vsc_error.py")
-    checkpoint = read_checkpoint(run, CONFIGS["swap-nops1-5"])
     return {
-        "dataset": dataset_card.dataset_card(manifest, "acme/vsc", "wheel/vsc_dataset-1.2.3.whl"),
-        "model": model_card.model_card(run, "acme/vsc-swap-delta", checkpoint),
-        "metric": cards.metric_card(metric, "acme/vsc_error"),
-        "space": cards.space_card("acme/demo", ["acme/vsc-swap-delta"], ["swap-delta"], "6.1.0"),
+        "dataset": cards.dataset_card(manifest, "acme/vsc", "wheel/vsc_dataset-1.2.3.whl"),
+        "model": card_of(run, "acme/vsc-swap-delta"),
+        "metric": cards.metric_card(Path(METRIC_PATH, "vsc_error.py"), "acme/vsc_error"),
+        "space": cards.space_card("acme/demo", ["acme/vsc-swap-delta"], "6.1.0"),
     }
+
+
+def card_of(run: Path, repo: str = "acme/m") -> str:
+    _, facts = read_checkpoint(run, CONFIGS["swap-nops1-5"])
+    return cards.model_card(run, repo, facts)
 
 
 def written(value: object) -> set[str]:
@@ -86,9 +84,10 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     rows = [split for config in manifest["configs"].values() for split in config.values()]
     sums = [[sum(f["bytes"] for f in split["files"].values()) for split in rows]]
     sums += [sum(split["rows"] for split in rows), sum(sums[0]), len(manifest["configs"])]
-    records = dataset_card.read_results()
-    baselines = [summarize(found) for found in records]
-    questions = [sample(name, "validation", [0]).questions() for name in (*SMALL, "swap-nops1-5")]
+    baselines = cards._baselines(cards.RESULTS)
+    questions = [
+        sample(name, "validation", [0]).questions() for name in ("swap-nops5", "swap-nops1-5")
+    ]
     metric = Path(METRIC_PATH, "vsc_error.py").read_text()
     question = sample("swap-nops5", "validation", [0])
     rates = error_rates(question.answers(), question.answers(), question.questions())
@@ -99,7 +98,7 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
         "dataset": [manifest, sums, baselines, "wheel/vsc_dataset-1.2.3.whl"],
         "model": [results, trials],
         "metric": [metric, rates],
-        "space": ["6.1.0", cards.python_version(), [found[0].recipe for found in records]],
+        "space": ["6.1.0", cards.project()["requires-python"]],
     }
     for name, text in every_card.items():
         known = written([data[name], code_facts(), questions, references])
@@ -129,7 +128,7 @@ def test_a_card_has_no_gap(every_card, name):
 
 def test_a_fact_that_is_missing_is_an_error_and_no_gap():
     with pytest.raises(UndefinedError):
-        cards.render("space.md", None, recipes="", references="")
+        cards.render("model.md", "acme/m")
 
 
 def test_yaml_is_what_the_hub_asks_for(every_card, manifest):
@@ -144,7 +143,7 @@ def test_yaml_is_what_the_hub_asks_for(every_card, manifest):
         assert config["version"] == DATA_VERSION
         found = {files["split"]: files["path"] for files in config["data_files"]}
         name = config["config_name"]
-        assert found == {s: f"{name}/{s}-*.parquet" for s in manifest["configs"][name]}
+        assert found == {s: f"{name}/data/{s}-*.parquet" for s in manifest["configs"][name]}
     assert SpaceCard(every_card["metric"]).data.to_dict()["sdk"] == "static"
     space = SpaceCard(every_card["space"]).data.to_dict()
     assert (space["sdk"], space["sdk_version"], space["app_file"]) == ("gradio", "6.1.0", "app.py")
@@ -164,9 +163,11 @@ def test_yaml_is_what_the_hub_asks_for(every_card, manifest):
 def test_the_size_category_holds_the_number_of_rows():
     factor = {"K": 10**3, "M": 10**6, "B": 10**9}
     for rows in (1, 999, 1_000, 9_999, 10_000, 99_999, 10**6, 99 * 10**6, 10**8, 10**9 - 1):
-        data = dataset_card._dataset_data({"version": "1", "configs": {}}, rows)
-        assert data.size_categories in SIZES
-        ends = re.findall(r"(\d+)([KMB])", data.size_categories)
+        split = {"rows": rows, "distinct": 1, "content_sha256": "", "files": {}}
+        manifest = {"version": "1", "configs": {"level-1": {"test": split}}, "floors": NO_FLOORS}
+        size = DatasetCard(cards.dataset_card(manifest)).data.size_categories
+        assert size in SIZES
+        ends = re.findall(r"(\d+)([KMB])", size)
         low, high = ([0] * (2 - len(ends)) + [int(n) * factor[of] for n, of in ends])[:2]
         assert low <= rows < high, rows
 
@@ -193,13 +194,12 @@ def test_the_model_card_shows_pictures_and_the_code_that_is_run(every_card):
     assert f'revision="v{cards.version()}", trust_remote_code=True' in code
 
 
-def test_what_results_say_of_devices_and_versions_is_no_html(tmp_path):
-    run = make_run(tmp_path / "run")
+def test_what_results_say_of_devices_and_versions_is_not_html(run, tmp_path):
+    run = Path(shutil.copytree(run, tmp_path / "run"))
     results = json.loads((run / "results.json").read_text())
     results |= {"devices": ["<img src=x>"], "versions": [{"<b>": "<script>"}], "split": "<u>"}
     (run / "results.json").write_text(json.dumps(results))
-    checkpoint = read_checkpoint(run, CONFIGS["swap-nops1-5"])
-    card = model_card.model_card(run, "acme/m", checkpoint)
+    card = card_of(run)
     assert not re.search("<(img|b|script|u)\\b", card)
     assert "&lt;img src=x&gt;" in card
 
@@ -217,68 +217,76 @@ def test_the_split_by_the_dataset_card_is_the_package_s(every_card):
             assert [space["split_of"](q) for q in questions] == [split_of(q) for q in questions]
 
 
-def results_of(folder, *records):
+def rows_of(folder, *records) -> list[dict]:
     for found in records:
         append_record(folder / f"{found.recipe}.jsonl", found)
-    return dataset_card.read_results(folder)
+    return cards._baselines(folder)
 
 
 def test_trials_on_other_data_are_another_row_and_each_says_its_own(tmp_path):
     solved, failed = {"sample_error_pct": 0.0}, {"sample_error_pct": 80.0}
-    found = results_of(
+    rows = rows_of(
         tmp_path,
         record(0, **solved),  # older than the field: what the recipe says
         record(1, **solved, data="swap-nops1-5"),
         record(0, **failed, data="default"),
     )
-    rows = dataset_card._baselines(found)
-    assert [(row["data"], row["n"], row["solved"]) for row in rows] == [
-        ("swap-nops1-5", 2, 2),
-        ("default", 1, 0),
-    ]
+    errors = [row["sample_error_pct"] for row in rows]
+    assert [row["data"] for row in rows] == ["swap-nops1-5", "default"]
+    assert [(error["n"], error["solved"]) for error in errors] == [(2, 2), (1, 0)]
 
 
 def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifest):
-    names = [name for name in dataset_card.read_recipes() if name.startswith("attn-")]
+    names = [name for name in cards.read_recipes() if name.startswith("attn-")]
     others = [record(0, recipe=name, sample_error_pct=50.0 - i) for i, name in enumerate(names)]
     best = [record(seed, sample_error_pct=float(seed > 1)) for seed in range(4)]
     some = [record(seed, recipe="lstm-l6", sample_error_pct=60.0 * seed) for seed in range(2)]
     rung = record(0, recipe="swap-delta-level-3", sample_error_pct=0.0, data="level-3")
     more = [record(0, recipe=name, sample_error_pct=70.0) for name in ("nops5-l6", "nops4-l6")]
-    found = results_of(tmp_path, *others, *best, *some, *more, rung)
-    rows = dataset_card._baselines(found)
+    rows = rows_of(tmp_path, *others, *best, *some, *more, rung)
     assert len(names) + 4 > len(rows) == 12
     assert [row["recipe"] for row in rows][:3] == ["swap-delta", "lstm-l6", names[-1]]
-    card = dataset_card.dataset_card(manifest, results=found)
+    card = cards.dataset_card(manifest, results=tmp_path)
+    assert re.search(r"lstm-l6 \| .* \| 1 of 2 \| 30.00 \(0.00 to 60.00\) \|", card)
     assert "swap-delta-level-3" not in card
 
 
-def test_a_model_that_was_trained_on_names_the_weights_that_it_began_from(tmp_path):
-    run = make_run(tmp_path / "run")
-    checkpoint = read_checkpoint(run, CONFIGS["swap-nops1-5"])
-    scratch = model_card.model_card(run, "acme/m", checkpoint)
-    assert "weights of" not in scratch
+def test_a_model_that_was_trained_on_names_the_weights_that_it_began_from(run, tmp_path):
+    assert "weights of" not in card_of(run)
+    run = Path(shutil.copytree(run, tmp_path / "run"))
     written = json.loads((run / "run.json").read_text())
     for model, called, base in (("acme/first", "acme/first", "acme/first"),
                                 (str(tmp_path / "mine" / "first"), "first", None)):  # fmt: skip
         written["recipe"]["model"] = model
         (run / "run.json").write_text(json.dumps(written))
-        card = model_card.model_card(run, "acme/m", checkpoint)
+        card = card_of(run)
         assert f"Training began from the weights of `{called}`" in card
         assert ModelCard(card).data.to_dict().get("base_model") == base
         assert ModelCard(card).data.license == (None if base else "apache-2.0")
         assert str(tmp_path) not in card
 
 
+def test_a_run_that_flags_have_changed_is_not_called_by_the_recipe_s_name(run, tmp_path):
+    said = "the first thing to run"
+    assert said in card_of(run)
+    assert "swap-delta" in ModelCard(card_of(run)).data.tags
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    changed = json.loads((run / "run.json").read_text())
+    changed["recipe"]["num_samples"] = 640
+    (run / "run.json").write_text(json.dumps(changed))
+    assert said not in card_of(run)
+    assert "swap-delta" not in ModelCard(card_of(run)).data.tags
+
+
 def test_a_dataset_without_trivial_baselines_has_no_empty_table(manifest):
-    bare = {**manifest, "floors": {**manifest["floors"], "by_config": {}}}
-    assert "## Trivial baselines" in dataset_card.dataset_card(manifest)
-    assert "## Trivial baselines" not in dataset_card.dataset_card(bare)
+    assert "## Trivial baselines" in cards.dataset_card(manifest)
+    bare = cards.dataset_card({**manifest, "floors": NO_FLOORS})
+    assert "## Trivial baselines" not in bare
 
 
 def test_a_password_in_the_hub_s_address_is_in_no_card(monkeypatch, manifest):
     monkeypatch.setattr(cards.constants, "ENDPOINT", "https://me:secret@hub.example:8443/x")
-    card = dataset_card.dataset_card(manifest)
+    card = cards.dataset_card(manifest)
     assert "https://hub.example:8443/x/datasets/" in card
     assert "secret" not in card
 

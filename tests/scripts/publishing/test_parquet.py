@@ -1,44 +1,317 @@
-"""Files of rows: whole or not at all."""
+"""The command `build_dataset.py`: deterministic, resumable, spread over machines, verified."""
 
 import hashlib
-from dataclasses import replace
+import json
+import random
+import resource
+import shutil
+import sys
+from itertools import chain
+from pathlib import Path
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from scripts import build_dataset
+from scripts.core.cli import run as run_command
 from scripts.publishing import parquet
-from scripts.publishing.parquet import faults, shards_of, stands, write_shard
-from vsc_dataset import CONFIGS
+from scripts.publishing.parquet import file_sha256, part_of, shards_of
+from tests.scripts.publishing.made import SMALL, make_dataset, small_configs
+from vsc_dataset import DATA_VERSION, sample
+from vsc_dataset.configs import make_config
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """Small configurations, in files of 250 rows and row groups of 50."""
+    monkeypatch.setattr(parquet, "ROWS_PER_FILE", 250)
+    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 50)
+    with small_configs():
+        yield
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parquet, "ROWS_PER_FILE", 250)
+        patch.setattr(parquet, "ROWS_PER_GROUP", 50)
+        return make_dataset(tmp_path_factory.mktemp("built") / "vsc")
+
+
+@pytest.fixture(name="copy")
+def fixture_copy(built, tmp_path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "vsc"))
+
+
+@pytest.fixture(name="command")
+def fixture_command(monkeypatch, capsys):
+    """Run the command in this process; give what it says, which is one line where it fails."""
+
+    def run(*flags: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["build_dataset.py", *map(str, flags)])
+        try:
+            run_command("build_dataset", build_dataset.main)
+        except SystemExit as end:
+            return str(end.code)
+        return capsys.readouterr().out
+
+    return run
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*")) if
+            p.is_file()}  # fmt: skip
+
+
+def test_machines_that_share_the_work_write_the_same_bytes(built, tmp_path, command):
+    for part in ("1/2", "0/2"):
+        said = command("--output-dir", tmp_path / "vsc", "--shard", part, "--num-proc", "2")
+    assert "2 configurations are whole: swap-nops5, grid-len3" in said
+    assert hashes(tmp_path / "vsc") == hashes(built)
+
+
+def test_parts_of_the_work_are_disjoint_and_whole():
+    shards = shards_of(*SMALL)
+    parts = [part_of(shards, f"{i}/3") for i in range(3)]
+    assert sorted(chain(*parts)) == sorted(shards)
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(built, copy, command):
+    folder = copy / "swap-nops5" / "data"
+    kept, torn = (folder / f"train-0000{i}-of-00003.parquet" for i in (1, 2))
+    torn.write_bytes(torn.read_bytes()[:1000])
+    (folder / "test-00000-of-00004.parquet").unlink()
+    (folder / "train-00000-of-00003.parquet.99.partial").write_bytes(b"killed")
+    before = kept.stat().st_mtime_ns
+    assert "2 configurations are whole" in command("--output-dir", copy, "--config", "swap-nops5")
+    assert kept.stat().st_mtime_ns == before
+    assert hashes(copy) == hashes(built)
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_no_new_one(tmp_path, monkeypatch):
-    config = CONFIGS["grid-len3"]
-    first, second = parquet.shards_of("grid-len3", config)[:2]
-    parquet.write_shard(tmp_path, config, first)
-    old = (tmp_path / first.path).read_bytes()
-
-    def failing(config, shard):
-        yield from real(config, shard)
+    def failing(shard):
+        yield from real(shard)
         raise OSError("no space left on device")
 
+    first, second = shards_of("grid-len3")[:2]
+    parquet.write_shard(tmp_path, first)
+    old = (tmp_path / first.path).read_bytes()
     real = parquet.tables
     monkeypatch.setattr(parquet, "tables", failing)
     monkeypatch.setattr(parquet, "DATA_VERSION", "9.9.9")
     for shard in (first, second):
         with pytest.raises(OSError, match="no space"):
-            parquet.write_shard(tmp_path, config, shard)
+            parquet.write_shard(tmp_path, shard)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / first.path]
     assert (tmp_path / first.path).read_bytes() == old
-    assert not (tmp_path / second.path).exists()
 
 
-def test_any_flipped_bit_at_the_end_of_a_file_is_one_fault(tmp_path):
-    config = replace(CONFIGS["swap-nops2"], num_test=3)
-    (shard,) = (one for one in shards_of("swap-nops2", config) if one.split == "test")
-    write_shard(tmp_path, config, shard)
-    path = tmp_path / shard.path
+def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, command):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+        said = command("--output-dir", tmp_path, "--config", "grid-len3")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert f"build_dataset: {tmp_path}/grid-len3/data/nops1-00000-of-00001.parquet: [Errno" in said
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_manifest_tells_what_is_there(built):
+    manifest = json.loads((built / "manifest.json").read_text())
+    assert manifest["version"] == DATA_VERSION
+    assert list(manifest["configs"]) == list(SMALL)
+    split = manifest["configs"]["swap-nops5"]["test"]
+    rows = sample(SMALL["swap-nops5"], "test", range(1_000))
+    assert (split["rows"], split["distinct"]) == (1_000, len(set(rows.questions())))
+    assert (split["length"], split["nops"]) == ({"5": 1.0}, {"5": 1.0})
+    lines = "".join(f"{q}\t{a}\n" for q, a in zip(rows.questions(), rows.answers(), strict=True))
+    assert split["content_sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_files_of_another_version_are_not_called_this_one(copy, monkeypatch):
+    shard = shards_of("grid-len3")[0]
+    (copy / shard.path).unlink()
+    monkeypatch.setattr(parquet, "DATA_VERSION", "0.9.0")
+    parquet.write_shard(copy, shard)
+    monkeypatch.setattr(parquet, "DATA_VERSION", DATA_VERSION)
+    assert parquet.write_manifest(copy) == ["swap-nops5"]
+
+
+# Loading, in every way
+
+
+SPLITS = {"train": 600, "validation": 200, "test": 1_000, "test_programs": 100}
+NOPS = {"nops1": 20, "nops20": 20, "nops1024": 20}
+
+
+def load(path: str, **more: str) -> dict[str, int] | None:
+    """Rows by split, or None for an error, mapped and streamed alike."""
+    try:
+        mapped = datasets.load_dataset(path, **more)
+        found = {split: len(rows) for split, rows in mapped.items()}
+    except (ValueError, OSError, datasets.exceptions.DatasetGenerationError):
+        found = None
+    try:
+        streamed = datasets.load_dataset(path, streaming=True, **more)
+        counts = {split: sum(1 for _ in rows) for split, rows in streamed.items()}
+    except (ValueError, OSError):
+        counts = None
+    assert counts == found
+    return found
+
+
+@pytest.mark.parametrize("name, splits", [("swap-nops5", SPLITS), ("grid-len3", NOPS)])
+def test_any_way_to_load_gives_the_splits_that_are_meant_or_an_error(
+    copy, name, splits, monkeypatch
+):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", copy.parent / "cache")
+    assert load(str(copy), name=name) == splits
+    alone = shutil.copytree(copy / name, copy.parent / "alone")
+    for way in ({"data_dir": name}, {"name": name, "data_dir": name}):
+        assert load(str(copy), **way) == splits
+    for folder in (copy / name, alone):
+        assert load(str(folder)) == load("parquet", data_dir=str(folder)) == splits
+    for folder in (copy / name / "data", alone / "data"):
+        assert load(str(folder)) is load("parquet", data_dir=str(folder)) is None
+    assert load(str(copy), data_dir=f"{name}/data") is load("parquet", data_dir=str(copy)) is None
+    (copy / "README.md").unlink()
+    assert load(str(copy)) is None
+    assert load(str(copy), data_dir=name) == splits
+
+
+# Verifying
+
+
+def flip(path: Path, at: int, bit: int = 0) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1 << bit
+    path.write_bytes(data)
+
+
+def sign(manifest: dict) -> str:
+    """The text of a manifest with the hash that belongs to it."""
+    said = {key: value for key, value in manifest.items() if key != "sha256"}
+    own = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return json.dumps({**said, "sha256": own}, indent=1) + "\n"
+
+
+def test_verify_finds_nothing_wrong_with_what_was_built(built, command):
+    assert "12 files, 1,960 rows: all as they should be" in command("--verify", built)
+
+
+@pytest.mark.parametrize("group", [0, 2, 4])
+def test_verify_finds_one_flipped_byte_and_names_file_and_row_group(copy, command, group):
+    path = copy / "swap-nops5" / "data" / "test-00003-of-00004.parquet"
+    column = pq.ParquetFile(path).metadata.row_group(group).column(0)
+    flip(path, column.data_page_offset + column.total_compressed_size - 20)
+    said = command("--verify", copy, "--config", "swap-nops5", "--num-proc", "2")
+    assert f"swap-nops5/data/{path.name}: row group {group} cannot be read" in said
+    assert "CRC" in said, "pages have checksums"
+
+
+def test_any_flipped_bit_at_the_end_of_a_file_is_one_fault(copy):
+    shard = shards_of("grid-len3")[0]
+    path = copy / shard.path
+    good, wanted = path.read_bytes(), file_sha256(path)
+    for at in range(len(good) - 1200, len(good), 5):
+        flip(path, at, at % 7)
+        (fault,) = parquet.faults(copy, shard, wanted)
+        assert fault.startswith(shard.path)
+        parquet.stands(copy, shard)  # says yes or no and raises nothing
+        path.write_bytes(good)
+
+
+def test_verify_compares_rows_not_counts(copy, command):
+    """One answer of a split is another one, and all counts and hashes agree."""
+    path = copy / "swap-nops5" / "data" / "validation-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    answers = table["answer"].to_pylist()
+    answers[7] = answers[7][::-1]
+    table = table.set_column(1, "answer", pa.array(answers))
+    pq.write_table(table, path, row_group_size=50, **parquet.WRITING)
+    parquet.write_manifest(copy)
+    said = command("--verify", copy)
+    assert said == f"build_dataset: swap-nops5/data/{path.name}: row group 0 has other rows"
+
+
+@pytest.mark.parametrize(
+    "key, value", [("rows", 201), ("distinct", 7), ("nops", {"5": 0.5}), ("content_sha256", "0")]
+)
+def test_verify_makes_the_manifest_again(copy, command, key, value):
+    path = copy / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["configs"]["swap-nops5"]["validation"][key] = value
+    path.write_text(json.dumps(manifest))
+    assert f"{path} is not as it was written" in command("--verify", copy)
+    path.write_text(sign(manifest))
+    (copy / "README.md").write_text(parquet.dataset_card(manifest))
+    said = command("--verify", copy, "--config", "swap-nops5")
+    assert said == (
+        "build_dataset: swap-nops5, validation: manifest.json says something else of it"
+    )
+
+
+def test_verify_finds_what_is_missing_or_replaced(copy, command):
+    manifest = json.loads((copy / "manifest.json").read_text())
+    card = copy / "README.md"
+    card.write_text(card.read_text().replace("/data/test-*", "/data/train-*"))
+    del manifest["configs"]["grid-len3"]
+    manifest["floors"]["by_config"]["swap-nops5"]["copy"]["mask_error_pct"] = 1.0
+    (copy / "manifest.json").write_text(sign(manifest))
+    (copy / "swap-nops5/data/test/_load_the_folder_above").unlink()
+    (copy / "swap-nops5/data/train-00000-of-00003.parquet").unlink()
+    left = copy / "grid-len3/data/nops1-00000-of-00001.parquet.7.partial"
+    left.write_bytes(b"")
+    other = shutil.copy(copy / "grid-len3/data/nops1-00000-of-00001.parquet", copy / "grid-len3")
+    said = command("--verify", copy, "--config", *SMALL)
+    for words in (
+        f"{card} is not the card of this folder: --output-dir {copy} writes it again",
+        "swap-nops5: manifest.json has other trivial baselines",
+        "swap-nops5/data/test/_load_the_folder_above is missing",
+        "swap-nops5/data/train-00000-of-00003.parquet: the file is missing",
+        "grid-len3/data/nops20-00000-of-00001.parquet: manifest.json does not say what it is",
+        f"{left} is not a file of version {DATA_VERSION}: delete it",
+        f"{other} is not a file of version {DATA_VERSION}: delete it",
+    ):
+        assert said.count(words) == 1, said
+    Path(other).write_bytes(b"")
+    assert f"{other} is not a file of version" in command("--output-dir", copy)
+    Path(other).unlink()
+    assert "2 configurations are whole" in command("--output-dir", copy)
+    assert "all as they should be" in command("--verify", copy)
+
+
+def test_a_damaged_manifest_is_one_line_that_names_it(copy, command):
+    path = copy / "manifest.json"
     good = path.read_bytes()
-    for at in range(len(good) - 1200, len(good), 2):
-        for bit in (0, 4, 6):
-            path.write_bytes(good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :])
-            (fault,) = faults(tmp_path, config, shard, hashlib.sha256(good).hexdigest())
-            assert fault.startswith(shard.path)
-            stands(tmp_path, shard)  # says yes or no and raises nothing
+    generator = random.Random(0)
+    for at in generator.sample(range(len(good) - 2), 60):
+        path.write_bytes(generator.choice([good[:at], good[:at] + b"\0" + good[at + 1 :]]))
+        said = command("--verify", copy)
+        assert str(path) in said or f"{copy} holds version" in said
+        assert "\n" not in said
+    for text in ("", "null", "[]", '"x"', '{"version": null}', "1" * 5000, "[" * 10_000):
+        path.write_text(text)
+        assert command("--verify", copy).startswith(f"build_dataset: {path}: ")
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ((), "give one of --output-dir DIR and --verify DIR"),
+        (("--output-dir", "d", "--shard", "2/2"), "give i/n with i from 0 to n - 1"),
+        (("--output-dir", "d", "--num-proc", "0"), "--num-proc 0 must be 1 to"),
+        (("--output-dir", "d", "--num-proc", "100000"), "--num-proc 100000 must be 1 to"),
+        (("--output-dir", "d", "--config", "swap-nop2"), "did you mean 'swap-nops2'?"),
+        (("--verify", "nowhere"), "manifest.json is missing"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(command, monkeypatch, flags, words):
+    monkeypatch.setattr(parquet, "make_config", make_config)
+    said = command(*flags)
+    assert said.startswith("build_dataset: ")
+    assert words in said
+    assert "\n" not in said

@@ -1,18 +1,21 @@
 """Pushing: all or nothing, again without harm, and every refusal in one clear line."""
 
 import re
-import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, constants
 
-from scripts.publishing.bundles import Bundle, assemble, marker
+from scripts import push_to_hub
+from scripts.core.cli import run as run_command
+from scripts.publishing import parquet
+from scripts.publishing.bundles import Bundle, assemble, marker, read_content
 from scripts.publishing.hub import describe, make_plan, push, push_model, unchecked_plan
 from tests.fake_hub import clients
 from tests.fake_hub.server import running
-from tests.scripts.publishing.made import make_dataset, make_run
+from tests.scripts.publishing.made import SMALL, small_configs
 from vsc_dataset import DATA_VERSION, METRIC_PATH
 
 # huggingface_hub sends large files in a way that its own HTTP client no longer likes.
@@ -32,6 +35,22 @@ def fixture_hub(monkeypatch):
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", clients.TOKEN)
         yield hub
+
+
+@pytest.fixture(name="command")
+def fixture_command(monkeypatch, capsys):
+    """Run the command in this process; give what it says, and its error."""
+
+    def run(*flags: object) -> tuple[str, str]:
+        monkeypatch.setattr(sys, "argv", ["push_to_hub.py", *map(str, flags)])
+        error = ""
+        try:
+            run_command("push_to_hub", push_to_hub.main)
+        except SystemExit as end:
+            error = str(end.code)
+        return capsys.readouterr().out, error
+
+    return run
 
 
 def bundle(**more: bytes) -> Bundle:
@@ -246,30 +265,32 @@ def test_a_card_that_was_edited_on_the_hub_is_written_over_on_request_alone(hub)
     pushed(bundle())  # a card of the last push is no edited one
 
 
-def test_a_demo_of_a_model_that_is_not_there_is_refused(hub, tmp_path):
+def test_a_demo_of_a_model_that_is_not_there_is_refused(hub, command):
     HfApi().create_repo("acme/there")
     for dry in ((), ("--yes",)):
         asked = ("space", ROOT / "hub_cards/space", "acme/demo", "--checkpoints")
-        done = clients.push(hub, tmp_path, *asked, "acme/there", "acme/gone", *dry)
-        assert done.stderr.startswith("push_to_hub: --checkpoints acme/gone: ")
-        assert done.stderr.endswith("has no such model that this token can see: push it first\n")
+        _, error = command(*asked, "acme/there", "acme/gone", *dry)
+        assert error.startswith("push_to_hub: --checkpoints acme/gone: ")
+        assert error.endswith("has no such model that this token can see: push it first")
     assert ("spaces", "acme/demo") not in hub.repos
 
 
 @pytest.mark.parametrize("offline", [False, True])
-def test_a_dry_run_without_network_says_what_would_be_sent(tmp_path, offline):
-    url, more = "http://127.0.0.1:9", {"HF_HUB_OFFLINE": "1"} if offline else {}
+def test_a_dry_run_without_network_says_what_would_be_sent(command, monkeypatch, offline):
+    url = "http://127.0.0.1:9"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr(constants, "ENDPOINT", url.replace("//", "//me:secret@"))
     flags = ("metric", METRIC_PATH, "acme/vsc_error")
-    told = clients.push(url, tmp_path, *flags, **more)
+    said, error = command(*flags)
     reason = "HF_HUB_OFFLINE is set" if offline else "cannot be reached"
-    assert re.search(rf"space acme/vsc_error on {url}, not compared \(.*{reason}", told.stdout)
-    assert re.search(r"new +[\d,]+ +vsc_error\.py", told.stdout)
-    assert told.stdout.endswith("Nothing was sent: add --yes to push.\n")
-    assert (told.returncode, told.stderr) == (0, "")
-    done = clients.push(url, tmp_path, *flags, "--yes", **more)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert reason in done.stderr
+    assert re.search(rf"space acme/vsc_error on {url}, not compared \(.*{reason}", said)
+    assert re.search(r"new +[\d,]+ +vsc_error\.py", said)
+    assert said.endswith("Nothing was sent: add --yes to push.\n")
+    assert error == ""
+    _, error = command(*flags, "--yes")
+    assert reason in error
+    assert "\n" not in error
+    assert "secret" not in said + error
 
 
 def test_a_token_that_no_request_can_carry_is_named_but_not_shown(hub, monkeypatch):
@@ -292,22 +313,6 @@ def test_a_password_in_the_hub_s_address_is_in_no_message(hub, monkeypatch):
     assert hub.url in said
 
 
-def test_ctrl_c_is_one_line(tmp_path):
-    """A signal while the command waits for a hub that says nothing."""
-    # A shell lets its background jobs ignore the signal, and what they start inherits that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        started = clients.start(url, tmp_path, "metric", METRIC_PATH, "acme/vsc_error", "--yes")
-        silent.settimeout(60)
-        connection, _ = silent.accept()
-        started.send_signal(signal.SIGINT)
-        _, said = started.communicate(timeout=60)
-        connection.close()
-    signal.signal(signal.SIGINT, before)
-    assert said == "push_to_hub: interrupted: the same command pushes what is missing\n"
-
-
 def test_private_is_private_from_the_start_and_never_pretended(hub):
     push(bundle(), make_plan(bundle(), private=True), private=True)
     assert hub.repos[KEY].private
@@ -328,44 +333,50 @@ def test_no_network_is_one_line(monkeypatch):
         make_plan(bundle())
 
 
-def test_a_run_is_pushed_by_one_call(hub, tmp_path):
-    run = make_run(tmp_path / "runs" / "001-swap-delta")
+def test_a_run_is_pushed_by_one_call(hub, run):
     said = push_model(run, "acme/vsc-swap-delta", private=True)
     assert said.startswith(f"{hub.url}/acme/vsc-swap-delta: ")
     found = hub.repos["models", "acme/vsc-swap-delta"]
     assert found.private
     assert {"model.safetensors", "curves.png"} <= set(found.commits[-1][1])
     assert "nothing is sent" in push_model(run, "acme/vsc-swap-delta")
+    assert_no_token(hub)
 
 
-def test_the_command_tells_first_and_pushes_with_yes(hub, tmp_path):
-    folder = make_dataset(tmp_path / "vsc")
-    told = clients.push(hub, tmp_path, "dataset", folder, REPO)
-    assert told.stdout.endswith("Nothing was sent: add --yes to push.\n"), told.stderr
+def test_the_command_tells_first_and_pushes_with_yes(hub, dataset, command, tmp_path):
+    told = command("dataset", dataset, REPO)
+    assert told[0].endswith("Nothing was sent: add --yes to push.\n"), told
     assert not hub.repos
-    done = clients.push(hub, tmp_path, "dataset", folder, REPO, "--yes")
-    assert f"; v{DATA_VERSION} is " in done.stdout, done.stderr
+    done = command("dataset", dataset, REPO, "--yes")
+    assert f"; v{DATA_VERSION} is " in done[0], done
     assert any(name.startswith("wheel/vsc_dataset-") for name in files_of(hub))
-    again = clients.push(hub, tmp_path, "dataset", folder, REPO, "--yes")
-    assert "nothing has changed, nothing is sent" in again.stdout
+    again = command("dataset", dataset, REPO, "--yes")
+    assert "nothing has changed, nothing is sent" in again[0]
     assert len(hub.repos[KEY].commits) == 2
-    everything = [told, done, again]
-    everything += [clients.push(hub, tmp_path, "metric", METRIC_PATH, "others/vsc_error", "--yes")]
+    failed = [command("metric", METRIC_PATH, "others/vsc_error", "--yes")]
     hub.cut = "/commit/"
-    everything += [clients.push(hub, tmp_path, "metric", METRIC_PATH, "acme/vsc_error", "--yes")]
-    for process in everything[3:]:
-        assert process.returncode == 1
-        assert process.stderr.startswith("push_to_hub: ")
-        assert process.stderr.count("\n") == 1
-    assert_no_token(hub, tmp_path, everything)
+    failed += [command("metric", METRIC_PATH, "acme/vsc_error", "--yes")]
+    for _, error in failed:
+        assert error.startswith("push_to_hub: ")
+        assert "\n" not in error
+    assert clients.TOKEN not in str([told, done, again, failed])
+    assert_no_token(hub)
 
 
-def assert_no_token(hub, folder, processes):
-    """The token is in nothing that was said, written or pushed."""
-    for process in processes:
-        assert clients.TOKEN not in process.stdout + process.stderr
-    for path in folder.rglob("*"):
-        assert not path.is_file() or clients.TOKEN.encode() not in path.read_bytes(), path
+def assert_no_token(hub):
+    """The token is in nothing that was pushed."""
     for repo in hub.repos.values():
         for _, tree in repo.commits:
             assert not [path for path, file in tree.items() if clients.TOKEN.encode() in file.data]
+
+
+def test_a_published_folder_is_verified_with_its_card(dataset, tmp_path):
+    folder = tmp_path / "downloaded"
+    for name, content in assemble("dataset", dataset, REPO, tmp_path).files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(read_content(content))
+    with small_configs():
+        assert parquet.folder_faults(folder, list(SMALL)) == []
+        (folder / "README.md").write_bytes(b"---\n---\n" + (folder / "README.md").read_bytes())
+        (fault,) = parquet.folder_faults(folder, list(SMALL))
+    assert "README.md is not the card of this folder" in fault
