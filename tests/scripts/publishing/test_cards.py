@@ -106,12 +106,12 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
 
 
 def test_no_number_is_typed_into_a_template():
-    for path in TEMPLATES.glob("*.*"):
-        text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", path.read_text())
-        typed = [] if path.suffix == ".bib" else sorted(numbers(text))
+    for name in ("dataset.md", "model.md", "metric.md", "metric.html", "space.md"):
+        path = TEMPLATES / f"{name}.jinja"
+        typed = numbers(re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", path.read_text()))
         # The arithmetic of split_of in the dataset's card is held by a test that runs it; the
         # metric's card says that 0 is the best and 100 the worst rate; an operation is `rows[0]`.
-        assert set(typed) <= {"dataset.md": {"0"}, "metric.md": {"0", "100"}}.get(path.stem, set())
+        assert typed <= {"dataset.md": {"0"}, "metric.md": {"0", "100"}}.get(name, set())
 
 
 @pytest.mark.parametrize("name", ["dataset", "model", "metric", "space"])
