@@ -4,11 +4,13 @@ python scripts/reproduce.py mixed_nops attention
 python scripts/reproduce.py attention --rows attn-00440 --jobs 2
 python scripts/reproduce.py zoo --rows 'zoo-g*' --max-samples 100000 --trials 1
 python scripts/reproduce.py ladder --report-only
+python scripts/reproduce.py word_problem --rows 'S3-*' --trials 1
 
 Tables, their rows, budgets and trials are listed in scripts/reproduction/experiments.py. A trial
 that has a line in hub_cards/results is not done again, and an interrupted one goes on. Rows are
 independent: any number of these commands, on any machines, may do some of them; but a row and its
 best of N, or the same row of two tables, share their trainings: one command for them at a time.
+The cells of word_problem are those of examples/word_problem.py, on other data than ours.
 """
 
 import sys
@@ -36,20 +38,27 @@ FLAGS: dict[str, dict[str, Any]] = {
 }
 
 
+WORD_PROBLEM = "word_problem"
+
+
 def main() -> None:
     """Train what is missing, row by row, and write its tables after each."""
     started = time.time()
     from scripts.reproduction.experiments import TABLES, choose
 
-    tables = {"nargs": "+", "choices": [*TABLES], "metavar": "TABLE", "help": ", ".join(TABLES)}
+    names = [*TABLES, WORD_PROBLEM]
+    tables = {"nargs": "+", "choices": names, "metavar": "TABLE", "help": ", ".join(names)}
     flags = Parser(__doc__, {"tables": tables, **FLAGS}).parse_args()
     if flags.jobs < 1:
         raise ValueError(f"--jobs {flags.jobs} must be 1 or more")
     if flags.max_minutes is not None and not flags.max_minutes > 0:
         raise ValueError(f"--max-minutes {flags.max_minutes:g} must be above 0")
+    deadline = flags.max_minutes and started + 60 * flags.max_minutes
+    if WORD_PROBLEM in flags.tables:
+        run_word_problem(flags, deadline)
+        return
     rows = [row for name in flags.tables for row in TABLES[name].rows]
     chosen = choose(rows, flags.rows, flags.max_samples, flags.trials)
-    deadline = flags.max_minutes and started + 60 * flags.max_minutes
     from scripts.reproduction.pages import HUB_CARDS, write_pages
     from scripts.reproduction.report import write_table
 
@@ -99,6 +108,25 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
         for table in tables_with(row):
             write_table(table, flags.hub_cards)
     return failed
+
+
+def run_word_problem(flags: Namespace, deadline: float | None) -> None:
+    """Train the missing cells of the word problem until the deadline, and write its table."""
+    if len(flags.tables) > 1 or flags.jobs > 1 or flags.max_samples is not None:
+        raise ValueError(
+            f"{WORD_PROBLEM} goes with --rows, --trials, --max-minutes and --report-only alone: "
+            "give other tables another command, and start commands with other --rows side by side"
+        )
+    from scripts.reproduction.word_problem import missing_cells, train_cells, write_report
+
+    missing = missing_cells(flags.hub_cards, flags.rows, flags.trials)
+    for result in train_cells(flags.hub_cards, [] if flags.report_only else missing):
+        shares = ", ".join(f"{share:.3f} at {n}" for n, share in result["sequences"].items())
+        print(f"{result['cell']}, seed {result['seed']}: right sequences {shares}", flush=True)
+        if deadline is not None and time.time() > deadline:
+            print("the time is over: the same command goes on")
+            break
+    print(write_report(flags.hub_cards))
 
 
 if __name__ == "__main__":

@@ -82,6 +82,7 @@ HOMES = {
         "scripts/core",
         "scripts/evaluation",
         "scripts/reproduction/trials.py",
+        "scripts/reproduction/word_problem.py",
         "scripts/training",
         "vsc_dataset/torch_stream.py",
         "vsc_models",

@@ -1,0 +1,79 @@
+"""Train the cells of examples/word_problem.py that the results lack, and write their table."""
+
+import json
+import platform
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from examples.word_problem import CELLS, report, train
+from scripts.core.io import read_jsonl, read_lines, replace_file, write_lines
+from scripts.core.trial_store import lock_folder
+from vsc_dataset.checking import nearest
+
+NAME = "word_problem"
+TITLE = "The word problem: groups that a layer can follow"
+LEGEND = (
+    "Of 500 sequences the share with every position right up to a length, and of their tokens up "
+    "to 256; the middle one of the seeds. Trained at lengths that grow from 2 to 32. deltaN-betaM: "
+    "one delta-rule layer with N reflections a token and betas up to M. Sets of generators: swaps "
+    "and the identity, three (at most three elements moved), all. Settings: "
+    "examples/word_problem.py."
+)
+TRIALS = 3
+
+
+def cells_path(hub_cards: Path) -> Path:
+    """Return where the results lie: in a folder of their own, for they are not of our data."""
+    return hub_cards / "results" / NAME / "cells.jsonl"
+
+
+def missing_cells(
+    hub_cards: Path, patterns: Sequence[str], trials: int | None
+) -> list[tuple[str, int]]:
+    """List cells and seeds without a line: all cells of seed 0 first, the cheapest before others.
+
+    Raises:
+      ValueError: a pattern is that of no cell.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(cell, pattern) for cell in CELLS):
+            raise ValueError(f"--rows {pattern!r}: no such row, {nearest(pattern, [*CELLS])}")
+    cells = [c for c in CELLS if not patterns or any(fnmatchcase(c, p) for p in patterns)]
+    done = {(row["cell"], row["seed"]) for row in read_jsonl(cells_path(hub_cards), dict)}
+    wanted = [(cell, seed) for seed in range(trials or TRIALS) for cell in cells]
+    return [one for one in wanted if one not in done]
+
+
+def train_cells(hub_cards: Path, cells: Sequence[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+    """Train cells one after the other, and keep a line of each as it ends."""
+    path = cells_path(hub_cards)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    versions = {name: version(name) for name in ("torch", "transformers")}
+    about = {
+        "versions": {"python": platform.python_version(), **versions},
+        "device": f"cpu, {torch.get_num_threads()} threads",
+    }
+    for cell, seed in cells:
+        result = {**train(cell, seed), **about}
+        with lock_folder(path.parent):
+            write_lines(path, [*read_lines(path), json.dumps(result)])
+        yield result
+
+
+def write_report(hub_cards: Path) -> str:
+    """Write the table and the figure from the kept lines, and return the table."""
+    order = [*CELLS]
+    results = read_jsonl(cells_path(hub_cards), dict)
+    results.sort(key=lambda result: (order.index(result["cell"]), result["seed"]))
+    for name in ("tables", "figures"):
+        (hub_cards / name).mkdir(parents=True, exist_ok=True)
+    table = report(results, hub_cards / "figures" / f"{NAME}.png")
+    text = f"# {TITLE}\n\n{table}\n\n{LEGEND}\n"
+    with replace_file(hub_cards / "tables" / f"{NAME}.md") as tmp_path:
+        tmp_path.write_text(text, "utf-8")
+    return text
