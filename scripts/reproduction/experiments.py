@@ -79,7 +79,7 @@ class Table:
 
 
 def read_article() -> list[dict[str, str]]:
-    """Read the rows of the article's tables."""
+    """Read the lines of the article's tables."""
     return [*csv.DictReader(ARTICLE.read_text("utf-8").splitlines())]
 
 
@@ -99,15 +99,16 @@ def make_rows(
     return rows
 
 
-def article_rows(table: str) -> list[Row]:
-    """Make the rows that the article's table has."""
+def article_table(name: str, title: str, more: Sequence[Row] = ()) -> Table:
+    """Make a table of the article's, with further rows below its own."""
     rows = []
     for line in read_article():
-        if line["table"] == table:
+        if line["table"] == name:
             trials, num_samples = OTHERWISE.get(line["id"], (3, LAPTOP))
-            made = make_rows([RECIPES[line["id"]]], trials, num_samples)
-            rows += [replace(row, article=line) for row in made]
-    return rows
+            (row,) = make_rows([RECIPES[line["id"]]], trials, num_samples)
+            rows.append(replace(row, article=line))
+    columns = "parameters samples solved sample mask loss train_speed article"
+    return Table(name, title, columns, [*rows, *more])
 
 
 def on_data(recipe: Recipe, data: str) -> Recipe:
@@ -215,110 +216,49 @@ OUR_ROWS = make_rows(OURS, 10, grids=True, test_samples=100_000)
 # Of three trainings the lowest validation loss is kept: a high one says that a count fails later.
 OUR_ROWS.append(replace(OUR_ROWS[-1], best_of=3))
 
-ARTICLE_COLUMNS = "parameters samples solved sample mask loss train_speed article"
 ZOO_COLUMNS = "samples off_chance to_1pct sample mask test by_nops train_speed"
 LONG_COLUMNS = "parameters samples solved off_chance to_1pct sample mask test train_speed"
 FAIR_COLUMNS = "samples to_1pct sample mask test by_nops train_speed"
 
 TABLE_LIST = [
-    Table(
-        "preliminary",
-        "All operations on two to five letters",
-        ARTICLE_COLUMNS,
-        article_rows("preliminary"),
-    ),
-    Table(
-        "nops_by_layers",
-        "A fixed number of swaps against the number of layers",
-        ARTICLE_COLUMNS,
-        article_rows("nops_by_layers"),
-    ),
-    Table(
-        "mixed_nops",
-        "Trained on two to five swaps, tested on five",
-        ARTICLE_COLUMNS,
-        [*article_rows("mixed_nops"), *make_rows([PADDING_SEEN], 3, LAPTOP)],
-    ),
-    Table(
-        "baselines",
-        "Recurrent networks on two to five swaps",
-        ARTICLE_COLUMNS,
-        [*article_rows("baselines"), *FIVE_SWAPS],
-    ),
-    Table(
-        "attention",
-        "Convolutions with attention on two to five swaps",
-        ARTICLE_COLUMNS,
-        article_rows("attention"),
-    ),
-    Table(
-        "ours",
-        "Our recipes, each on its own number of samples",
-        "solved horizon parameters over samples to_1pct sample wrong by_nops train_speed",
-        OUR_ROWS,
-    ),
-    Table(
-        "zoo",
-        "Architecture comparison: one to five swaps at one budget",
-        f"solved horizon parameters {ZOO_COLUMNS}",
-        make_rows([SWAP_DELTA, *ZOO], 3, LAPTOP, grids=True),
-    ),
-    Table(
-        "zoo_default",
-        "Architecture comparison: all operations at one budget",
-        f"solved horizon parameters over {ZOO_COLUMNS}",
-        make_rows(
-            [RECIPES["default-delta"], *(on_data(recipe, "default") for recipe in ZOO)],
-            1, LAPTOP, grids=True,
-        ),
-    ),
-    Table(
-        "zoo_slower",
-        "Architecture comparison at a quarter of the learning rate",
-        LONG_COLUMNS,
-        make_rows([at_rate(recipe, 5e-4) for recipe in ZOO], 1, 100_000),
-    ),
-    Table(
-        "ladder",
-        "The ladder: harder and harder configurations",
-        "solved horizon parameters over samples sample mask test programs by_nops",
-        make_rows(LADDER, 1, LAPTOP, grids=True),  # `--trials 3` where one takes under five minutes
-    ),
-    Table(
-        "zoo_longer",
-        "Architectures that were at chance, at ten times the samples",
-        LONG_COLUMNS,
-        make_rows([RECIPES[f"zoo-{name}"] for name in AT_CHANCE.split()], 1, 1_000_000),
-    ),
-    Table(  # is it the architecture or the training that fails? by validation
-        "fair_search",
-        "Six settings each: two shapes, three learning rates",
-        "parameters samples solved to_1pct sample mask train_speed",
-        make_rows([at_rate(shape, rate) for shape in SHAPES for rate in RATES], 1, 100_000),
-    ),
-    Table(
-        "fair",
-        "The best of six settings each, at equal numbers of samples",
-        f"solved horizon parameters {FAIR_COLUMNS}",
-        make_rows(FAIR, 5, 100_000, grids=True),
-    ),
-    Table(
-        "fair_trace",
-        "The same, with the letters that each operation moves as further labels",
-        "solved parameters samples to_1pct sample mask test train_speed",
-        make_rows([r.changed(name=f"{r.name}-trace", loss="trace") for r in FAIR], 1, 100_000),
-    ),
-    Table(  # can few parameters solve five swaps and be no slower than twelve convolutions?
-        "question",
-        "The article's open question: five swaps with fewer parameters, and no slower",
-        "parameters over samples solved to_1pct sample test train_speed ask_speed",
-        [
-            *make_rows([RECIPES["mixed-l12"], RECIPES["mixed-l6"]], 3, LAPTOP),
-            *make_rows([RECIPES["attn-00440"]], *OTHERWISE["attn-00440"]),
-            *FIVE_SWAPS,
-        ],
-        against="mixed-l12",
-    ),
+    article_table("preliminary", "All operations on two to five letters"),
+    article_table("nops_by_layers", "A fixed number of swaps against the number of layers"),
+    article_table("mixed_nops", "Trained on two to five swaps, tested on five",
+                  make_rows([PADDING_SEEN], 3, LAPTOP)),
+    article_table("baselines", "Recurrent networks on two to five swaps", FIVE_SWAPS),
+    article_table("attention", "Convolutions with attention on two to five swaps"),
+    Table("ours", "Our recipes, each on its own number of samples",
+          "solved horizon parameters over samples to_1pct sample wrong by_nops train_speed",
+          OUR_ROWS),
+    Table("zoo", "Architecture comparison: one to five swaps at one budget",
+          f"solved horizon parameters {ZOO_COLUMNS}",
+          make_rows([SWAP_DELTA, *ZOO], 3, LAPTOP, grids=True)),
+    Table("zoo_default", "Architecture comparison: all operations at one budget",
+          f"solved horizon parameters over {ZOO_COLUMNS}",
+          make_rows([DELTAS[1], *(on_data(one, "default") for one in ZOO)], 1, LAPTOP, grids=True)),
+    Table("zoo_slower", "Architecture comparison at a quarter of the learning rate", LONG_COLUMNS,
+          make_rows([at_rate(recipe, 5e-4) for recipe in ZOO], 1, 100_000)),
+    Table("ladder", "The ladder: harder and harder configurations",
+          "solved horizon parameters over samples sample mask test programs by_nops",
+          make_rows(LADDER, 1, LAPTOP, grids=True)),  # `--trials 3` where one takes five minutes
+    Table("zoo_longer", "Architectures that were at chance, at ten times the samples", LONG_COLUMNS,
+          make_rows([RECIPES[f"zoo-{name}"] for name in AT_CHANCE.split()], 1, 1_000_000)),
+    # Is it the architecture or the training that fails? By validation.
+    Table("fair_search", "Six settings each: two shapes, three learning rates",
+          "parameters samples solved to_1pct sample mask train_speed",
+          make_rows([at_rate(shape, rate) for shape in SHAPES for rate in RATES], 1, 100_000)),
+    Table("fair", "The best of six settings each, at equal numbers of samples",
+          f"solved horizon parameters {FAIR_COLUMNS}", make_rows(FAIR, 5, 100_000, grids=True)),
+    Table("fair_trace", "The same, with the letters that each operation moves as further labels",
+          "solved parameters samples to_1pct sample mask test train_speed",
+          make_rows([r.changed(name=f"{r.name}-trace", loss="trace") for r in FAIR], 1, 100_000)),
+    # Can few parameters solve five swaps and be no slower than twelve convolutions?
+    Table("question",
+          "The article's open question: five swaps with fewer parameters, and no slower",
+          "parameters over samples solved to_1pct sample test train_speed ask_speed",
+          [*make_rows([RECIPES["mixed-l12"], RECIPES["mixed-l6"]], 3, LAPTOP),
+           *make_rows([RECIPES["attn-00440"]], *OTHERWISE["attn-00440"]), *FIVE_SWAPS],
+          against="mixed-l12"),
 ]  # fmt: skip
 TABLES = {table.name: table for table in TABLE_LIST}
 
@@ -337,14 +277,9 @@ def choose(
     for name in names:
         if not any(fnmatchcase(row, name) for row in known):
             raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, known)}")
-    chosen = [row for row in rows if not names or any(fnmatchcase(row.name, n) for n in names)]
+    changes = {} if max_samples is None else {"num_samples": max_samples}
     return [
-        replace(
-            row,
-            recipe=row.recipe
-            if max_samples is None
-            else row.recipe.changed(num_samples=max_samples),
-            trials=trials or row.trials,
-        )
-        for row in chosen
+        replace(row, recipe=row.recipe.changed(**changes), trials=trials or row.trials)
+        for row in rows
+        if not names or any(fnmatchcase(row.name, name) for name in names)
     ]

@@ -10,7 +10,7 @@ from torch import nn
 from scripts.core.inference import measure, predict
 from scripts.core.model_loading import LoadedModel, device_name, find_device, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
-from scripts.evaluation.grid import evaluate_grid, horizon_of, published
+from scripts.evaluation.grid import evaluate_grid, horizon_of, published, unsolvable
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
@@ -27,8 +27,6 @@ SAMPLES = 2000
 """Of the validation split, that answers and evaluation throughput are taken from."""
 
 CLOCKS = ("seconds", "questions_per_second")
-FAILED_PCT = 99.0
-"""A grid ends after two numbers in a row with at least this sample error: long rows cost most."""
 
 
 def missing_seeds(row: Row, results: Path) -> list[int]:
@@ -48,15 +46,10 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
 def run_row(
     row: Row, runs: Path, results: Path, jobs: int = 1, options: RunOptions | None = None
 ) -> Iterator[Trial]:
-    """Train what the results lack; an interrupted trial goes on.
+    """Train what the results lack, each trial in a run's folder, ROW/SAMPLES in `runs`.
 
-    Args:
-      row: its run is the folder ROW/SAMPLES in `runs`.
-      runs, results: folders.
-      jobs: trials side by side.
-      options: of each trial.
     Yields:
-      Each trial as it ends.
+      Each trial as it ends; an interrupted one goes on.
     Raises:
       Paused, ValueError, OSError: as `check_recipe`, `open_run` and `each_trial`.
     """
@@ -72,12 +65,9 @@ def run_row(
 
 
 def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
-    """Measure curve, throughput, trivial baselines, answers, and where wanted a grid.
+    """Measure what is kept next to a trial's record, with the model that its run has saved.
 
-    Args:
-      row: what was trained.
-      folder: of the run.
-      record: of one trial.
+    The trial may have ended in another process, or in one that was interrupted after its end.
     """
     curve = read_curve(folder, record.seed)
     # The run has written the model's code itself.
@@ -134,15 +124,14 @@ def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
     `lost` says that it ended there, and not at the longest row that the model can read.
     """
     assert row.grid is not None
-    rows: list[dict[str, Any]] = []
-    failed = False
-    for rates in evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid):
-        rows.append(_rounded({key: rates[key] for key in rates if key not in CLOCKS}))
-        failed = len(rows) > 1 and all(r["sample_error_pct"] >= FAILED_PCT for r in rows[-2:])
-        if failed:
-            break
+    loaded = LoadedModel(row.recipe.name, model, row.recipe.data)
+    rows = [
+        _rounded({key: value for key, value in rates.items() if key not in CLOCKS})
+        for rates in evaluate_grid(loaded, row.grid)
+    ]
+    lost = unsolvable([rates["sample_error_pct"] for rates in rows])
     horizon = horizon_of(rows, published(row.grid))
-    return {"name": row.grid, "horizon": horizon, "lost": failed, "rows": rows}
+    return {"name": row.grid, "horizon": horizon, "lost": lost, "rows": rows}
 
 
 def _rounded(value: Any) -> Any:
