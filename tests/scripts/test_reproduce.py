@@ -221,13 +221,6 @@ def test_every_table_that_shows_a_row_is_written_behind_it(tmp_path, monkeypatch
     assert written == {"zoo", "zoo_longer", "fair_search"}
 
 
-def test_the_commands_above_the_readmes_tables_name_tables():
-    headings = re.findall(r"^###.*`reproduce.py (.*)`$", (ROOT / "README.md").read_text(), re.M)
-    named = [name for heading in headings for name in heading.split()]
-    assert len(named) > 5
-    assert set(named) <= set(TABLES)
-
-
 @pytest.mark.parametrize(
     "flags, words",
     [
