@@ -18,14 +18,16 @@ def main() -> None:
     """Train, measure, report."""
     started = time.time()
     from scripts.training.cli import read_flags
+    from scripts.training.signals import STOP, Stopped
 
+    STOP.listen()
     flags, recipe = read_flags()
     from transformers.utils.logging import disable_progress_bar
 
     from scripts.training.distributed import make_accelerator
     from scripts.training.loop import check_recipe
     from scripts.training.run_report import finish_run
-    from scripts.training.runs import open_run, run_trials
+    from scripts.training.runs import each_trial, open_run
     from scripts.training.train_state import Paused, RunOptions
 
     disable_progress_bar()  # of loading weights, which takes no time here
@@ -35,23 +37,32 @@ def main() -> None:
     options = RunOptions(
         report_to=tuple(flags.report_to),
         deadline=flags.max_minutes and started + 60 * flags.max_minutes,
+        final_samples=flags.final_samples,
         trust_remote_code=flags.trust_remote_code,
     )
+    if recipe.warmup_steps > recipe.num_steps and accelerator.is_main_process:
+        print(
+            f"train: --warmup-steps {recipe.warmup_steps} is beyond the run's {recipe.num_steps} "
+            "steps: the learning rate never reaches its highest value",
+            file=sys.stderr,
+        )
     again = f"the same command with --output-dir {folder} --resume goes on"
+    is_main = accelerator.is_main_process
     try:
-        if accelerator.is_main_process:
+        if is_main:
             print(f"{folder}: {recipe.name}, seeds {', '.join(map(str, seeds))}", flush=True)
-        records = run_trials(recipe, folder, seeds, accelerator, flags.jobs, options, built)
-    except Paused as pause:
-        if accelerator.is_main_process:
-            print(f"{pause}: {again}")
-        return
+        records = [*each_trial(recipe, folder, seeds, accelerator, flags.jobs, options, built)]
+        records.sort(key=lambda record: seeds.index(record.seed))
+        if is_main:
+            print(finish_run(recipe, folder, records))
+            if flags.push_to_hub is not None:
+                push(folder, flags.push_to_hub, flags.private)
+    except (Paused, Stopped) as pause:
+        if is_main:
+            print(f"{pause}: {again}", flush=True)
+        sys.exit(STOP.exit_code)
     except KeyboardInterrupt:
         sys.exit(f"train: interrupted: {again}")
-    if accelerator.is_main_process:
-        print(finish_run(recipe, folder, records))
-        if flags.push_to_hub is not None:
-            push(folder, flags.push_to_hub, flags.private)
 
 
 def push(folder: Path, repo: str, private: bool) -> None:

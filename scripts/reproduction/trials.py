@@ -60,7 +60,9 @@ def run_row(
     built = check_recipe(recipe, seeds[0], accelerator)
     folder = runs / recipe.name / str(recipe.num_samples)
     open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists(), accelerator=accelerator)
-    for record in each_trial(recipe, folder, seeds, accelerator, jobs, options, built):
+    for record in each_trial(
+        recipe, folder, seeds, accelerator, jobs, options or RunOptions(), built
+    ):
         yield Trial(record, measure_details(row, folder, record))
 
 

@@ -11,10 +11,11 @@ import json
 import random
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,20 +24,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from scripts.training.distributed import broadcast, gather
+from scripts.training.distributed import Accelerator, from_main, gather
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import TrainState
 
-if TYPE_CHECKING:
-    from scripts.training.distributed import Accelerator
-
-PARTIAL = ".partial"
-REFUSED = ".refused"
-STATE_FILE = "progress.txt"
-"""A checksum, a space, and the state as JSON."""
-
+MODEL_FILE = "model.safetensors"
+OPTIMIZER_FILE = "optimizer.safetensors"
 RANDOM_FILE = "random.json"
 """The states of the random generators, a list by the processes' ranks."""
+
+STATE_FILE = "progress.txt"
+"""A checksum, a space, and the state with the checksums of all other files as JSON."""
 
 MAX_KEPT = 2
 
@@ -56,7 +54,7 @@ class CheckpointFolder:
     identity: Mapping[str, Any]
     model: nn.Module
     optimizer: Optimizer
-    accelerator: "Accelerator"
+    accelerator: Accelerator
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, and remove older ones.
@@ -66,60 +64,47 @@ class CheckpointFolder:
         """
         random_states = gather(self.accelerator, _random_state())
         if self.accelerator.is_main_process:
-            self._write(state, random_states)
+            with replace_folder(self.folder / f"checkpoint-{state.step:08d}") as folder:
+                save_file(_model_tensors(self.model), folder / MODEL_FILE)
+                save_file(_optimizer_tensors(self.optimizer), folder / OPTIMIZER_FILE)
+                (folder / RANDOM_FILE).write_text(json.dumps(random_states), "utf-8")
+                text = json.dumps(
+                    {
+                        "state": asdict(state),
+                        "identity": self.identity,
+                        "written_by": self._workers(),
+                        "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+                    }
+                )
+                digest = hashlib.sha256(text.encode()).hexdigest()
+                (folder / STATE_FILE).write_text(f"{digest} {text}", "utf-8")
+            for old in _finished(self.folder)[:-MAX_KEPT]:
+                shutil.rmtree(old)
         self.accelerator.wait_for_everyone()
-
-    def _write(self, state: TrainState, random_states: list[dict[str, Any]]) -> None:
-        """Write the files, and make them count in one rename."""
-        target = self.folder / f"checkpoint-{state.step:08d}"
-        partial = target.with_name(target.name + PARTIAL)
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            (partial / RANDOM_FILE).write_text(json.dumps(random_states), "utf-8")
-            save_file(_model_tensors(self.model), partial / "model.safetensors")
-            save_file(_optimizer_tensors(self.optimizer), partial / "optimizer.safetensors")
-            self._seal(partial, state)
-            shutil.rmtree(target, ignore_errors=True)
-            partial.rename(target)
-            for old in _whole(self.folder)[:-MAX_KEPT]:
-                _remove(old)
-        except (OSError, SafetensorError) as error:  # safetensors has an error of its own
-            shutil.rmtree(partial, ignore_errors=True)
-            reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-            raise OSError(f"{target} cannot be written ({reason}): make room and resume") from None
-
-    def _seal(self, partial: Path, state: TrainState) -> None:
-        """Write the state with the checksums of all other files."""
-        kept: dict[str, Any] = {"state": state.to_json(), "identity": self.identity}
-        kept["written_by"] = self._workers()
-        kept["sha256"] = {path.name: _sha256(path) for path in sorted(partial.iterdir())}
-        text = json.dumps(kept)
-        line = f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
-        (partial / STATE_FILE).write_text(line, "utf-8")
 
     def load_newest(self) -> TrainState | None:
         """Load the newest good checkpoint into model and optimizer; None if there is none.
 
         One that is torn, or of another recipe or seed, is named on stderr and set aside.
         """
-        found: tuple[str, dict[str, Any]] | None = None
-        if self.accelerator.is_main_process:
-            found = self._find_newest()
-        found = broadcast(self.accelerator, found)
+        found = from_main(self.accelerator, self._find_newest)
         if found is None:
             return None
-        path, state = self.folder / found[0], TrainState(**found[1])
-        _load_model(self.model, load_file(path / "model.safetensors"))
-        _load_optimizer(self.optimizer, load_file(path / "optimizer.safetensors"))
+        name, state = found
+        path, rank = self.folder / name, self.accelerator.process_index
+        _load_model(self.model, load_file(path / MODEL_FILE))
+        _load_optimizer(self.optimizer, load_file(path / OPTIMIZER_FILE))
         random_states = json.loads((path / RANDOM_FILE).read_text("utf-8"))
-        rank = self.accelerator.process_index
         _set_random_state(random_states[rank % len(random_states)])
-        return state
+        return TrainState(**state)
 
     def _find_newest(self) -> tuple[str, dict[str, Any]] | None:
-        """Find the newest good checkpoint: its name and state."""
-        for path in reversed(_whole(self.folder)):
+        """Find the name and state of the newest good checkpoint, and set aside those that are bad.
+
+        Raises:
+          ValueError: it is of an earlier version and holds pickles.
+        """
+        for path in reversed(_finished(self.folder)):
             if list(path.glob("*.pkl")):
                 raise ValueError(
                     f"{path} holds pickles of an earlier version, which are not read any more: "
@@ -129,7 +114,7 @@ class CheckpointFolder:
                 return path.name, self._read(path)
             except (ValueError, OSError) as error:
                 print(f"train: {path} is left out: {error}", file=sys.stderr)
-                aside = path.with_name(path.name + REFUSED)  # or it would count as one to keep
+                aside = path.with_name(f"{path.name}.refused")  # or it would count as one to keep
                 shutil.rmtree(aside, ignore_errors=True)  # an earlier one of this step
                 path.rename(aside)
         return None
@@ -139,40 +124,69 @@ class CheckpointFolder:
         digest, _, text = (path / STATE_FILE).read_text("utf-8", errors="replace").partition(" ")
         if hashlib.sha256(text.encode()).hexdigest() != digest:
             raise ValueError(f"{STATE_FILE} is torn")
-        kept = json.loads(text)
-        if not self._is_ours(kept["identity"]):
+        written = json.loads(text)
+        recipes = [Recipe.from_dict(one["recipe"]) for one in (self.identity, written["identity"])]
+        if not recipes[0].same_training(recipes[1]) or (
+            {**self.identity, "recipe": None} != {**written["identity"], "recipe": None}
+        ):
             raise ValueError("it belongs to another recipe, layer file or seed")
-        for name, digest in kept["sha256"].items():
+        for name, digest in written["sha256"].items():
             if _sha256(path / name) != digest:
                 raise ValueError(f"{name} is torn")
-        if kept["written_by"] != self._workers():
+        if written["written_by"] != self._workers():
             print(
-                f"train: {path} was written by {kept['written_by']}, it goes on with "
+                f"train: {path} was written by {written['written_by']}, it goes on with "
                 f"{self._workers()}: the bits will differ from an uninterrupted run's",
                 file=sys.stderr,
             )
-        state: dict[str, Any] = kept["state"]
+        state: dict[str, Any] = written["state"]
         return state
 
     def _workers(self) -> str:
-        """Processes and threads in words: the sums of floats depend on them."""
+        """Name processes and threads: the sums of floats depend on them."""
         return f"{self.accelerator.num_processes} processes of {torch.get_num_threads()} threads"
 
-    def _is_ours(self, kept: Mapping[str, Any]) -> bool:
-        """Whether a checkpoint has our bits: of the same training, seed and user's code."""
-        ours, theirs = (Recipe.from_dict(one["recipe"]) for one in (self.identity, kept))
-        rest = ({**one, "recipe": None} for one in (self.identity, kept))
-        return ours.same_training(theirs) and next(rest) == next(rest)
+
+@contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to write to; it replaces `path` when the block succeeds.
+
+    Raises:
+      OSError: it cannot be written; the message says why, and what is there is kept.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+    except (OSError, SafetensorError) as error:  # safetensors has an error of its own
+        raise cannot_write(path, error) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
-def remove_all(folder: Path) -> None:
+def cannot_write(path: Path, error: Exception) -> OSError:
+    """Make one line of what kept a file or folder from being written."""
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return OSError(f"{path} cannot be written ({reason}): make room and resume")
+
+
+def remove_checkpoints(folder: Path) -> None:
     """Remove all checkpoints of a trial that has its record."""
     for path in folder.glob("checkpoint-*"):
-        _remove(path)
+        shutil.rmtree(path)
+
+
+def _finished(folder: Path) -> list[Path]:
+    """List finished checkpoints, oldest first."""
+    found = (path.parent for path in folder.glob(f"checkpoint-*[0-9]/{STATE_FILE}"))
+    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers, each tensor once, under their true names.
+    """Collect parameters and persistent buffers, each tensor once, under their true names.
 
     Not `state_dict`, which a custom layer may change.
     """
@@ -192,11 +206,10 @@ def _load_model(model: nn.Module, saved: Mapping[str, Tensor]) -> None:
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
-    """The state of each parameter as NUMBER.NAME; the groups follow from the recipe."""
-    state = optimizer.state_dict()["state"]
+    """Name the state of each parameter NUMBER.NAME; the groups follow from the recipe."""
     return {
         f"{number}.{name}": torch.as_tensor(value).contiguous()
-        for number, values in state.items()
+        for number, values in optimizer.state_dict()["state"].items()
         for name, value in values.items()
     }
 
@@ -211,14 +224,13 @@ def _load_optimizer(optimizer: Optimizer, saved: Mapping[str, Tensor]) -> None:
 
 
 def _random_state() -> dict[str, Any]:
-    """The states of all generators that a layer may draw from, as JSON."""
+    """Read all generators that a layer may draw from, as JSON."""
     name, keys, *rest = np.random.get_state(legacy=True)
-    cuda = [state.tolist() for state in torch.cuda.get_rng_state_all()]
     return {
         "python": random.getstate(),
         "numpy": [name, np.asarray(keys).tolist(), *rest],
         "torch": torch.get_rng_state().tolist(),
-        "cuda": cuda,
+        "cuda": [state.tolist() for state in torch.cuda.get_rng_state_all()],
     }
 
 
@@ -235,18 +247,3 @@ def _set_random_state(state: Mapping[str, Any]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _remove(path: Path) -> None:
-    """Remove a checkpoint; a kill in the middle leaves nothing that counts as whole."""
-    condemned = path if path.suffix else path.with_name(path.name + PARTIAL)
-    if condemned != path:
-        shutil.rmtree(condemned, ignore_errors=True)
-        path.rename(condemned)
-    shutil.rmtree(condemned)
-
-
-def _whole(folder: Path) -> list[Path]:
-    """Finished checkpoints, oldest first."""
-    found = (path.parent for path in folder.glob(f"checkpoint-*[0-9]/{STATE_FILE}"))
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))

@@ -47,6 +47,11 @@ FLAGS: dict[str, dict[str, Any]] = {
         "metavar": "N",
         "help": "stop by then, with a checkpoint that --resume goes on from",
     },
+    "--final-samples": {
+        "type": int,
+        "metavar": "N",
+        "help": "samples of each split that are evaluated at the end; default: all",
+    },
     "--report-to": {
         "nargs": "+",
         "default": [],
@@ -111,10 +116,10 @@ def read_flags(words: Sequence[str] | None = None) -> tuple[Namespace, Recipe]:
 
 def _check(flags: Namespace) -> None:
     """Raise a ValueError where flags cannot work, alone or together."""
-    for name, least in (("trials", 1), ("seed", 0), ("jobs", 1)):
+    for name, least in (("trials", 1), ("seed", 0), ("jobs", 1), ("final_samples", 1)):
         value = getattr(flags, name)
         if value is not None and value < least:
-            raise ValueError(f"--{name} {value} must be {least} or more")
+            raise ValueError(f"{flag_of(name)} {value} must be {least} or more")
     if (flags.seed or 0) + (flags.trials or 1) > 2**64:
         raise ValueError(f"--seed {flags.seed}: the last trial's seed must be below 2^64")
     launched = launched_processes()

@@ -2,21 +2,20 @@
 
 import logging
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from vsc_dataset.checking import nearest
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator as Accelerator  # noqa: PLC0414
+    from accelerate import Accelerator as Accelerator  # noqa: PLC0414  given on from here
+else:
+    Accelerator = Any  # the flags are read without the second that the library takes
 
 T = TypeVar("T")
 
-PACKAGES = {"comet_ml": "comet-ml"}
-"""Trackers that pip knows by another name."""
 
-
-def make_accelerator(mixed_precision: str = "no", report_to: Sequence[str] = ()) -> "Accelerator":
+def make_accelerator(mixed_precision: str = "no", report_to: Sequence[str] = ()) -> Accelerator:
     """Make this process's Accelerator: once, in the main function of a command.
 
     Raises:
@@ -63,17 +62,7 @@ def launched_precision() -> str | None:
     return None if precision == "no" else precision
 
 
-def broadcast(accelerator: "Accelerator", value: T) -> T:
-    """Return the main process's value, in every process."""
-    if accelerator.num_processes == 1:
-        return value
-    from accelerate.utils import broadcast_object_list
-
-    shared: list[T] = broadcast_object_list([value])
-    return shared[0]
-
-
-def gather(accelerator: "Accelerator", value: T) -> list[T]:
+def gather(accelerator: Accelerator, value: T) -> list[T]:
     """Return the values of all processes in the order of their ranks, in every process."""
     if accelerator.num_processes == 1:
         return [value]
@@ -81,6 +70,28 @@ def gather(accelerator: "Accelerator", value: T) -> list[T]:
 
     gathered: list[T] = gather_object([value])
     return gathered
+
+
+def from_main(accelerator: Accelerator, make: Callable[[], T]) -> T:
+    """Return in every process what `make` returns in the main one.
+
+    Raises:
+      ValueError: `make` raised a ValueError or OSError; the others would wait for it for ever.
+    """
+    outcome: list[Any] = [None, ""]
+    if accelerator.is_main_process:
+        try:
+            outcome = [make(), ""]
+        except (ValueError, OSError) as error:
+            outcome = [None, str(error)]
+    if accelerator.num_processes > 1:
+        from accelerate.utils import broadcast_object_list
+
+        broadcast_object_list(outcome)
+    made, fault = outcome
+    if fault:
+        raise ValueError(fault)
+    return cast(T, made)
 
 
 def check_trackers(names: Sequence[str]) -> None:
@@ -98,5 +109,5 @@ def check_trackers(names: Sequence[str]) -> None:
             known = sorted(map(str, LOGGER_TYPE_TO_CLASS))
             raise ValueError(f"--report-to {name!r} is unknown: {nearest(name, known)}")
         if name not in available:
-            package = PACKAGES.get(name, name)
+            package = name.replace("_", "-")
             raise ValueError(f"--report-to {name!r} is not installed: pip install {package}")

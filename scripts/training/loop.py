@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +13,15 @@ from transformers import get_cosine_schedule_with_warmup
 from scripts.core.batches import IGNORED, logits_of, loss_of, model_inputs
 from scripts.core.trial_store import TrialRecord
 from scripts.training.checkpoints import CheckpointFolder
-from scripts.training.distributed import broadcast
+from scripts.training.distributed import Accelerator, gather
 from scripts.training.model_factory import build_model, check_model, code_of
 from scripts.training.recipes import Recipe
-from scripts.training.train_state import Paused, RunOptions, TrainState, check_loss
+from scripts.training.signals import STOP
+from scripts.training.train_state import DEFAULTS, Job, Paused, RunOptions, TrainState, check_loss
 from scripts.training.trial_log import TrialLog
 from scripts.training.trial_result import finish_trial
 from scripts.training.validation import measure_shared
 from vsc_dataset import Examples, TrainingStream, sample
-
-if TYPE_CHECKING:
-    from scripts.training.distributed import Accelerator
 
 LOG_EVERY = 20
 """Steps between two lines of the log: reading the loss makes a GPU wait."""
@@ -39,7 +36,7 @@ class SeededModel(NamedTuple):
 
 
 def check_recipe(
-    recipe: Recipe, seed: int, accelerator: "Accelerator", trust_remote_code: bool = False
+    recipe: Recipe, seed: int, accelerator: Accelerator, trust_remote_code: bool = False
 ) -> SeededModel:
     """Check that a recipe can be trained, before anything is written.
 
@@ -50,87 +47,73 @@ def check_recipe(
     """
     for split in ("train", "validation", "test"):
         recipe.config.sample_spec(split)
-    recipe.check_processes(accelerator.num_processes)
-    torch.manual_seed(seed)
     processes = accelerator.num_processes
+    recipe.check_processes(processes)
+    torch.manual_seed(seed)
     model = check_model(recipe, accelerator.device, processes, trust_remote_code)
     return SeededModel(seed, model, torch.get_rng_state())
 
 
 def run_trial(
-    recipe: Recipe,
-    seed: int,
-    folder: Path,
-    label: str,
-    accelerator: "Accelerator",
-    options: RunOptions | None = None,
+    job: Job,
+    accelerator: Accelerator,
+    options: RunOptions = DEFAULTS,
     built: SeededModel | None = None,
 ) -> TrialRecord:
-    """Train one model, from scratch or from the newest checkpoint in `folder`, and measure it.
+    """Train one model, from scratch or from the newest checkpoint in its folder, and measure it.
 
     Args:
-      recipe: what is trained and how.
-      seed: of initialization and training stream; samples of the other splits never change.
-      folder: receives log.jsonl and checkpoints meanwhile, then the model and curve.json.
-      label: stands before the progress bar.
+      job: the trial.
       accelerator: of all processes that train this model.
       options: what does not change the bits.
       built: the recipe's model, if it was built from this seed already.
     Returns:
       What trials.jsonl keeps; the same in every process.
     Raises:
-      ValueError: the processes cannot share a batch, or the loss is not finite any more.
+      ValueError: the loss is not finite any more.
       OSError: the folder cannot be written.
-      Paused: the deadline came first.
+      Paused: the deadline or a signal came first.
     """
-    options = options or RunOptions()
+    recipe, seed, folder, _ = job
     model, optimizer = make_model(recipe, seed, accelerator, options, built)
-    identity = identity_of(recipe, seed)
-    inner = accelerator.unwrap_model(model)
+    inner, code = accelerator.unwrap_model(model), code_of(recipe)
+    identity = {"recipe": recipe.to_json(), "seed": seed} | ({"code": code} if code else {})
     checkpoints = CheckpointFolder(folder, identity, inner, optimizer, accelerator)
     state = checkpoints.load_newest() or TrainState()
     scheduler = make_scheduler(recipe, optimizer, state.step)
-    stream = TrainingStream(
-        recipe.config,
-        recipe.batch_size,
-        seed=seed,
-        start=state.step * recipe.batch_size,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-    )
+    stream = make_stream(recipe, seed, accelerator, state.step)
     validation = sample(recipe.config, "validation", range(recipe.validation_samples))
-    saver, losses = CheckpointSaver(checkpoints, options), []
-    with TrialLog(folder, recipe, seed, label, state, accelerator, options) as log:
+    losses = [torch.tensor(loss, device=accelerator.device) for loss in state.losses]
+    saver = CheckpointSaver(checkpoints, options)
+    with TrialLog(job, state, accelerator, options) as log, STOP.training():
         started = time.perf_counter() - state.seconds
         while state.step < recipe.num_steps and not stops_early(recipe, state.points):
             batch = next(stream)
             losses.append(train_step(model, batch, recipe, accelerator, optimizer, scheduler))
             state.step += 1
             validates = state.step in recipe.validation_steps
-            if not validates and state.step % LOG_EVERY:
+            logs = validates or state.step % LOG_EVERY == 0
+            if not logs and not saver.stops_now():
                 continue
-            state.train_loss = mean_loss(losses, accelerator)
             state.seconds = time.perf_counter() - started
-            check_loss(state.train_loss, state.step * recipe.batch_size, recipe.learning_rate)
-            errors = validate(inner, validation, recipe, accelerator, state) if validates else {}
-            log.write(state, float(scheduler.get_last_lr()[0]), errors)
-            saver.maybe_save(state, validates)
-            losses.clear()
+            if logs:
+                state.train_loss = mean_loss(losses, accelerator)
+                losses.clear()
+                check_loss(state.train_loss, state.step * recipe.batch_size, recipe.learning_rate)
+                errors = (
+                    validate(inner, validation, recipe, accelerator, state) if validates else {}
+                )
+                log.write(state, float(scheduler.get_last_lr()[0]), errors)
+            saver.maybe_save(state, losses, validates)
             started = time.perf_counter() - state.seconds
     trained = accelerator.unwrap_model(model, keep_fp32_wrapper=False, keep_torch_compile=False)
-    return finish_trial(trained.eval(), recipe, seed, folder, accelerator, state)
-
-
-def identity_of(recipe: Recipe, seed: int) -> dict[str, Any]:
-    """Return what decides a trial's bits: recipe, seed, and the user's own code."""
-    code = code_of(recipe)
-    return {"recipe": recipe.to_json(), "seed": seed} | ({"code": code} if code else {})
+    return finish_trial(trained.eval(), job, accelerator, state, options.final_samples)
 
 
 def make_model(
     recipe: Recipe,
     seed: int,
-    accelerator: "Accelerator",
+    accelerator: Accelerator,
     options: RunOptions,
     built: SeededModel | None = None,
 ) -> tuple[nn.Module, Optimizer]:
@@ -154,6 +137,18 @@ def make_model(
     return model, optimizer
 
 
+def make_stream(recipe: Recipe, seed: int, accelerator: Accelerator, step: int) -> TrainingStream:
+    """Make the stream of this process's training samples, standing at a step."""
+    return TrainingStream(
+        recipe.config,
+        recipe.batch_size,
+        seed=seed,
+        start=step * recipe.batch_size,
+        rank=accelerator.process_index,
+        world_size=accelerator.num_processes,
+    )
+
+
 def make_scheduler(recipe: Recipe, optimizer: Optimizer, step: int) -> LRScheduler:
     """Make the learning rate's schedule, standing at a step: it has no state of its own."""
     for group in optimizer.param_groups:
@@ -166,7 +161,7 @@ def train_step(
     model: nn.Module,
     batch: Examples,
     recipe: Recipe,
-    accelerator: "Accelerator",
+    accelerator: Accelerator,
     optimizer: Optimizer,
     scheduler: LRScheduler,
 ) -> Tensor:
@@ -190,7 +185,7 @@ def train_step(
     return loss.detach()
 
 
-def mean_loss(losses: Sequence[Tensor], accelerator: "Accelerator") -> float:
+def mean_loss(losses: Sequence[Tensor], accelerator: Accelerator) -> float:
     """Return the mean over steps and processes."""
     mean = torch.stack([*losses]).mean()
     if accelerator.num_processes > 1:
@@ -202,14 +197,10 @@ def validate(
     model: nn.Module,
     samples: Examples,
     recipe: Recipe,
-    accelerator: "Accelerator",
+    accelerator: Accelerator,
     state: TrainState,
 ) -> dict[str, float]:
-    """Measure the model, and add a point to the curve.
-
-    Returns:
-      val_loss, sample_error_pct, mask_error_pct.
-    """
+    """Measure the model, add a point to the curve, and return its loss and errors."""
     started = time.perf_counter()
     measured = measure_shared(model, samples, recipe.loss, accelerator)
     samples_seen = state.step * recipe.batch_size
@@ -243,19 +234,29 @@ class CheckpointSaver:
         self.checkpoints, self.options = checkpoints, options
         self.saved_at = self.checked_at = time.time()
 
-    def maybe_save(self, state: TrainState, validated: bool) -> None:
-        """Save after a validation and where it is time.
+    def stops_now(self) -> bool:
+        """Whether the trial stops between two lines of the log, as a signal asks.
+
+        Several processes agree at those lines: each agreement is a message between them.
+        """
+        return self.checkpoints.accelerator.num_processes == 1 and STOP.requested() != 0
+
+    def maybe_save(self, state: TrainState, losses: Sequence[Tensor], validated: bool) -> None:
+        """Save after a validation, where it is time, and before the trial stops.
 
         Raises:
-          Paused: the next line of the log would come after the deadline.
+          Paused: a signal came, or the next line of the log would come after the deadline.
         """
         now, deadline = time.time(), self.options.deadline
         late = deadline is not None and now + (now - self.checked_at) > deadline
         due = validated or now - self.saved_at >= self.options.checkpoint_seconds
-        due, late = broadcast(self.checkpoints.accelerator, (due, late))
+        answers = gather(self.checkpoints.accelerator, (due, late, STOP.requested()))
+        due, late, _ = answers[0]
+        STOP.number = max(number for _, _, number in answers)
         self.checked_at = now
-        if due or late:
+        if due or late or STOP.number:
+            state.losses = [loss.item() for loss in losses]
             self.checkpoints.save(state)
             self.saved_at = time.time()
-        if late:
+        if late or STOP.number:
             raise Paused(f"{self.checkpoints.folder} paused after step {state.step}")

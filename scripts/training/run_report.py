@@ -5,13 +5,16 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from scripts.core.inference import predict
 from scripts.core.io import replace_file
+from scripts.core.model_loading import load_model
 from scripts.core.trial_store import TrialRecord, median_trial
 from scripts.reporting.report import Answered, write_report
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
-from scripts.training.trial_result import ANSWERS_FILE, CURVE_FILE, all_samples
+from scripts.training.trial_result import ANSWERS_FILE, CURVE_FILE, first_samples
 
 NOT_MODEL = (CURVE_FILE, ANSWERS_FILE)
 
@@ -23,8 +26,9 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
       The report, to be printed.
     """
     curves = [read_curve(folder, record.seed) for record in records]
-    model = trial_folder(folder, median_trial(records).seed) / "model"
-    validation, by_nops = read_answers(recipe, model)
+    median = median_trial(records)
+    model = trial_folder(folder, median.seed) / "model"
+    validation, by_nops = read_answers(recipe, model, median.questions)
     (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: not whole any more
     for path in filter(Path.is_file, model.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in NOT_MODEL:
@@ -35,29 +39,18 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
 
 
-def read_answers(recipe: Recipe, model: Path) -> tuple[Answered, Answered]:
-    """Read a trial's answers to the validation samples, and to those of all trained nops."""
-    path, config = model / ANSWERS_FILE, recipe.config
-    widened = replace(config, eval_nops=config.nops)
-    if path.exists():
-        predictions = json.loads(path.read_text("utf-8"))
-    else:  # of an earlier version
-        predictions = _predict_again(recipe, model)
+def read_answers(recipe: Recipe, model: Path, count: int) -> tuple[Answered, Answered]:
+    """Read a trial's answers to its validation samples, and to as many of all trained nops.
+
+    A trial of an earlier version kept none: its model is evaluated again.
+    """
+    config, path = recipe.config, model / ANSWERS_FILE
+    kept: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
     answered = []
-    for one, name in ((config, "validation"), (widened, "by_nops")):
-        samples = all_samples(one, "validation")
-        answered.append(Answered(samples.questions(), samples.answers(), predictions[name]))
+    for name, one in (("validation", config), ("by_nops", replace(config, eval_nops=config.nops))):
+        samples = first_samples(one, "validation", count)
+        if name not in kept:  # the run has written the model's code itself
+            loaded = load_model(model, trust_remote_code=True)
+            kept[name] = predict(loaded, samples, recipe.loss).answers
+        answered.append(Answered(samples.questions(), samples.answers(), kept[name]))
     return answered[0], answered[1]
-
-
-def _predict_again(recipe: Recipe, model: Path) -> dict[str, list[str]]:
-    """Evaluate a model whose trial kept no answers; the run has written its code itself."""
-    from scripts.core.inference import predict
-    from scripts.core.model_loading import load_model
-
-    loaded, config = load_model(model, trust_remote_code=True), recipe.config
-    configs = {"validation": config, "by_nops": replace(config, eval_nops=config.nops)}
-    return {
-        name: predict(loaded, all_samples(one, "validation"), recipe.loss).answers
-        for name, one in configs.items()
-    }

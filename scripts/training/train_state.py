@@ -1,8 +1,27 @@
 """Where a trial stands, and how it is run: what the loop, checkpoints and logs share."""
 
 import math
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scripts.training.recipes import Recipe
+
+
+class Job(NamedTuple):
+    """A trial that is to be done.
+
+    Attributes:
+      recipe: what is trained and how.
+      seed: of initialization and training stream; samples of the other splits never change.
+      folder: receives log.jsonl and checkpoints meanwhile, then the model, curve and answers.
+      label: stands before the progress bar.
+    """
+
+    recipe: Recipe
+    seed: int
+    folder: Path
+    label: str = ""
 
 
 @dataclass
@@ -12,8 +31,9 @@ class TrainState:
     Attributes:
       step: of the optimizer.
       seconds: of training, without `validation_seconds`.
-      validation_seconds: of validations on the way.
-      train_loss: mean since the last line of the log, in nats.
+      validation_seconds: of the validations during training.
+      train_loss: mean of the newest line of the log, in nats.
+      losses: of each step since then, in nats.
       points: of the curve so far, one for each validation.
     """
 
@@ -21,19 +41,16 @@ class TrainState:
     seconds: float = 0.0
     validation_seconds: float = 0.0
     train_loss: float = math.nan
+    losses: list[float] = field(default_factory=list)
     points: list[dict[str, Any]] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain data."""
-        return asdict(self)
 
 
 def check_loss(loss: float, samples: int, learning_rate: float) -> None:
     """Raise a ValueError where a loss, of training or validation, is not finite."""
     if not math.isfinite(loss):
         raise ValueError(
-            f"the loss is {loss} after {samples} samples: lower learning_rate (now "
-            f"{learning_rate:g}) or set max_grad_norm"
+            f"the loss is {loss} after {samples} samples: lower --learning-rate (now "
+            f"{learning_rate:g}) or set --max-grad-norm"
         )
 
 
@@ -45,6 +62,7 @@ class RunOptions:
       report_to: trackers that hear of every line of the log.
       deadline: time.time() at which it stops with a checkpoint; None for never.
       checkpoint_seconds: the longest time between two checkpoints.
+      final_samples: of each split that are evaluated at the end; None for all.
       bar_position: the line of its progress bar.
       trust_remote_code: run the code that a checkpoint to train on brings.
     """
@@ -52,9 +70,13 @@ class RunOptions:
     report_to: tuple[str, ...] = ()
     deadline: float | None = None
     checkpoint_seconds: float = 60.0
+    final_samples: int | None = None
     bar_position: int = 0
     trust_remote_code: bool = False
 
 
+DEFAULTS = RunOptions()
+
+
 class Paused(Exception):  # noqa: N818  not an error
-    """The deadline came first; the message says how far the trial is."""
+    """A deadline or a signal came first; the message says how far the trial is."""

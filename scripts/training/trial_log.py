@@ -3,16 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
 from scripts.core.io import check_present, read_jsonl, write_lines
-from scripts.training.recipes import Recipe
-from scripts.training.train_state import RunOptions, TrainState
-
-if TYPE_CHECKING:
-    from scripts.training.distributed import Accelerator
+from scripts.training.checkpoints import cannot_write
+from scripts.training.distributed import Accelerator
+from scripts.training.train_state import Job, RunOptions, TrainState
 
 LOG_FILE = "log.jsonl"
 
@@ -21,16 +19,10 @@ class TrialLog:
     """Where a trial tells how it goes; a context that closes its bar and its trackers."""
 
     def __init__(
-        self,
-        folder: Path,
-        recipe: Recipe,
-        seed: int,
-        label: str,
-        state: TrainState,
-        accelerator: "Accelerator",
-        options: RunOptions,
+        self, job: Job, state: TrainState, accelerator: Accelerator, options: RunOptions
     ) -> None:
-        self.folder, self.recipe, self.accelerator = folder, recipe, accelerator
+        recipe, seed, folder, label = job
+        self.folder, self.accelerator, self.batch_size = folder, accelerator, recipe.batch_size
         if accelerator.is_main_process:
             truncate_log(folder, state.step)
         self.bar = tqdm(
@@ -69,7 +61,7 @@ class TrialLog:
         """
         entry = {
             "step": state.step,
-            "samples": state.step * self.recipe.batch_size,
+            "samples": state.step * self.batch_size,
             "seconds": round(state.seconds, 3),
             "train_loss": state.train_loss,
             "learning_rate": learning_rate,
@@ -101,7 +93,7 @@ def truncate_log(folder: Path, step: int) -> None:
 
 def _check_entry(entry: dict[str, Any]) -> dict[str, Any]:
     check_present(entry, ("step",))
-    if not isinstance(entry["step"], int):
+    if type(entry["step"]) is not int:
         raise ValueError(f"step is {entry['step']!r}, not a whole number")
     return entry
 
@@ -114,6 +106,4 @@ def append_line(folder: Path, entry: Mapping[str, Any]) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
     except OSError as error:
-        raise OSError(
-            f"{path} cannot be written ({error.strerror}): make room and resume"
-        ) from None
+        raise cannot_write(path, error) from None

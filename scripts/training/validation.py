@@ -1,41 +1,40 @@
 """Measure a model with all processes, each on its share of the samples."""
 
-from typing import TYPE_CHECKING
-
 from torch import nn
 
 from scripts.core.inference import Measurement, measure, predict
-from scripts.training.distributed import gather
+from scripts.training.distributed import Accelerator, gather
 from vsc_dataset import Examples
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
-if TYPE_CHECKING:
-    from scripts.training.distributed import Accelerator
-
 
 def measure_shared(
-    model: nn.Module, examples: Examples, loss: str, accelerator: "Accelerator"
+    model: nn.Module,
+    samples: Examples,
+    loss: str,
+    accelerator: Accelerator,
+    progress: str | None = None,
 ) -> Measurement:
-    """`measure`, every question asked once by one of the processes.
+    """`measure`, every sample evaluated once by one of the processes; all have the same result.
 
     Args:
       model: the same in every process, and not wrapped: a DistributedDataParallel would wait in
-        each forward call for processes that have fewer questions.
-      examples: N questions, the same in every process.
+        each forward call for processes that have fewer samples.
+      samples: the same in every process.
       loss: what the loss counts, see `model_inputs`.
-    Returns:
-      The same in every process. The loss is the mean of the shares' means, by their questions.
+      progress: the label of a progress bar on the main process's terminal; None shows none.
     """
     count = accelerator.num_processes
+    progress = progress if accelerator.is_main_process else None
     if count == 1:
-        return measure(model, examples, loss)
-    own = examples[accelerator.process_index :: count]
-    found = predict(model, own, loss) if len(own) else None
-    shares = gather(accelerator, (found.answers, found.loss * len(own)) if found else ([], 0.0))
-    answers = [""] * len(examples)
+        return measure(model, samples, loss, progress=progress)
+    share = samples[accelerator.process_index :: count]
+    found = predict(model, share, loss, progress=progress) if len(share) else None
+    shares = gather(accelerator, (found.answers, found.loss * len(share)) if found else ([], 0.0))
+    answers = [""] * len(samples)
     for rank, (texts, _) in enumerate(shares):
         answers[rank::count] = texts
-    questions, references = examples.questions(), examples.answers()
-    rates = error_rates(answers, references, questions, int(examples.answer_mask[0].sum()))
-    mean = sum(total for _, total in shares) / len(examples)
+    questions, references = samples.questions(), samples.answers()
+    rates = error_rates(answers, references, questions, int(samples.answer_mask[0].sum()))
+    mean = sum(total for _, total in shares) / len(samples)
     return Measurement(rates, mean, questions, references, answers)

@@ -1,37 +1,45 @@
-"""The command `train.py` as processes, for the tests that need real ones."""
+"""The command `train.py`, in this process and as processes of its own."""
 
 import json
 import os
+import select
+import signal
 import subprocess
-import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-SHORT = ("--recipe", "swap-delta", "--max-samples", "3200")
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+import torch
+
+from scripts.training.runs import LOCKS
+from scripts.training.signals import SIGNALS, STOP
+from tests.commands import Result, run_command, script, start_python
+
+SHORT = ("--recipe", "swap-delta", "--max-samples", "3200", "--final-samples", "200")
+LAUNCH = ["-m", "accelerate.commands.launch", "--quiet"]
+TWO = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 
 
-def command(*flags: str | Path) -> list[str]:
-    """`train.py` as `accelerate launch` starts it for one process."""
-    return [sys.executable, str(ROOT / "scripts" / "train.py"), *map(str, flags)]
+def train(*flags: str | Path, cwd: Path) -> Result:
+    """Run the command in this process, on one thread, and leave nothing of it behind."""
+    threads, before = torch.get_num_threads(), {one: signal.getsignal(one) for one in SIGNALS}
+    torch.set_num_threads(1)
+    try:
+        return run_command("train", *flags, cwd=cwd)
+    finally:
+        torch.set_num_threads(threads)
+        STOP.number = 0
+        while LOCKS:
+            LOCKS.popitem()[1].release()
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
-def train(*flags: str | Path, cwd: Path, **settings) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    return subprocess.run(
-        command(*flags), cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, **settings
-    )
-
-
-def start(*flags: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
-    """Start the command."""
-    return subprocess.Popen(
-        command(*flags),
-        cwd=cwd,
-        env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def start(*flags: str | Path, cwd: Path, launch: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start the command, with a launcher if there is one."""
+    more = {"ACCELERATE_USE_CPU": "true"} if launch else {}
+    words = (*launch, script("train"), *flags)
+    return start_python(*words, cwd=cwd, TQDM_MININTERVAL="60", **more)  # the pipes stay empty
 
 
 def points(path: Path) -> list[dict]:
@@ -49,3 +57,44 @@ def curve(folder: Path) -> list[dict]:
 def log(folder: Path, seed: int = 0) -> list[dict]:
     """The log of a trial."""
     return points(folder / f"seed-{seed}" / "log.jsonl")
+
+
+def weights(folder: Path) -> bytes:
+    """The bytes of a model's weights."""
+    return (folder / "model.safetensors").read_bytes()
+
+
+def check_resumes(folder: Path, whole: Path, flags: Sequence[str]) -> None:
+    """Resume, and compare every bit that is not a clock."""
+    done = train(*flags, "--output-dir", folder, "--resume", cwd=folder.parent)
+    assert done.exit_code == 0, done.stderr
+    assert "left out" not in done.stderr
+    assert weights(folder) == weights(whole)
+    assert log(folder) == log(whole)
+    assert curve(folder) == curve(whole)
+    assert not [*folder.rglob("*.partial"), *folder.rglob("checkpoint-*")]
+
+
+def children_of(process: int) -> list[int]:
+    """A process's children, theirs included."""
+    path = Path(f"/proc/{process}/task/{process}/children")
+    children = [int(child) for child in path.read_text().split()] if path.exists() else []
+    return [one for child in children for one in (child, *children_of(child))]
+
+
+def ended_within(process: subprocess.Popen, seconds: float) -> bool:
+    """Whether a process ends in this time."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    return process.returncode is not None
+
+
+def wait_for_end(processes: list[int]) -> None:
+    """Wait until processes have ended that may be nobody's children."""
+    for process in processes:
+        try:
+            handle = os.pidfd_open(process)
+        except ProcessLookupError:
+            continue
+        assert select.select([handle], [], [], 120)[0], "a process outlives its launcher"
+        os.close(handle)

@@ -16,6 +16,7 @@ from scripts.training import loop
 from scripts.training.distributed import make_accelerator
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe
+from scripts.training.train_state import Job
 from scripts.training.trial_log import LOG_FILE
 from scripts.training.validation import measure_shared
 from vsc_dataset import sample
@@ -51,7 +52,7 @@ def trained(accelerator) -> dict:
         patch.object(loop, "model_inputs", spy),
         patch.object(loop, "finish_trial", keep),
     ):
-        loop.run_trial(RECIPE, 0, scratch, "x", accelerator)
+        loop.run_trial(Job(RECIPE, 0, scratch), accelerator)
         lines = (scratch / LOG_FILE).read_text().splitlines()
     losses = [json.loads(line)["train_loss"] for line in lines]
     return {"seen": seen, "losses": losses, **found}

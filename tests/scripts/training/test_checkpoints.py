@@ -137,7 +137,7 @@ def test_a_refused_checkpoint_pushes_no_good_one_out(trial):
         trial.save(state_at(step))
     kept = [name for name in names(folder) if not name.endswith(".refused")]
     assert kept == ["checkpoint-00000003", "checkpoint-00000004"]
-    checkpoints.remove_all(folder)
+    checkpoints.remove_checkpoints(folder)
     assert names(folder) == []
 
 

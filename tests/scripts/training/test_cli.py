@@ -9,7 +9,7 @@ import pytest
 from scripts.core.cli import read_pairs
 from scripts.training.cli import FLAG_NAMES, read_flags
 from scripts.training.recipes import UNTRAINED, Recipe, find_recipe
-from tests.scripts.training.commands import ROOT
+from tests.commands import ROOT
 
 SAY = ("--recipe", "swap-delta")
 CHANGES = {

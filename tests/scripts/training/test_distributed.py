@@ -3,13 +3,11 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
 
 from scripts.training.distributed import make_accelerator
-from tests.scripts.training.commands import ENVIRONMENT, ROOT
+from tests.commands import ROOT, start_python
 
 COUNT = 3
 
@@ -29,13 +27,7 @@ def ranks(tmp_path_factory) -> tuple[dict, list[dict]]:
     }
     places = [{**together, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(COUNT)]
     running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.scripts.training.ranks", str(folder)],
-            cwd=ROOT,
-            env={**ENVIRONMENT, **place},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        start_python("-m", "tests.scripts.training.ranks", folder, cwd=ROOT, **place)
         for place in [{}, *places]
     ]
     for process in running:

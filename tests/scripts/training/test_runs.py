@@ -12,9 +12,9 @@ import pytest
 from scripts.core.trial_store import REQUIRED, TrialRecord, read_records, summarize
 from scripts.training import jobs, runs
 from scripts.training.distributed import make_accelerator
-from scripts.training.jobs import Job, Outcome
+from scripts.training.jobs import Outcome
 from scripts.training.recipes import find_recipe
-from scripts.training.train_state import Paused, RunOptions
+from scripts.training.train_state import Job, Paused, RunOptions
 
 RECIPE = find_recipe("swap-delta")
 ACCELERATOR = make_accelerator()
@@ -26,7 +26,7 @@ def open_run(recipe, folder, seeds, resume):
 
 
 def run_trials(recipe, folder, seeds, jobs=1):
-    return runs.run_trials(recipe, folder, seeds, ACCELERATOR, jobs)
+    return [*runs.each_trial(recipe, folder, seeds, ACCELERATOR, jobs)]
 
 
 @pytest.fixture(autouse=True)
@@ -56,13 +56,6 @@ def test_a_kill_while_the_run_is_opened_blocks_nothing(folder):
     assert open_run(RECIPE, folder / "a", None, False)[1] == [0]
 
 
-def test_a_torn_run_file_is_named(folder):
-    (folder / "a").mkdir()
-    (folder / "a" / "run.json").write_text('{"rec')
-    with pytest.raises(ValueError, match=r"run\.json is no JSON"):
-        open_run(RECIPE, folder / "a", None, True)
-
-
 def test_a_folder_that_cannot_be_written_is_named(folder):
     (folder / "file").write_text("")
     with pytest.raises(ValueError, match=r"file/a cannot be written \(Not a directory\): choose"):
@@ -77,7 +70,7 @@ def test_a_run_that_is_older_than_a_field_is_resumed(folder):
     path.write_text(json.dumps(run))
     assert open_run(RECIPE, folder / "a", None, True)[1] == [3]
     other = replace(RECIPE, mixed_precision="bf16")
-    with pytest.raises(ValueError, match="holds a run with mixed_precision 'no', not 'bf16'"):
+    with pytest.raises(ValueError, match="holds a run with --mixed-precision 'no', not 'bf16'"):
         open_run(other, folder / "a", None, True)
 
 
@@ -97,6 +90,7 @@ def test_lines_that_are_older_than_a_field_are_read_and_summarised():
 def record(seed: int) -> TrialRecord:
     """A finished trial."""
     words = {"recipe": "x", "seed": seed, "split": "validation", "versions": {}, "device": "cpu"}
+    words["questions"] = RECIPE.config.num_validation
     return TrialRecord(**{name: 0 for name in REQUIRED if name not in words}, **words)
 
 
@@ -105,11 +99,13 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
     found = {0: record(0), 1: error, 2: record(2)}
     asked = []
 
-    def run_job(recipe, job, *_):
+    def run_trial(job, *_):
         asked.append(job.seed)
-        return Outcome(job.seed, found[job.seed])
+        if isinstance(found[job.seed], Exception):
+            raise found[job.seed]
+        return found[job.seed]
 
-    monkeypatch.setattr(jobs, "run_job", run_job)
+    monkeypatch.setattr(jobs, "run_trial", run_trial)
     words = str(error) if isinstance(error, Paused) else f"seed 1: {error}"
     with pytest.raises(type(error), match=words):
         run_trials(RECIPE, folder, [0, 1, 2])
@@ -118,13 +114,13 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
     assert [record.seed for record in read_records(folder / "trials.jsonl")] == kept
     found[1] = record(1)
     asked.clear()
-    assert [found.seed for found in run_trials(RECIPE, folder, [0, 1, 2])] == [0, 1, 2]
+    assert {found.seed for found in run_trials(RECIPE, folder, [0, 1, 2])} == {0, 1, 2}
     assert asked == [seed for seed in (0, 1, 2) if seed not in kept]
 
 
 def test_a_job_that_dies_is_named(folder, monkeypatch):
     monkeypatch.setattr(jobs, "_work", die)
-    (outcome,) = jobs.run_in_processes(RECIPE, [Job(3, folder, "x")], 2, RunOptions())
+    (outcome,) = jobs.run_in_processes([Job(RECIPE, 3, folder)], 2, RunOptions())
     assert outcome.seed == 3
     assert "its process died with exit code 7: go on with --resume" in str(outcome.result)
 
@@ -137,7 +133,7 @@ def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monke
     assert sorted(found.seed for found in kept) == [0, 2, 3]
 
 
-def die_or_send(recipe, job, options, threads, lock, sender) -> None:
+def die_or_send(job, options, threads, parent, lock, sender) -> None:
     """What the processes do of which one dies."""
     if job.seed == 1:
         os._exit(7)
@@ -147,15 +143,15 @@ def die_or_send(recipe, job, options, threads, lock, sender) -> None:
 def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch):
     monkeypatch.setattr(jobs, "_work", pause)
     os.mkfifo(folder / "go")
-    todo = [Job(seed, folder, "x") for seed in (0, 1, 2)]
-    outcomes = jobs.run_in_processes(RECIPE, todo, 2, RunOptions())
+    todo = [Job(RECIPE, seed, folder) for seed in (0, 1, 2)]
+    outcomes = jobs.run_in_processes(todo, 2, RunOptions())
     first = next(outcomes)
     assert (first.seed, str(first.result)) == (0, "0 paused")
     (folder / "go").write_text("")  # waits for its reader, the job that still runs
     assert [(seed, str(result)) for seed, result in outcomes] == [(1, "1 paused")]
 
 
-def pause(recipe, job, options, threads, lock, sender) -> None:
+def pause(job, options, threads, parent, lock, sender) -> None:
     """What the processes do of which the second has the longer way to its checkpoint."""
     if job.seed == 1:
         (job.folder / "go").read_text()
@@ -171,7 +167,7 @@ def test_what_ends_behind_a_pause_is_kept(folder, monkeypatch):
 
 
 def test_checkpoints_that_a_kill_behind_the_record_left_are_removed(folder, monkeypatch):
-    monkeypatch.setattr(jobs, "run_job", lambda _, job, *__: Outcome(job.seed, record(job.seed)))
+    monkeypatch.setattr(jobs, "run_trial", lambda job, *_: record(job.seed))
     run_trials(RECIPE, folder, [0, 1])
     for seed in (0, 1):
         (folder / f"seed-{seed}" / "checkpoint-00000020").mkdir(parents=True)
@@ -205,12 +201,33 @@ def test_another_description_is_no_other_run(folder):
     assert open_run(replace(RECIPE, description="new"), folder / "a", None, True)[1] == [3]
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"recipe": {}}'])
-def test_a_run_file_without_its_fields_is_named(folder, content):
+DAMAGED_RUNS = [
+    "{}", "[]", '{"recipe": {}}', '{"rec', "null", "\0", '{"recipe": "x", "seeds": [0]}',
+    '{"recipe": {}, "seeds": [0]}', '{"recipe": RECIPE, "seeds": "12"}',
+    '{"recipe": RECIPE, "seeds": [1.5]}', '{"recipe": RECIPE, "seeds": [0], "code": 1}',
+    "[" * 100_000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED_RUNS, ids=range(len(DAMAGED_RUNS)))
+def test_a_damaged_run_file_is_named(folder, content):
     (folder / "a").mkdir()
+    content = content.replace("RECIPE", json.dumps(RECIPE.to_json()))
     (folder / "a" / "run.json").write_text(content)
-    with pytest.raises(ValueError, match=r"run\.json does not say recipe and seeds: choose"):
+    with pytest.raises(ValueError, match=r"run\.json: .*: choose another --output-dir$"):
         open_run(RECIPE, folder / "a", None, True)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "null", "7", "[7]", "[{}]", '{"a": 1}', '[{"samples": "x"}]', "[" * 100_000],
+    ids=range(9),
+)
+def test_a_damaged_curve_is_named(folder, content):
+    (folder / "seed-3" / "model").mkdir(parents=True)
+    (folder / "seed-3" / "model" / "curve.json").write_text(content)
+    with pytest.raises(ValueError, match=r"curve\.json is not a curve .*: delete the line of seed"):
+        runs.read_curve(folder, 3)
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(folder):

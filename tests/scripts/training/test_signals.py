@@ -1,0 +1,132 @@
+"""Signals: a trial ends with a checkpoint, goes on to the same bits, and leaves no process."""
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from scripts.training import loop, trial_result
+from tests.scripts.training.commands import (
+    LAUNCH,
+    SHORT,
+    TWO,
+    check_resumes,
+    children_of,
+    ended_within,
+    log,
+    start,
+    train,
+    wait_for_end,
+)
+
+DROPOUT = """
+import torch
+def make():
+    return torch.nn.Sequential(
+        torch.nn.Embedding(256, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 256)
+    )
+"""
+SIZES = ("--max-samples", "3200", "--num-validations", "2", "--validation-questions", "100")
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory) -> tuple[str, ...]:
+    """A model that draws random numbers as it trains."""
+    path = tmp_path_factory.mktemp("model") / "model.py"
+    path.write_text(DROPOUT)
+    return ("--recipe", "swap-delta", "--model", f"{path}:make", *SIZES, "--final-samples", "50")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, flags) -> Path:
+    """A run that was left alone."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = train(*flags, "--output-dir", folder, cwd=folder.parent)
+    assert done.exit_code == 0, done.stderr
+    return folder
+
+
+def at_call(monkeypatch, module, name: str, count: int, number: int) -> None:
+    """Send this process a signal at a call of a function."""
+    original, calls = getattr(module, name), []
+
+    def signalled(*arguments):
+        calls.append(None)
+        if len(calls) == count:
+            os.kill(os.getpid(), number)
+        return original(*arguments)
+
+    monkeypatch.setattr(module, name, signalled)
+
+
+@pytest.mark.parametrize(
+    "module, name, count, number, checkpoint",
+    [
+        (loop, "train_step", 7, signal.SIGTERM, 7),  # between two lines of the log
+        (loop, "train_step", 40, signal.SIGUSR1, 40),  # at one
+        (loop, "validate", 1, signal.SIGTERM, 25),
+        (trial_result, "measure_shared", 1, signal.SIGTERM, 50),  # trained: nothing to save
+    ],
+)
+def test_a_signal_ends_with_a_checkpoint_and_resumes_to_the_same_bits(
+    whole, flags, tmp_path, monkeypatch, module, name, count, number, checkpoint
+):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        at_call(patch, module, name, count, number)
+        done = train(*flags, "--output-dir", folder, cwd=tmp_path)
+    assert done.exit_code == 128 + number, done.stderr
+    assert done.stdout.endswith(f"the same command with --output-dir {folder} --resume goes on\n")
+    assert (folder / "seed-0" / f"checkpoint-{checkpoint:08d}").exists()
+    check_resumes(folder, whole, flags)
+
+
+@pytest.mark.parametrize("launch", [LAUNCH, [*LAUNCH, *TWO]], ids=["one", "two"])
+def test_training_ends_with_its_launcher(tmp_path, launch):
+    folder = tmp_path / "run"
+    endless = (*SHORT, "--max-samples", "64000000", "--output-dir", folder)
+    launcher = start(*endless, cwd=tmp_path, launch=launch)
+    while not (folder / "seed-0" / "log.jsonl").exists():
+        assert not ended_within(launcher, 0.05), launcher.stderr.read()
+    children = children_of(launcher.pid)
+    launcher.kill()
+    wait_for_end(children)
+    told, errors = launcher.communicate()
+    assert "--resume goes on\n" in told, errors
+    newest = max(folder.glob("seed-0/checkpoint-*"))
+    assert int(newest.name[-8:]) >= log(folder)[-1]["step"]
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory, flags) -> tuple[Path, tuple[str, ...]]:
+    """A run of a thousand steps that was left alone, and its flags."""
+    folder, more = tmp_path_factory.mktemp("longer") / "run", (*flags, "--max-samples", "64000")
+    done = train(*more, "--output-dir", folder, cwd=folder.parent)
+    assert done.exit_code == 0, done.stderr
+    return folder, more
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("launch", [(), LAUNCH], ids=["alone", "launched"])
+@pytest.mark.parametrize("seed", range(10))
+def test_any_signal_resumes_to_the_same_bits(tmp_path, longer, launch, seed):
+    whole, flags = longer
+    generator = random.Random(seed)
+    lines, looks = generator.randrange(len(log(whole))), generator.randrange(50)
+    folder = tmp_path / "run"
+    path = folder / "seed-0" / "log.jsonl"
+    process = start(*flags, "--output-dir", folder, cwd=tmp_path, launch=launch)
+    while looks and not ended_within(process, 0.001):
+        looks -= path.exists() and path.read_bytes().count(b"\n") >= lines
+    children = children_of(process.pid)
+    process.terminate()
+    told, errors = process.communicate()
+    wait_for_end(children)
+    newest = max((int(one.name[-8:]) for one in folder.glob("seed-0/checkpoint-*")), default=0)
+    print(f"told after line {lines}, checkpoint at step {newest}, code {process.returncode}")
+    if not (folder / "results.json").exists():  # it came before the end
+        assert "--resume goes on\n" in told, errors
+        assert newest >= log(folder)[-1]["step"]
+    check_resumes(folder, whole, flags)
