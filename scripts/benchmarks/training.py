@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,36 +37,39 @@ NETWORKS = (AGAINST, "mixed-l6", "attn-00440", "swap-delta")
 
 EVALUATED = 2_000
 STARTS = 5
-LIBRARIES = "import torch, transformers, accelerate"
+LIBRARIES = "import torch, accelerate; from transformers import PreTrainedModel"
 
 
 def report() -> str:
     """Make the three tables."""
-    return f"{loop_table()}\n\n{throughput_table()}\n\n{start_table()}"
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(THREADS)
+        loop = f"A training step, {THREADS} threads:\n\n{loop_table()}"
+        torch.set_num_threads(1)
+        throughput = f"One thread, in brackets times {AGAINST}:\n\n{throughput_table()}"
+    finally:
+        torch.set_num_threads(threads)
+    return f"{loop}\n\n{throughput}\n\n{start_table()}"
 
 
 def loop_table() -> str:
     """Compare milliseconds of a step in the loop and bare."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
     rows = []
-    try:
-        for name, batch_size, goal in CASES:
-            recipe = replace(find_recipe(name), batch_size=batch_size, num_validations=1)
-            functions = {"bare": bare_steps(recipe), "loop": loop_steps(recipe)}
-            best_seconds(functions, 1)
-            found = best_seconds(functions, ROUNDS)
-            times = [f"{1e3 * found[kind] / LOG_EVERY:.2f}" for kind in functions]
-            cost = 100 * (found["loop"] / found["bare"] - 1)
-            rows.append([name, str(batch_size), *times, f"{cost:.1f}%", goal])
-    finally:
-        torch.set_num_threads(threads)
+    for name, batch_size, goal in CASES:
+        recipe = replace(find_recipe(name), batch_size=batch_size, num_validations=1)
+        functions = {"bare": bare_steps(recipe), "loop": loop_steps(recipe)}
+        best_seconds(functions, 1)
+        seconds = best_seconds(functions, ROUNDS)
+        times = [f"{1e3 * seconds[kind] / LOG_EVERY:.2f}" for kind in functions]
+        cost = 100 * (seconds["loop"] / seconds["bare"] - 1)
+        rows.append([name, str(batch_size), *times, f"{cost:.1f}%", goal])
     heads = ["recipe", "batch", "bare ms", "loop ms", "overhead", "goal"]
-    return f"A training step, {THREADS} threads:\n\n{table(heads, rows, markdown=True)}"
+    return table(heads, rows, markdown=True)
 
 
 def loop_steps(recipe: Recipe) -> Callable[[], Any]:
-    """LOG_EVERY steps of the loop, data and the reading of the loss included."""
+    """Make a function of LOG_EVERY steps of the loop, data and the reading of the loss included."""
     accelerator = make_accelerator()
     model, optimizer = make_model(recipe, 0, accelerator, RunOptions())
     scheduler = make_scheduler(recipe, optimizer, 0)
@@ -83,18 +85,13 @@ def loop_steps(recipe: Recipe) -> Callable[[], Any]:
 
 def bare_steps(recipe: Recipe) -> Callable[[], None]:
     """Make a function of as many steps in plain torch, on ready batches."""
-    model = build_model(recipe)
-    stream = TrainingStream(recipe.config, recipe.batch_size)
+    model, stream = build_model(recipe), TrainingStream(recipe.config, recipe.batch_size)
     device = torch.device("cpu")
     ready = [model_inputs(model, next(stream), recipe.loss, device) for _ in range(LOG_EVERY)]
-    batches = cycle(ready)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=1e-4, weight_decay=recipe.weight_decay, fused=True
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01, fused=True)
 
     def steps() -> None:
-        for _ in range(LOG_EVERY):
-            inputs, labels = next(batches)
+        for inputs, labels in ready:
             loss_of(logits_of(model, inputs), labels, recipe.label_smoothing).backward()
             if recipe.max_grad_norm:
                 torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.max_grad_norm)
@@ -105,51 +102,38 @@ def bare_steps(recipe: Recipe) -> Callable[[], None]:
 
 
 def throughput_table() -> str:
-    """Compare training and evaluation throughput of networks on the same data, on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        recipes = {name: replace(find_recipe(name), data="swap-nops2-5") for name in NETWORKS}
-        samples = sample("swap-nops2-5", "validation", range(EVALUATED))
-        training = {name: bare_steps(recipe) for name, recipe in recipes.items()}
-        evaluation = {
-            name: partial(predict, build_model(recipe), samples, recipe.loss)
-            for name, recipe in recipes.items()
-        }
-        throughputs = []
-        trained = LOG_EVERY * recipes[AGAINST].batch_size
-        for functions, count in ((training, trained), (evaluation, EVALUATED)):
-            best_seconds(functions, 1)
-            seconds = best_seconds(functions, ROUNDS)
-            throughputs.append({name: count / seconds[name] for name in NETWORKS})
-    finally:
-        torch.set_num_threads(threads)
+    """Compare training and evaluation throughput of networks on the same data."""
+    recipes = {name: replace(find_recipe(name), data="swap-nops2-5") for name in NETWORKS}
+    samples = sample("swap-nops2-5", "validation", range(EVALUATED))
+    training = {name: bare_steps(recipe) for name, recipe in recipes.items()}
+    evaluation = {
+        name: partial(predict, build_model(recipe), samples, recipe.loss)
+        for name, recipe in recipes.items()
+    }
+    throughputs = []
+    trained = LOG_EVERY * recipes[AGAINST].batch_size
+    for functions, count in ((training, trained), (evaluation, EVALUATED)):
+        best_seconds(functions, 1)
+        seconds = best_seconds(functions, ROUNDS)
+        throughputs.append({name: count / seconds[name] for name in NETWORKS})
     rows = [
         [name, *(f"{one[name]:,.0f} ({one[name] / one[AGAINST]:.1f})" for one in throughputs)]
         for name in NETWORKS
     ]
     heads = ["network", "training samples/s", "evaluation samples/s"]
-    return f"One thread, in brackets times {AGAINST}:\n\n{table(heads, rows, markdown=True)}"
-
-
-def start_table() -> str:
-    """Compare seconds from the start of a process."""
-    functions = {
-        LIBRARIES: lambda: _python("-c", LIBRARIES),
-        "the same and `from transformers import PreTrainedModel`": lambda: _python(
-            "-c", f"{LIBRARIES}; from transformers import PreTrainedModel"
-        ),
-        "train.py to the log of its first step": first_step,
-    }
-    found = best_seconds(functions, STARTS)
-    least = found[LIBRARIES]
-    rows = [[name, f"{s:.2f}", f"{s / least:.2f}"] for name, s in found.items()]
-    heads = ["start of a process", "seconds", "ratio (goal 1.3)"]
     return table(heads, rows, markdown=True)
 
 
-def _python(*words: str) -> None:
-    subprocess.run([sys.executable, *words], check=True)
+def start_table() -> str:
+    """Compare seconds from the start of a process to imports, and to the first step's log."""
+    words = [sys.executable, "-c", LIBRARIES]
+    functions: dict[str, Callable[[], Any]] = {
+        LIBRARIES: partial(subprocess.run, words, check=True),
+        "train.py to the log of its first step": first_step,
+    }
+    seconds = best_seconds(functions, STARTS)
+    rows = [[name, f"{s:.2f}", f"{s / seconds[LIBRARIES]:.2f}"] for name, s in seconds.items()]
+    return table(["start of a process", "seconds", "ratio (goal 1.3)"], rows, markdown=True)
 
 
 def first_step() -> None:
