@@ -40,6 +40,13 @@ def test_a_checkpoint_is_asked_the_question_cut_after_each_operation():
     assert asked == ["YNP: 3>1", "YNP: 3>1, -3"]
 
 
+def test_all_cuts_are_evaluated_at_once_where_they_fit():
+    calls = []
+    checkpoint = Checkpoint("a", execute, ask_all=lambda cuts: calls.append(cuts) or ["", "PN"])
+    assert follow(parse("YNP: 3>1, -3"), checkpoint).answers == (None, "", "PN")
+    assert calls == [["YNP: 3>1", "YNP: 3>1, -3"]]
+
+
 def test_a_question_without_operations_is_asked():
     assert follow(parse("YNP:"), Checkpoint("a", execute)).answers == ("YNP",)
 
@@ -68,7 +75,10 @@ def test_what_does_not_fit_the_model_is_told_and_the_rest_is_asked():
             raise ValueError("too long")
         return execute(question)
 
-    followed = follow(parse("ABCDE:1>2 -1 -1"), Checkpoint("a", ask))
+    def ask_all(questions):
+        return [ask(question) for question in questions]
+
+    followed = follow(parse("ABCDE:1>2 -1 -1"), Checkpoint("a", ask, ask_all=ask_all))
     assert followed.answers == (None, None, None, "CDE")
     assert followed.refused == ""
     assert follow(parse("ABCDE:1>2"), Checkpoint("a", ask)).refused == "too long"

@@ -61,6 +61,7 @@ def test_an_architecture_of_transformers_is_asked_as_it_was_trained(tmp_path, mo
     checkpoint = load(str(tmp_path))
     asked = [checkpoint.ask(question) for question in examples.questions()]
     assert asked == predict(model, examples).answers
+    assert checkpoint.ask_all(examples.questions()) == asked
 
 
 @pytest.fixture
@@ -106,6 +107,14 @@ def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, kind):
         assert len(checkpoint.ask("NPF:1>2")) <= 5
     assert len(checkpoints) + len(faults) == 1
     assert not mark.exists()
+
+
+def test_pickled_weights_are_left_out(tmp_path):
+    torch.save(untrained(tmp_path).model.state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "model.safetensors").unlink()
+    checkpoints, (fault,) = load_all([str(tmp_path)])
+    assert not checkpoints
+    assert "safetensors" in fault
 
 
 @pytest.mark.parametrize("mixer", ["planted.layer:GRU", "mixer_layer.py:GRU", "torch.py:GRU"])

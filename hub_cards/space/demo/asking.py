@@ -22,6 +22,8 @@ class Checkpoint:
       name: how the page calls it.
       ask: gives the answer to a question in either layout, without padding; ValueError where the
         question does not fit the model.
+      ask_all: gives the answers to several questions at once, ValueError where one of them does not
+        fit; None: they are evaluated one by one.
       trained: the fewest and the most operations that it was trained on; None where that is not
         known.
       longest_row: bytes of a row that it can read, answer field included; None: no limit.
@@ -31,6 +33,7 @@ class Checkpoint:
     ask: Callable[[str], str]
     trained: tuple[int, int] | None = None
     longest_row: int | None = None
+    ask_all: Callable[[list[str]], list[str]] | None = None
 
     def was_trained_on(self, nops: int) -> bool:
         """Whether this many operations lie in the trained range; an unknown one holds all."""
@@ -148,20 +151,35 @@ def steps(program: Program) -> list[Step]:
 def follow(program: Program, checkpoint: Checkpoint) -> Followed:
     """Evaluate a checkpoint on the question cut after each operation, where that fits the model."""
     count = len(program.operations)
-    answers: list[str | None] = []
-    refused = ""
-    for k in range(count + 1):
-        cut = Program(program.letters, program.operations[:k], program.layout)
-        answer = None
-        if k or not count:  # without operations nothing can go wrong on the way
-            try:
-                answer = checkpoint.ask(str(cut))
-            except ValueError as error:
-                refused = str(error) if k == count else ""
-        answers.append(answer)
+    first = min(1, count)  # without operations nothing can go wrong before the last
+    cuts = [
+        str(Program(program.letters, program.operations[:k], program.layout))
+        for k in range(first, count + 1)
+    ]
+    found, refused = _answers(cuts, checkpoint)
+    answers = [*([None] * first), *found]
     truths = [step.letters for step in steps(program)]
     first_wrong = first_wrong_step(truths, answers, checkpoint)
     return Followed(checkpoint, tuple(answers), first_wrong, refused)
+
+
+def _answers(questions: list[str], checkpoint: Checkpoint) -> tuple[list[str | None], str]:
+    """Evaluate all questions, at once where they fit; and say why the last one does not fit."""
+    try:
+        if checkpoint.ask_all is not None:
+            return [*checkpoint.ask_all(questions)], ""
+    except ValueError:
+        pass  # one of them does not fit: the others are evaluated one by one
+    answers: list[str | None] = []
+    refused = ""
+    for question in questions:
+        try:
+            answers.append(checkpoint.ask(question))
+            refused = ""
+        except ValueError as error:
+            answers.append(None)
+            refused = str(error)
+    return answers, refused
 
 
 def first_wrong_step(

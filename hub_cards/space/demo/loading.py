@@ -19,6 +19,8 @@ from .asking import Checkpoint
 LIBRARIES = ("torch", "transformers", "fla")
 """Where the layer of a model may come from; any other module or file would be code to trust."""
 
+BATCH = 16
+"""Rows that are evaluated at once: a longer question has more steps than one call."""
 
 NEWEST = 3
 """Runs that are loaded where none is named."""
@@ -78,6 +80,9 @@ def load(source: str) -> Checkpoint:
     return Checkpoint(
         name=Path(source).name,
         ask=lambda question: pipeline(question)["answer"],
+        ask_all=lambda questions: [
+            found["answer"] for found in pipeline(questions, batch_size=BATCH)
+        ],
         longest_row=getattr(config, "max_position_embeddings", None),
         trained=(data.nops[0], data.nops[1]) if data else None,
     )
