@@ -14,11 +14,11 @@ QUESTION = "NPFKT:5>4 3>1 1>4 4>2 1>3"
 def forgets(after):
     """A model that executes the first `after` operations and no more."""
 
-    def ask(question):
+    def answer(question):
         program = parse(question)
         return [program.letters, *program.trace][: after + 1][-1]
 
-    return ask
+    return answer
 
 
 def test_examples_in_docstrings():
@@ -42,7 +42,7 @@ def test_a_checkpoint_is_asked_the_question_cut_after_each_operation():
 
 def test_all_cuts_are_evaluated_at_once_where_they_fit():
     calls = []
-    checkpoint = Checkpoint("a", execute, ask_all=lambda cuts: calls.append(cuts) or ["", "PN"])
+    checkpoint = Checkpoint("a", execute, answer_all=lambda cuts: calls.append(cuts) or ["", "PN"])
     assert follow(parse("YNP: 3>1, -3"), checkpoint).answers == (None, "", "PN")
     assert calls == [["YNP: 3>1", "YNP: 3>1, -3"]]
 
@@ -70,18 +70,18 @@ def test_a_step_that_was_not_asked_is_not_wrong():
 
 
 def test_what_does_not_fit_the_model_is_told_and_the_rest_is_asked():
-    def ask(question):
+    def answer(question):
         if len(execute(question)) > 3:
             raise ValueError("too long")
         return execute(question)
 
-    def ask_all(questions):
-        return [ask(question) for question in questions]
+    def answer_all(questions):
+        return [answer(question) for question in questions]
 
-    followed = follow(parse("ABCDE:1>2 -1 -1"), Checkpoint("a", ask, ask_all=ask_all))
+    followed = follow(parse("ABCDE:1>2 -1 -1"), Checkpoint("a", answer, answer_all=answer_all))
     assert followed.answers == (None, None, None, "CDE")
     assert followed.refused == ""
-    assert follow(parse("ABCDE:1>2"), Checkpoint("a", ask)).refused == "too long"
+    assert follow(parse("ABCDE:1>2"), Checkpoint("a", answer)).refused == "too long"
 
 
 @pytest.mark.parametrize(

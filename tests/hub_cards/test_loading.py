@@ -34,7 +34,7 @@ def test_a_loaded_checkpoint_answers_as_its_pipeline(tmp_path):
     pipeline = untrained(tmp_path / "a", seed=3)
     checkpoint = load(str(tmp_path / "a"))
     for question in ("NPFKT:5>4 3>1", "YNP: 3>1, -3"):
-        assert checkpoint.ask(question) == pipeline(question)["answer"]
+        assert checkpoint.answer(question) == pipeline(question)["answer"]
     assert (checkpoint.name, checkpoint.trained) == ("a", None)
 
 
@@ -59,9 +59,9 @@ def test_an_architecture_of_transformers_is_asked_as_it_was_trained(tmp_path, mo
     (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": data}}))
     examples = sample(CONFIGS[data], "test", range(5))
     checkpoint = load(str(tmp_path))
-    asked = [checkpoint.ask(question) for question in examples.questions()]
+    asked = [checkpoint.answer(question) for question in examples.questions()]
     assert asked == predict(model, examples).answers
-    assert checkpoint.ask_all(examples.questions()) == asked
+    assert checkpoint.answer_all(examples.questions()) == asked
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_model_that_sees_its_padding_is_asked_in_rows_as_it_was_trained(tmp_pa
     pipeline = untrained(tmp_path, mask_padding=False)
     (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops5"}}))
     width = CONFIGS["swap-nops5"].row_width
-    assert load(str(tmp_path)).ask("NPF:1>2") == pipeline("NPF:1>2", pad_to=width)["answer"]
+    assert load(str(tmp_path)).answer("NPF:1>2") == pipeline("NPF:1>2", pad_to=width)["answer"]
 
 
 @pytest.mark.parametrize("kind", PLANTED)
@@ -104,7 +104,7 @@ def test_no_code_of_a_checkpoint_is_run(tmp_path, monkeypatch, kind):
     monkeypatch.chdir(tmp_path)
     checkpoints, faults = load_all([str(folder)])
     for checkpoint in checkpoints:  # the code is there, and nothing needs it
-        assert len(checkpoint.ask("NPF:1>2")) <= 5
+        assert len(checkpoint.answer("NPF:1>2")) <= 5
     assert len(checkpoints) + len(faults) == 1
     assert not mark.exists()
 
@@ -138,5 +138,5 @@ def test_attention_kernels_that_a_config_names_are_not_fetched(tmp_path):
     named = {"attn_implementation": "somebody/kernels"}
     path.write_text(json.dumps({**json.loads(path.read_text()), **named}))
     checkpoint = load(str(tmp_path))
-    assert checkpoint.ask("NPF:1>2") is not None
+    assert checkpoint.answer("NPF:1>2") is not None
     assert checkpoint.longest_row == config.max_position_embeddings

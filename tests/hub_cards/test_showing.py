@@ -70,10 +70,10 @@ def test_no_letters_left_are_words():
 
 
 def test_a_model_that_cannot_be_asked_says_why():
-    def ask(question):
+    def answer(question):
         raise ValueError("its answer has 3 letters <")
 
-    html = shown("YNP:3>1", Checkpoint("a", ask))
+    html = shown("YNP:3>1", Checkpoint("a", answer))
     assert "<b>a</b> cannot answer this: its answer has 3 letters &lt;" in html
 
 

@@ -20,20 +20,20 @@ class Checkpoint:
 
     Attributes:
       name: how the page calls it.
-      ask: gives the answer to a question in either layout, without padding; ValueError where the
+      answer: gives the answer to a question in either layout, without padding; ValueError where the
         question does not fit the model.
-      ask_all: gives the answers to several questions at once, ValueError where one of them does not
-        fit; None: they are evaluated one by one.
+      answer_all: gives the answers to several questions at once, ValueError where one of them does
+        not fit; None: they are evaluated one by one.
       trained: the fewest and the most operations that it was trained on; None where that is not
         known.
       longest_row: bytes of a row that it can read, answer field included; None: no limit.
     """
 
     name: str
-    ask: Callable[[str], str]
+    answer: Callable[[str], str]
     trained: tuple[int, int] | None = None
     longest_row: int | None = None
-    ask_all: Callable[[list[str]], list[str]] | None = None
+    answer_all: Callable[[list[str]], list[str]] | None = None
 
     def was_trained_on(self, nops: int) -> bool:
         """Whether this many operations lie in the trained range; an unknown one holds all."""
@@ -166,15 +166,15 @@ def follow(program: Program, checkpoint: Checkpoint) -> Followed:
 def _answers(questions: list[str], checkpoint: Checkpoint) -> tuple[list[str | None], str]:
     """Evaluate all questions, at once where they fit; and say why the last one does not fit."""
     try:
-        if checkpoint.ask_all is not None:
-            return [*checkpoint.ask_all(questions)], ""
+        if checkpoint.answer_all is not None:
+            return [*checkpoint.answer_all(questions)], ""
     except ValueError:
         pass  # one of them does not fit: the others are evaluated one by one
     answers: list[str | None] = []
     refused = ""
     for question in questions:
         try:
-            answers.append(checkpoint.ask(question))
+            answers.append(checkpoint.answer(question))
             refused = ""
         except ValueError as error:
             answers.append(None)

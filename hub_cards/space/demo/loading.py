@@ -79,8 +79,8 @@ def load(source: str) -> Checkpoint:
     pipeline = VscPipeline(model, device="cpu")
     return Checkpoint(
         name=Path(source).name,
-        ask=lambda question: pipeline(question)["answer"],
-        ask_all=lambda questions: [
+        answer=lambda question: pipeline(question)["answer"],
+        answer_all=lambda questions: [
             found["answer"] for found in pipeline(questions, batch_size=BATCH)
         ],
         longest_row=getattr(config, "max_position_embeddings", None),

@@ -40,8 +40,8 @@ def _verdict(followed: Followed, steps: Sequence[Step]) -> str:
         return f"{name} cannot answer this: {escape(followed.refused)}"
     word = "right" if answer == true else "wrong"
     sign = {"right": "✓", "wrong": "✗"}[word]
-    said = f'{name} {_compared(answer, true)} <span class="vsc-{word}">{sign} {word}</span>'
-    return f"{said} <span>{escape(_where(followed, steps))}</span>"
+    html = f'{name} {_compared(answer, true)} <span class="vsc-{word}">{sign} {word}</span>'
+    return f"{html} <span>{escape(_where(followed, steps))}</span>"
 
 
 def _where(followed: Followed, steps: Sequence[Step]) -> str:
@@ -89,8 +89,8 @@ def _cell(followed: Followed, step: Step) -> str:
         classes.append("vsc-beyond")
     if followed.first_wrong == step.nops:
         classes.append("vsc-first")
-    said = "" if answer is None else _compared(answer, step.letters)
-    return f'<td class="{" ".join(classes)}">{said}</td>'
+    html = "" if answer is None else _compared(answer, step.letters)
+    return f'<td class="{" ".join(classes)}">{html}</td>'
 
 
 def _letters(text: str) -> str:
