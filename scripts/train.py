@@ -76,5 +76,15 @@ def push(folder: Path, repo: str, private: bool) -> None:
         raise ValueError(f"{folder} is whole, but was not pushed to {repo}: {words}") from None
 
 
+def main_with_flags() -> None:
+    """Run `main`; messages name flags in place of the fields of a recipe."""
+    try:
+        main()
+    except ValueError as error:
+        from scripts.training.cli import with_flags
+
+        raise ValueError(with_flags(str(error))) from None
+
+
 if __name__ == "__main__":
-    run("train", main)
+    run("train", main_with_flags)

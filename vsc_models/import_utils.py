@@ -108,17 +108,22 @@ def is_library(place: str) -> bool:
     return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == here
 
 
-def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn.Module:
+def make_layer(
+    place: str, arguments: Mapping[str, Any], hidden_size: int, layer_idx: int = 0
+) -> nn.Module:
     """Build a layer (B, L, D) -> (B, L, D).
 
     Args:
-      place: of its class, see `find`.
+      place: of its class, or of a function that makes it, not one of LIBRARIES; see `find`.
       arguments: what it is called with. Every name of WIDTHS that its signature has is added
-        with D, and `batch_first=True` where the signature has that; `arguments` come first.
+        with D, and `layer_idx` and `batch_first=True` where the signature has those; `arguments`
+        come first.
       hidden_size: D.
+      layer_idx: its number among the layers of a model.
     Raises:
-      ValueError: one line: as `find`, this is not a torch.nn.Module, an argument is unknown, or its
-        constructor raises; the message shows error and arguments.
+      ValueError: one line: as `find`, this is not a torch.nn.Module and makes none, an argument is
+        unknown, it needs a config object, or its constructor raises; the message shows error and
+        arguments.
 
     >>> make_layer("torch.nn:GRU", {"num_layers": 2}, 8)
     GRU(8, 8, num_layers=2, batch_first=True)
@@ -126,17 +131,27 @@ def make_layer(place: str, arguments: Mapping[str, Any], hidden_size: int) -> nn
     Traceback (most recent call last):
     ValueError: torch.nn:GRU has no argument 'num_layer': did you mean 'num_layers'?
     """
-    layer_class = find(place)
-    if not (isinstance(layer_class, type) and issubclass(layer_class, nn.Module)):
+    make = find(place)
+    is_layer = isinstance(make, type) and issubclass(make, nn.Module)
+    # A checkpoint may name layers of LIBRARIES, but not have any function of them called.
+    if not is_layer and (not inspect.isfunction(make) or _top(place) in LIBRARIES):
         raise ValueError(f"{place} is not a torch.nn.Module: name the class of a layer")
-    known, takes_any = _parameters(layer_class)
+    known, takes_any = _parameters(make)
     for name in arguments:
         close = difflib.get_close_matches(name, known, 1, 0.8)
         if name not in known and (close or not takes_any):
             raise ValueError(f"{place} has no argument {name!r}: {_nearest(name, known)}")
     usual = {name: hidden_size for name in WIDTHS if name in known}
     usual |= {"batch_first": True} if "batch_first" in known else {}
-    layer: nn.Module = call(place, layer_class, {**usual, **arguments})
+    usual |= {"layer_idx": layer_idx} if "layer_idx" in known else {}
+    if known.get("config") is inspect.Parameter.empty and "config" not in arguments:
+        raise ValueError(
+            f"{place} needs a config object: write a function that makes config and layer, and "
+            "name that, FILE.py:FUNCTION; it is called with hidden_size where it takes that"
+        )
+    layer = call(place, make, {**usual, **arguments})
+    if not isinstance(layer, nn.Module):
+        raise ValueError(f"{place} returns a {type(layer).__name__}, not a torch.nn.Module")
     return layer
 
 
@@ -162,23 +177,35 @@ def package_version(place: str) -> str | None:
     return f"{names[0]} {version(names[0])}" if names else None
 
 
-def _parameters(layer_class: type) -> tuple[list[str], bool]:
-    """List the names that a class can be called with, and whether it takes any others too.
+def _parameters(make: Any) -> tuple[dict[str, Any], bool]:
+    """Find the names that a class or function can be called with, each with its default.
 
     A constructor that hands `**kwargs` on takes those of its parent, as torch.nn.GRU does.
+
+    Returns:
+      Them, and whether any other name is taken too.
     """
-    names: list[str] = []
+    if inspect.isfunction(make):
+        signatures = [[*inspect.signature(make).parameters.values()]]
+    else:
+        parents = make.__mro__[: make.__mro__.index(nn.Module)]
+        constructors = (vars(one)["__init__"] for one in parents if "__init__" in vars(one))
+        signatures = [[*inspect.signature(one).parameters.values()][1:] for one in constructors]
+    defaults: dict[str, Any] = {}
     takes_any = False
-    for parent in layer_class.__mro__[: layer_class.__mro__.index(nn.Module)]:
-        if "__init__" not in vars(parent):
-            continue
-        parameters = list(inspect.signature(vars(parent)["__init__"]).parameters.values())[1:]
-        named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-        names += [one.name for one in parameters if one.kind in named]
+    for parameters in signatures:
+        for one in parameters:
+            if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY):
+                defaults.setdefault(one.name, one.default)
         takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
         if not takes_any:
             break
-    return names, takes_any
+    return defaults, takes_any
+
+
+def _top(place: str) -> str | None:
+    """Return the top-level module of a place; None for a file."""
+    return None if is_file(place) else split(place)[0].partition(".")[0]
 
 
 def _import_file(path: Path) -> ModuleType:

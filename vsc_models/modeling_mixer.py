@@ -2,13 +2,14 @@
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
@@ -41,17 +42,19 @@ logger = logging.getLogger(__name__)
 
 
 class VscMixerModel(VscScaffold):
-    """The scaffold around a custom layer, or two of them that read in both directions.
+    """The scaffold around a custom layer, or several: a stack, or two that read in both directions.
 
     The layer gets every row as (B, L, D) without its padding, zeros after it, so a
     layer that runs left to right never meets padding. One that looks ahead sees those zeros.
     """
 
     def make_mixer(self, config: VscMixerConfig) -> nn.Module:
-        """Build one layer, or two where the rows are read both ways."""
+        """Build the layers of the forward direction, then those of the other one."""
+        self.num_layers = config.num_layers
         layers = nn.ModuleList(
-            make_layer(config.mixer, config.mixer_args, config.hidden_size)
+            make_layer(config.mixer, config.mixer_args, config.hidden_size, number)
             for _ in range(1 + (config.direction == "both"))
+            for number in range(config.num_layers)
         )
         for layer in layers:
             for module in layer.modules():
@@ -73,10 +76,13 @@ class VscMixerModel(VscScaffold):
                 order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
                 place_BxL = order_BxL.argsort(dim=1)
                 x_BxLxD = take_positions(x_BxLxD, order_BxL)
-        out_BxLxD = self._run(0, x_BxLxD)
-        if len(self.mixer) == 2:
+                mask_BxL = mask_BxL.gather(1, order_BxL)
+        forward, backward = self.mixer[: self.num_layers], self.mixer[self.num_layers :]
+        out_BxLxD = _run_stack(forward, x_BxLxD, mask_BxL)
+        if len(backward):
             back_BxL = _reverse(x_BxLxD, mask_BxL)
-            back_BxLxD = self._run(1, take_positions(x_BxLxD, back_BxL))
+            turned_BxLxD = take_positions(x_BxLxD, back_BxL)
+            back_BxLxD = _run_stack(backward, turned_BxLxD, mask_BxL)
             out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
         if place_BxL is not None:
             positions_BxW = (
@@ -84,22 +90,35 @@ class VscMixerModel(VscScaffold):
             )
         return take_positions(out_BxLxD, positions_BxW)
 
-    def _run(self, number: int, x_BxLxD: Tensor) -> Tensor:
-        """Run a layer, (B, L, D); of a tuple take the first member."""
-        out = self.mixer[number](x_BxLxD)
-        first = out[0] if isinstance(out, tuple | list) and out else out
-        if not isinstance(first, Tensor):
-            raise ValueError(
-                f"{type(self.mixer[number]).__name__} gives a {type(out).__name__}: a mixer gives "
-                "a tensor, or a tuple that begins with it"
-            )
-        out_BxLxD: Tensor = first
-        if out_BxLxD.shape != x_BxLxD.shape:
-            raise ValueError(
-                f"{type(self.mixer[number]).__name__} gives shape {tuple(out_BxLxD.shape)} for "
-                f"{tuple(x_BxLxD.shape)}: a mixer keeps the shape (batch, length, hidden_size)"
-            )
-        return out_BxLxD
+
+def _run_stack(layers: Iterable[nn.Module], x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
+    """Run layers one after the other, (B, L, D): each adds to what those before it gave."""
+    first, *others = layers
+    out_BxLxD = _run(first, x_BxLxD)
+    for layer in others:
+        normed_BxLxD = layer_norm(x_BxLxD + out_BxLxD, x_BxLxD.shape[-1:])
+        if mask_BxL is not None:
+            normed_BxLxD = normed_BxLxD * mask_BxL.unsqueeze(-1)
+        out_BxLxD = out_BxLxD + _run(layer, normed_BxLxD)
+    return out_BxLxD
+
+
+def _run(layer: nn.Module, x_BxLxD: Tensor) -> Tensor:
+    """Run a layer, (B, L, D); of a tuple take the first member."""
+    out = layer(x_BxLxD)
+    first = out[0] if isinstance(out, tuple | list) and out else out
+    if not isinstance(first, Tensor):
+        raise ValueError(
+            f"{type(layer).__name__} gives a {type(out).__name__}: a mixer gives a tensor, or a "
+            "tuple that begins with it"
+        )
+    out_BxLxD: Tensor = first
+    if out_BxLxD.shape != x_BxLxD.shape:
+        raise ValueError(
+            f"{type(layer).__name__} gives shape {tuple(out_BxLxD.shape)} for "
+            f"{tuple(x_BxLxD.shape)}: a mixer keeps the shape (batch, length, hidden_size)"
+        )
+    return out_BxLxD
 
 
 class VscMixerForMaskedLM(VscForMaskedLM):

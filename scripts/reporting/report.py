@@ -56,8 +56,9 @@ def write_report(
         "floors": {name: {key: level[key] for key in ERRORS} for name, level in levels.items()},
         **{key: _with_baselines(key, nops_rates, nops_levels) for key in ("by_nops", "by_length")},
     }
+    data = f" on {records[0].data}" if records[0].data else ""  # older trials do not say
     headline = (
-        f"{results['recipe']}, {results['parameters']:,} parameters, "
+        f"{results['recipe']}{data}, {results['parameters']:,} parameters, "
         f"{results['samples']:,} training samples"
     )
     text = (

@@ -1,12 +1,14 @@
 """The flags of `train.py`: how a run is made, and the recipe that they change."""
 
+import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from scripts.core.cli import Parser, flag_of, read_pairs
+from scripts.core.cli import Parser, flag_of, int_from, read_pairs
+from scripts.core.io import read_json
 from scripts.training.distributed import (
     check_trackers,
     launched_precision,
@@ -15,6 +17,7 @@ from scripts.training.distributed import (
 from scripts.training.recipes import UNTRAINED, Recipe, find_recipe
 from vsc_dataset.checking import nearest
 
+RUN_FILE = "run.json"
 FLAG_NAMES = {"num_samples": "max_samples"}
 """Fields of a recipe whose flag has another name."""
 
@@ -25,18 +28,23 @@ FLAGS: dict[str, dict[str, Any]] = {
         "metavar": "DIR",
         "help": "default: the next numbered folder below runs/",
     },
+    "--name": {
+        "metavar": "NAME",
+        "help": "of the run: of its folder, and in reports, tables and pictures; default: that of "
+        "the recipe, or of the layer's class or the model where the flags name one",
+    },
     "--trials": {
-        "type": int,
+        "type": int_from(1, 2**16),
         "metavar": "N",
         "help": "train this often, with seeds from --seed on; default: 1, or as resumed",
     },
     "--seed": {
-        "type": int,
+        "type": int_from(0, 2**64 - 1),
         "metavar": "N",
         "help": "of initialization and training samples; default: 0",
     },
     "--jobs": {
-        "type": int,
+        "type": int_from(1, 1024),
         "default": 1,
         "metavar": "N",
         "help": "trials side by side, as processes that share the threads of the CPU",
@@ -48,7 +56,7 @@ FLAGS: dict[str, dict[str, Any]] = {
         "help": "stop by then, with a checkpoint that --resume goes on from",
     },
     "--final-samples": {
-        "type": int,
+        "type": int_from(1),
         "metavar": "N",
         "help": "samples of each split that are evaluated at the end; default: all",
     },
@@ -68,6 +76,13 @@ FLAGS: dict[str, dict[str, Any]] = {
         "help": "run code that a checkpoint given as --model brings",
     },
 }
+DEVICE = "accelerate chooses it: set CUDA_VISIBLE_DEVICES, or ACCELERATE_USE_CPU=true for the CPU"
+LAYERS = "it is a field of the model, write --model-args num_layers=2"
+HINTS = {
+    **dict.fromkeys(("--device", "--gpu", "--gpus", "--cuda", "--cpu"), DEVICE),
+    **dict.fromkeys(("--num-layers", "--n-layers", "--num-hidden-layers", "--set"), LAYERS),
+}
+"""Flags that people try, and what to do instead."""
 
 
 def recipe_flags() -> dict[str, dict[str, Any]]:
@@ -100,12 +115,16 @@ def read_flags(words: Sequence[str] | None = None) -> tuple[Namespace, Recipe]:
         contradict each other.
     """
     description = "Train a recipe: once or in several trials; measure, report."
-    flags = Parser(description, {**FLAGS, **recipe_flags()}).parse_args(words)
+    flags = Parser(description, {**FLAGS, **recipe_flags()}, HINTS).parse_args(words)
     _check(flags)
     names = {one.name: FLAG_NAMES.get(one.name, one.name) for one in fields(Recipe)}
     given = {name: getattr(flags, flag, None) for name, flag in names.items()}
     changes = {name: value for name, value in given.items() if value is not None}
-    recipe = _change(find_recipe(flags.recipe), changes)
+    recipe = find_recipe(flags.recipe)
+    try:
+        recipe = _change(recipe, {**_defaults(recipe, changes, flags), **changes})
+    except ValueError as error:
+        raise ValueError(with_flags(str(error))) from None
     if flags.push_to_hub is not None:
         _check_push(flags.push_to_hub, recipe)
     first = flags.seed or 0
@@ -116,10 +135,11 @@ def read_flags(words: Sequence[str] | None = None) -> tuple[Namespace, Recipe]:
 
 def _check(flags: Namespace) -> None:
     """Raise a ValueError where flags cannot work, alone or together."""
-    for name, least in (("trials", 1), ("seed", 0), ("jobs", 1), ("final_samples", 1)):
-        value = getattr(flags, name)
-        if value is not None and value < least:
-            raise ValueError(f"{flag_of(name)} {value} must be {least} or more")
+    if flags.name is not None and not re.fullmatch(r"\w[\w.+-]{0,79}", flags.name):
+        raise ValueError(
+            f"--name {flags.name[:80]!r}: use up to 80 letters, digits and . _ + -, a letter or a "
+            "digit first, for it is a folder's name"
+        )
     if (flags.seed or 0) + (flags.trials or 1) > 2**64:
         raise ValueError(f"--seed {flags.seed}: the last trial's seed must be below 2^64")
     launched = launched_processes()
@@ -152,6 +172,43 @@ def _check_push(repo: str, recipe: Recipe) -> None:
         )
     if get_token() is None:
         raise ValueError("--push-to-hub needs a token: set HF_TOKEN, or run hf auth login")
+
+
+def with_flags(message: str) -> str:
+    """Write the flags of a recipe's fields in place of their names in a message.
+
+    >>> with_flags("num_samples is 10: one step needs batch_size 64")
+    '--max-samples is 10: one step needs --batch-size 64'
+    """
+    names = [one.name for one in fields(Recipe) if one.name not in UNTRAINED]
+    long = "|".join(name for name in names if "_" in name)
+    short = "|".join(name for name in names if "_" not in name)
+    return re.sub(
+        rf"(?<![\w'\"./-])({long})(?![\w'\"=])|^({short})(?= )",
+        lambda match: flag_of(FLAG_NAMES.get(match[0], match[0])),
+        message,
+    )
+
+
+def _defaults(recipe: Recipe, changes: Mapping[str, Any], flags: Namespace) -> dict[str, Any]:
+    """Return what follows where another layer or model is named: the run's name, weight decay.
+
+    A run that is resumed keeps its own, also one of an earlier version.
+    """
+    defaults: dict[str, Any] = {}
+    for kind in ("model", "mixer"):
+        place = str(changes.get(kind, ""))
+        if place and place != getattr(recipe, kind):
+            last = Path(place).name.rpartition(":")[2]
+            name = re.sub(r"[^\w.+-]", "-", last).strip("-.")[:80] or kind
+            defaults = {"name": name, "description": "", "weight_decay_on": "matrices"}
+    run_file = flags.output_dir / RUN_FILE if flags.output_dir else None
+    if flags.resume and run_file and run_file.is_file():
+        kept = read_json(run_file, hint="choose another --output-dir").get("recipe")
+        if isinstance(kept, dict):
+            defaults |= {"weight_decay_on": "all"}
+            defaults |= {key: kept[key] for key in ("name", "weight_decay_on") if key in kept}
+    return defaults
 
 
 def _change(recipe: Recipe, changes: dict[str, Any]) -> Recipe:

@@ -15,6 +15,7 @@ from scripts.core.trial_store import TrialRecord
 from scripts.training.checkpoints import CheckpointFolder
 from scripts.training.distributed import Accelerator, gather
 from scripts.training.model_factory import build_model, check_model, code_of
+from scripts.training.optimizer import make_optimizer
 from scripts.training.recipes import Recipe
 from scripts.training.signals import STOP
 from scripts.training.train_state import DEFAULTS, Job, Paused, RunOptions, TrainState, check_loss
@@ -50,7 +51,8 @@ def check_recipe(
     processes = accelerator.num_processes
     recipe.check_processes(processes)
     torch.manual_seed(seed)
-    model = check_model(recipe, accelerator.device, processes, trust_remote_code)
+    device, tell = accelerator.device, accelerator.print
+    model = check_model(recipe, device, processes, trust_remote_code, tell)
     return SeededModel(seed, model, torch.get_rng_state())
 
 
@@ -124,13 +126,7 @@ def make_model(
     else:
         torch.manual_seed(seed)
         model = build_model(recipe, options.trust_remote_code, sized=True)
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=recipe.learning_rate,
-        betas=recipe.betas,
-        weight_decay=recipe.weight_decay,
-        fused=not any(weight.is_complex() for weight in model.parameters()),
-    )
+    optimizer = make_optimizer(model, recipe)
     accelerator.free_memory()  # of the trial before
     # accelerate's wrapper of the optimizer serves float16 and accumulation alone.
     model, _ = accelerator.prepare(model, optimizer)

@@ -1,6 +1,7 @@
-"""A recipe -> its model, initialised from torch's global seed."""
+"""Build a recipe's model, initialized from torch's global seed, and check it before training."""
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from hashlib import sha256
@@ -20,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
 import vsc_models  # noqa: F401  registers our model types
 from scripts.core.batches import VOCABULARY, logits_of, loss_of, model_inputs
 from scripts.core.model_loading import head_of, load_model, make_file_model, set_format
+from scripts.training.model_checks import bounded, check_custom
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.checking import nearest
@@ -43,12 +45,16 @@ ELSEWHERE = {"answer_width": "data", "layout": "data"}
 OF_MIXER = {"mixer": "mixer", "mixer_args": "mixer_args", "direction": "direction"}
 """Fields of our configurations, and the field of a recipe that they follow from."""
 
+MAX_LAYERS = 10_000
+COUNTS = re.compile(r"layers?$|blocks?$|depth")
+"""Fields that say how many layers there are."""
+
 SCAFFOLDS = ("vsc_delta", "vsc_mixer")
 """Models that a mixer goes into; it takes their sizes, and those of the delta layer go."""
 
 
 def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = False) -> nn.Module:
-    """The recipe's model; ours also remember how their questions are written.
+    """Build the recipe's model; it knows how the rows of its data are written.
 
     Args:
       recipe: `model` is a model type, trained from scratch; FILE.py:FUNCTION, called with
@@ -64,12 +70,13 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = F
         model = load_model(
             recipe.model, trust_remote_code, lambda size: _check_size(recipe, size)
         ).train()
-        model.float()  # stored in 16 bits, small steps of the optimiser would be lost
+        model.float()  # stored in 16 bits, small steps of the optimizer would be lost
     else:
         make = _maker(recipe)
         if not sized:
             _check_size(recipe, _size_without_memory(recipe, make))
-        model = make()
+        with bounded(_called(recipe), recipe.max_parameters):
+            model = make()
     _check_size(recipe, sum(p.numel() for p in model.parameters()))
     set_format(model, recipe.config)
     return model
@@ -80,14 +87,21 @@ def check_model(
     device: torch.device,
     num_processes: int = 1,
     trust_remote_code: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
     """Build the model, and let a copy of it learn from two samples and predict them.
 
+    Args:
+      recipe, trust_remote_code: as `build_model`.
+      device: where it will be trained.
+      num_processes: that train it together.
+      tell: gets the lines of `check_custom`, of a model or a layer that is not ours.
     Returns:
       The model as it was built; random numbers go on as if the copy had not been.
     Raises:
-      ValueError: as `build_model`, its logits have another shape, or it cannot be trained in
-        several processes; what the user's own code raises in `forward` is passed on as it is.
+      ValueError: as `build_model` and `check_custom`, its logits have another shape, or it cannot
+        be trained in several processes; what the user's own code raises in `forward` is passed on
+        as it is.
     """
     model = build_model(recipe, trust_remote_code)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -105,12 +119,17 @@ def check_model(
             loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():  # as it will be measured: without mixed precision
                 logits_of(trial.eval(), inputs)
+            if recipe.mixer or not recipe.model.startswith("vsc_"):
+                given = recipe.mixer_args if recipe.mixer else recipe.model_args
+                tell(f"{_called(recipe)}: {_listed(given)}")
+                for line in check_custom(_called(recipe), trial, recipe.config, device):
+                    tell(line)
         except ValueError:
             raise
         except Exception as error:
             if recipe.mixer or is_file(recipe.model):
                 raise
-            raise ValueError(f"{_called(recipe)} cannot be asked: {format_error(error)}") from error
+            raise ValueError(f"{_called(recipe)} cannot be run: {format_error(error)}") from error
     idle = [n for n, p in trial.named_parameters() if p.requires_grad and p.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
@@ -121,7 +140,7 @@ def check_model(
 
 
 def code_of(recipe: Recipe) -> dict[str, str]:
-    """The SHA-256 of the user's own files behind `mixer` and `model`, where they are files.
+    """Return the SHA-256 of the files that hold the code of `mixer` and `model`, where they do.
 
     Raises:
       OSError: a file is not there.
@@ -131,13 +150,13 @@ def code_of(recipe: Recipe) -> dict[str, str]:
 
 
 def _is_checkpoint(recipe: Recipe) -> bool:
-    """Whether the model is a folder or hub id; ValueError for what is neither that nor a type."""
+    """Return whether the model is a folder or hub id; ValueError for what is not a type either."""
     model = recipe.model
     if model in CONFIG_MAPPING or is_file(model):
         return False
     if not (Path(model).is_dir() or "/" in model):
         raise ValueError(
-            f"model {model!r} is no model type, no FILE.py:FUNCTION and no checkpoint: "
+            f"model {model!r} is not a model type, a FILE.py:FUNCTION or a checkpoint: "
             + _nearest_type(model)
         )
     if recipe.model_args:
@@ -149,14 +168,15 @@ def _is_checkpoint(recipe: Recipe) -> bool:
 
 
 def _nearest_type(model: str) -> str:
-    """The end of the message: types with a head that we can train; all of them are hundreds."""
+    """Suggest a type that has a head which can be trained; all of them are hundreds."""
     ours = [known for known in CONFIG_MAPPING if known.startswith("vsc_")]
     words = nearest(model, sorted({*ours, *HEADS}))
     return words if words.startswith("did") else USUAL_TYPES
 
 
 def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
-    """What builds the model from scratch; all that needs no building has been checked."""
+    """Make the function that builds the model from scratch; what needs no building is checked."""
+    _check_counts(recipe)
     if recipe.mixer:
         return _from_type(recipe, "vsc_mixer", _mixer_settings(recipe))
     if is_file(recipe.model):
@@ -165,7 +185,7 @@ def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
 
 
 def _mixer_settings(recipe: Recipe) -> dict[str, Any]:
-    """The fields of the mixer's configuration; the sizes of the scaffold are the recipe's."""
+    """Return the fields of the mixer's configuration; the scaffold has the recipe's sizes."""
     if recipe.model not in SCAFFOLDS:
         raise ValueError(
             f"mixer {recipe.mixer} goes into the scaffold of {SCAFFOLDS[0]!r}, not into "
@@ -187,7 +207,7 @@ def _mixer_settings(recipe: Recipe) -> dict[str, Any]:
 def _from_type(
     recipe: Recipe, model_type: str, settings: Mapping[str, Any]
 ) -> Callable[[], nn.Module]:
-    """What builds a model of this type; what is not given is as its configuration has it."""
+    """Make the function that builds a model of this type; the rest is as its configuration says."""
     config_class = CONFIG_MAPPING[model_type]
     known = {field.name for field in fields(config_class)}
     _check_names(recipe, settings, known | set(config_class.attribute_map))
@@ -209,7 +229,7 @@ def _from_type(
 
 
 def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
-    """What `make` gives; whatever a library raises becomes one line that names the model."""
+    """Return what `make` gives; what a library raises becomes one line that names the model."""
     try:
         return make()
     except ImportError as error:
@@ -220,14 +240,17 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
     except Exception as error:
         if isinstance(error, ValueError) and recipe.mixer:
             raise
-        given = ", ".join(f"{name}={value!r}" for name, value in recipe.model_args.items())
-        raise ValueError(
-            f"{_called(recipe)} with {given or 'no args'}: {format_error(error)}"
-        ) from error
+        given = _listed(recipe.model_args)
+        raise ValueError(f"{_called(recipe)} with {given}: {format_error(error)}") from error
+
+
+def _listed(arguments: Mapping[str, Any]) -> str:
+    """Write arguments as they arrive."""
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "no args"
 
 
 def _missing(error: BaseException | None) -> str | None:
-    """The module that an import missed; transformers says it in the cause of its own error."""
+    """Find the module that an import missed; transformers says it in the cause of its error."""
     while error is not None and getattr(error, "name", None) is None:
         error = error.__cause__
     return getattr(error, "name", None)
@@ -245,20 +268,31 @@ def _check_elsewhere(recipe: Recipe, fields_of: Mapping[str, str]) -> None:
     for name in recipe.model_args:
         if name in fields_of:
             raise ValueError(
-                f"{_called(recipe)}: {name} is no model_args: it follows from the recipe's "
+                f"{_called(recipe)}: {name} is not one of model_args: it follows from the recipe's "
                 f"{fields_of[name]} (--{fields_of[name].replace('_', '-')}), give that"
             )
 
 
 def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
-    """Parameters of the model, built where tensors take no memory; 0 if the user's code cannot."""
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    """Count the parameters where tensors take no memory; 0 if the user's code cannot do that."""
+    with (
+        bounded(_called(recipe), recipe.max_parameters),
+        torch.random.fork_rng(devices=[]),
+        torch.device("meta"),
+    ):
+        try:
             return sum(p.numel() for p in make().parameters())
-    except Exception:
-        if recipe.mixer or is_file(recipe.model):
-            return 0  # it may look at its weights; what is wrong shows when it is built in memory
-        raise
+        except Exception:
+            if recipe.mixer or is_file(recipe.model):
+                return 0  # it may look at its weights; what is wrong shows when it takes memory
+            raise
+
+
+def _check_counts(recipe: Recipe) -> None:
+    """Raise a ValueError for so many layers that already their configuration would not end."""
+    for name, value in {**recipe.model_args, **recipe.mixer_args}.items():
+        if COUNTS.search(name) and isinstance(value, int) and value > MAX_LAYERS:
+            raise ValueError(f"{_called(recipe)}: {name} is {value}: give at most {MAX_LAYERS:,}")
 
 
 def _check_size(recipe: Recipe, parameters: int) -> None:
@@ -271,7 +305,7 @@ def _check_size(recipe: Recipe, parameters: int) -> None:
 
 
 def _called(recipe: Recipe) -> str:
-    """The model in words."""
+    """Name the model in words."""
     if recipe.mixer:
         return f"recipe {recipe.name!r}: mixer {recipe.mixer}"
     return f"recipe {recipe.name!r}: model {recipe.model!r}"

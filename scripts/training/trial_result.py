@@ -74,7 +74,7 @@ def finish_trial(
         device=_device(accelerator),
         planned_samples=recipe.num_steps * recipe.batch_size,
         validation_seconds=round(state.validation_seconds, 3),
-        data=recipe.data,
+        data=recipe.data_label,
     )
     if accelerator.is_main_process:
         answers = {"validation": validation.predictions, "by_nops": by_nops.predictions}

@@ -99,6 +99,44 @@ class Raises(nn.Module):
         raise RuntimeError(f"no depth {depth}\nhere")
 
 
+class Numbered(nn.Linear):
+    """A layer that wants a config object and its number, as those of language models do."""
+
+    def __init__(self, config, layer_idx):
+        super().__init__(config["width"], config["width"])
+        self.number = layer_idx
+
+
+def make_layer(hidden_size, layer_idx, bias=1.0):
+    layer = Numbered({"width": hidden_size}, layer_idx)
+    nn.init.constant_(layer.bias, bias)
+    return layer
+
+
+class MixesRows(nn.GRU):
+    """torch's GRU without batch_first: it takes the rows of a batch for the bytes of a row."""
+
+    def __init__(self, dim):
+        super().__init__(dim, dim)
+
+
+class GivesNan(Causal):
+    def forward(self, x):
+        return super().forward(x).log()
+
+
+class RandomAlways(Causal):
+    def forward(self, x):
+        return super().forward(x + torch.randn_like(x))
+
+
+def make_endless(hidden_size, count):
+    try:
+        return nn.Sequential(*(nn.Linear(2, 2) for _ in range(count)))
+    except Exception:  # a limit goes through this
+        return nn.Linear(hidden_size, hidden_size)
+
+
 def make_model(width=16):
     """A whole model: input_ids -> logits."""
     return nn.Sequential(nn.Embedding(256, width), Causal(width), nn.Linear(width, 256))

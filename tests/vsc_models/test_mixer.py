@@ -49,22 +49,50 @@ def test_every_weight_of_a_layer_learns(name, direction):
     assert not [n for n, w in model.named_parameters() if w.grad is None or not w.grad.any()]
 
 
+@pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("direction", ["forward", "both"])
-def test_a_causal_layer_never_meets_padding(direction):
-    model, (ids, keep) = model_with("Causal", direction=direction), rows()
+def test_a_causal_layer_never_meets_padding(direction, num_layers):
+    model = model_with("Causal", direction=direction, num_layers=num_layers)
+    ids, keep = rows()
     together = logits(model, input_ids=ids, answer_positions=keep)
     for question, row in zip(QUESTIONS, together, strict=True):
         alone, place = rows([question], length=len(question) + 5)
         assert close(row, logits(model, input_ids=alone, answer_positions=place)[0])
 
 
-def test_a_layer_that_sees_both_ways_meets_zeros_alone():
-    model, (ids, keep) = model_with("SeesBothWays"), rows()
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_a_layer_that_sees_both_ways_meets_zeros_alone(num_layers):
+    model, (ids, keep) = model_with("SeesBothWays", num_layers=num_layers), rows()
     other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
     shown, hidden = (logits(model, input_ids=i, answer_positions=keep) for i in (ids, other))
     assert close(shown, hidden)
     longer, _ = rows(length=60)
     assert close(shown, logits(model, input_ids=longer, answer_positions=keep))
+
+
+def test_a_function_of_a_file_makes_layers_which_are_numbered_and_stacked():
+    model = model_with("make_layer", num_layers=2, direction="both").model
+    assert [layer.number for layer in model.mixer] == [0, 1, 0, 1]
+    model = model_with("make_layer", mixer_args={"bias": 3.0}, num_layers=2).model
+    assert all((layer.bias == 3).all() for layer in model.mixer)
+    x = torch.randn(2, 6, 32)
+    first = model.mixer[0](x)
+    second = model.mixer[1](nn.functional.layer_norm(x + first, (32,)))
+    assert close(model.mix(x, x, None, None), first + second)
+
+
+@pytest.mark.parametrize(
+    "place, words",
+    [
+        (f"{FILE}:Numbered", "needs a config object: write a function"),
+        (f"{FILE}:make_nothing", "returns a int, not a torch.nn.Module"),
+        ("torch.hub:load", "torch.hub:load is not a torch.nn.Module"),  # it would run any code
+        ("torch.nn.functional:linear", "is not a torch.nn.Module"),
+    ],
+)
+def test_what_makes_no_layer_is_one_clear_line(place, words):
+    with pytest.raises(ValueError, match=words):
+        model_with(place, mixer_args={} if ".py" in place else {"repo_or_dir": "me/mine"})
 
 
 def test_the_second_layer_reads_each_row_from_its_end():
@@ -247,7 +275,7 @@ def test_a_layer_that_changes_the_shape_is_refused_with_both():
         ),
         ("Causl", {}, "has no 'Causl': did you mean 'Causal'?"),
         ("Causal", {"gian": 1}, "has no argument 'gian': did you mean 'gain'?"),
-        ("make_model", {}, "is not a torch.nn.Module: name the class of a layer"),
+        ("torch", {}, "is not a torch.nn.Module: name the class of a layer"),
         (FILE.replace("own_layers", "own_layer") + ":Causal", {}, f"did you mean {FILE!r}?"),
         (FILE, {}, "is not a place: use FILE.py:NAME or package.module:NAME"),
         ("fla.layers:DeltaNet", {}, "pip install flash-linear-attention"),

@@ -1,5 +1,6 @@
 """Flags: every field of a recipe has one, and a mistake is one line with the way out."""
 
+import json
 import subprocess
 import sys
 from dataclasses import fields
@@ -7,7 +8,7 @@ from dataclasses import fields
 import pytest
 
 from scripts.core.cli import read_pairs
-from scripts.training.cli import FLAG_NAMES, read_flags
+from scripts.training.cli import FLAG_NAMES, read_flags, with_flags
 from scripts.training.recipes import UNTRAINED, Recipe, find_recipe
 from tests.commands import ROOT
 
@@ -95,11 +96,16 @@ def test_seeds_follow_from_the_first():
         ("--model-args hidden_size", "--model-args 'hidden_size': write name=value"),
         ("--model-args a=1\nb=2", "holds a line break"),
         ("--betas 0.9", "betas is [0.9]: give two numbers"),
-        ("--max-samples 10", "one step needs batch_size 64"),
-        ("--trials 0", "--trials 0 must be 1 or more"),
-        ("--seed -1", "--seed -1 must be 0 or more"),
-        ("--jobs 0", "--jobs 0 must be 1 or more"),
-        (f"--seed {2**64}", "the last trial's seed must be below 2^64"),
+        ("--max-samples 10", "--max-samples is 10: one step needs --batch-size 64"),
+        ("--trials 0", "argument --trials: 0 must be from 1 to 65,536"),
+        ("--seed -1", "argument --seed: -1 must be from 0 to"),
+        ("--jobs 100000", "argument --jobs: 100000 must be from 1 to 1,024"),
+        ("--jobs two", "argument --jobs: 'two' is not a whole number"),
+        ("--device cpu", "flag --device is unknown: accelerate chooses it"),
+        ("--num-layers 2", "flag --num-layers is unknown: it is a field of the model"),
+        ("--name a/b", "--name 'a/b': use up to 80 letters"),
+        ("--data-args nops=5,1", "nops is (5, 1): the lowest comes first"),
+        (f"--seed {2**64}", f"--seed: {2**64} must be from 0 to"),
         (f"--seed {2**64 - 1} --trials 2", "the last trial's seed must be below 2^64"),
         ("--max-minutes 0", "--max-minutes 0 must be above 0"),
         ("--private", "--private without --push-to-hub"),
@@ -159,6 +165,41 @@ def test_flags_are_read_without_a_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("\n", "")
+
+
+@pytest.mark.parametrize(
+    "line, name",
+    [
+        ("", "swap-delta"),
+        ("--mixer torch.nn:GRU", "GRU"),
+        ("--mixer mine/layer.py:Mine", "Mine"),
+        ("--model llama", "llama"),
+        ("--model me/model-1", "model-1"),
+        ("--mixer torch.nn:GRU --name first", "first"),
+    ],
+)
+def test_a_run_is_named_after_its_layer_or_model_unless_it_has_a_name(line, name):
+    recipe = read_flags([*SAY, *line.split()])[1]
+    assert recipe.name == name
+    assert recipe.weight_decay_on == ("all" if name == "swap-delta" else "matrices")
+
+
+def test_a_run_that_is_resumed_keeps_its_name_and_weight_decay(tmp_path):
+    kept = find_recipe("swap-delta").changed(mixer="torch.nn:GRU").to_json()
+    del kept["weight_decay_on"]  # as an earlier version wrote it
+    (tmp_path / "run.json").write_text(json.dumps({"recipe": kept, "seeds": [0]}))
+    line = ["--mixer", "torch.nn:GRU", "--output-dir", str(tmp_path), "--resume"]
+    recipe = read_flags([*SAY, *line])[1]
+    assert (recipe.name, recipe.weight_decay_on) == ("swap-delta", "all")
+    assert recipe.same_training(Recipe.from_dict(kept))
+
+
+def test_messages_name_flags_in_place_of_fields():
+    message = "the loss is nan after 64 samples: lower learning_rate (now 1) or set max_grad_norm"
+    assert with_flags(message).endswith("lower --learning-rate (now 1) or set --max-grad-norm")
+    assert (
+        with_flags("f(batch_size=1) raised 'num_samples'") == "f(batch_size=1) raised 'num_samples'"
+    )
 
 
 def test_jobs_are_refused_where_processes_were_launched(monkeypatch):
