@@ -15,6 +15,7 @@ from vsc_dataset.language import Program, parse
 def first_wrong_steps(
     model: nn.Module,
     questions: Sequence[str],
+    wrong: Sequence[bool],
     config: TaskConfig,
     steps: range,
     batch_size: int = BATCH_SIZE,
@@ -24,7 +25,9 @@ def first_wrong_steps(
 
     Args:
       model: see `predict`.
-      questions: N texts, which the model answered wrong.
+      questions: N texts.
+      wrong: whether the model answered them wrong; whole questions are not evaluated again, for
+        rounding must not change that.
       config: of the answer field; the letters are within its lengths.
       steps: the numbers of operations that the model was trained on, rising.
       batch_size: see `predict`.
@@ -35,24 +38,25 @@ def first_wrong_steps(
     Raises:
       ValueError: a malformed question.
     """
+    first: list[int | None] = [None] * len(questions)
     if not steps:
-        return [None] * len(questions)
+        return first
     width = cut_config(config, steps).padded_width(pad_to)
     programs = [parse(question) for question in questions]
-    first: list[int | None] = [None] * len(questions)
     for k in steps:
-        open_rows = [
-            i for i, p in enumerate(programs) if first[i] is None and len(p.operations) >= k
-        ]
-        # The whole question was answered wrong already; rounding must not change that.
-        whole = [i for i in open_rows if len(programs[i].operations) == k]
-        cut = {i: _cut(programs[i], k) for i in open_rows if len(programs[i].operations) > k}
+        right = [i for i, program in enumerate(programs) if first[i] is None]
+        cut = {
+            i: Program(programs[i].letters, programs[i].operations[:k], programs[i].layout)
+            for i in right
+            if len(programs[i].operations) > k
+        }
+        errs = [i for i in right if len(programs[i].operations) == k and wrong[i]]
         if cut:
             samples = encode_all(list(cut.values()), width, config.answer_width)
             answers = predict(model, samples, batch_size=batch_size).answers
             pairs = zip(cut.items(), answers, strict=True)
-            whole += [i for (i, program), answer in pairs if answer != program.answer]
-        for i in whole:
+            errs += [i for (i, program), answer in pairs if answer != program.answer]
+        for i in errs:
             first[i] = k
     return first
 
@@ -71,8 +75,3 @@ def count_steps(first: Sequence[int | None], steps: range) -> dict[str, int]:
     """
     counts = Counter(first)
     return {**{str(k): counts[k] for k in steps}, "none": counts[None]}
-
-
-def _cut(program: Program, k: int) -> Program:
-    """Return the question up to its k-th operation."""
-    return Program(program.letters, program.operations[:k], program.layout)

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from scripts.core.statistics import format_share, ratio_of_medians
 from scripts.core.trial_store import Trial, samples_to, spread
 from scripts.reporting.ranking import Line, chance_error
 from vsc_dataset.configs import make_config
@@ -58,7 +59,8 @@ def _samples(line: Line, _: Line | None) -> list[str]:
 
 
 def _solved(line: Line, _: Line | None) -> list[str]:
-    return ["{solved} of {n}".format(**line.results["sample_error_pct"])]
+    error = line.results["sample_error_pct"]
+    return [format_share(error["solved"], error["n"])]
 
 
 def _off_chance(line: Line, _: Line | None) -> list[str]:
@@ -66,11 +68,11 @@ def _off_chance(line: Line, _: Line | None) -> list[str]:
     counts = [_off_chance_at(trial) for trial in line.trials if "curve" in trial.details]
     if not counts:
         return ["-"]
-    left = spread(counts)
-    if not left["n"]:
+    left = len(counts) - counts.count(None)
+    if not left:
         return ["never"]
-    text = _range(left, "{:,.0f}")
-    return [text if left["n"] == len(counts) else f"{text}; {left['n']} of {len(counts)}"]
+    text = _range(spread(counts), "{:,.0f}")
+    return [text if left == len(counts) else f"{text}; {format_share(left, len(counts))}"]
 
 
 def _off_chance_at(trial: Trial) -> int | None:
@@ -107,11 +109,13 @@ def _speed(
     speed: Callable[[Trial], float],
     device: Callable[[Trial], str],
 ) -> list[str]:
-    """Write the median speed, and how many times the other's it is on the same device."""
-    median = statistics.median(map(speed, line.trials))
+    """Write the median speed, and its ratio to the other's on the same device where it has one."""
+    speeds = [speed(trial) for trial in line.trials]
+    text = f"{statistics.median(speeds):,.0f}"
     if against is None or {*map(device, against.trials)} != {*map(device, line.trials)}:
-        return [f"{median:,.0f}"]
-    return [f"{median:,.0f} (x {median / statistics.median(map(speed, against.trials)):.2f})"]
+        return [text]
+    ratio = ratio_of_medians(speeds, [speed(trial) for trial in against.trials])
+    return ["{} (x {:.2f}, {:.2f} to {:.2f})".format(text, *ratio) if ratio else text]
 
 
 def _horizon(line: Line, _: Line | None) -> list[str]:
@@ -152,7 +156,8 @@ def _wrong(line: Line, _: Line | None) -> list[str]:
         return ["-"]
     wrong = [test["wrong"] for test in tests]
     counts = _range(spread(wrong), "{:g}")
-    return [f"{counts} of {tests[0]['questions']:,}; none in {wrong.count(0)} of {len(wrong)}"]
+    none = format_share(wrong.count(0), len(wrong))
+    return [f"{counts} of {tests[0]['questions']:,}; none in {none}"]
 
 
 def _over(line: Line, _: Line | None) -> list[str]:

@@ -13,8 +13,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from scripts.core.io import replace_file
-from scripts.core.trial_store import SOLVED_PCT
-from scripts.reporting.ranking import Line, rank_lines
+from scripts.core.statistics import is_within_horizon
+from scripts.reporting.ranking import Line, kept_horizon, rank_lines
 
 SAMPLE_COLOR, MASK_COLOR, LOSS_COLOR, TRAIN_COLOR = "#b0413e", "#2f5d8a", "#222222", "#999999"
 COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
@@ -277,7 +277,7 @@ def _name_nops(axes: Axes, nops: Sequence[int]) -> None:
 def error_maps(maps: Sequence[ErrorMap], path: Path, title: str = "") -> None:
     """Draw sample error and mask error as heat maps, length against number of operations.
 
-    Where sample error first exceeds 1% stands a line: the horizon of that length.
+    A line stands at the horizon of each length.
 
     Args:
       maps: one for each model; a number that was not evaluated is left white.
@@ -307,8 +307,8 @@ def _draw_map(axes: Axes, by_length: Mapping[int, Points], key: str, nops: Seque
     image = axes.imshow(cells, cmap="magma_r", norm=PowerNorm(GAMMA, 0, 100), aspect="auto")
     axes.set_xticks(range(len(nops)), [str(n) for n in nops], fontsize=8)
     axes.set_yticks(range(len(cells)), [str(length) for length in by_length], fontsize=8)
-    for y, errors in enumerate(cells):
-        beyond = [x for x, error in enumerate(errors) if error > SOLVED_PCT]
+    for y, (rows, errors) in enumerate(zip(by_length.values(), cells, strict=True)):
+        beyond = [nops.index(row["nops"]) for row in rows if not is_within_horizon(row)]
         if key.startswith("sample") and beyond:
             edge, ends = min(beyond) - 0.5, [y - 0.5, y + 0.5]
             axes.plot([edge, edge], ends, color=HORIZON_COLOR, linewidth=3, clip_on=False)
@@ -332,32 +332,21 @@ def _percent(error: float) -> str:
     return f"{error:.1f}" if error < 9.95 else ">99" if error > 99 else f"{error:.0f}"
 
 
-def first_wrong_bars(counts: Mapping[str, Mapping[str, int]], path: Path, title: str = "") -> None:
-    """Draw the share of wrong answers by first wrong step, bars side by side for each model.
+def survival_curves(curves: Mapping[str, Mapping[int, float]], path: Path) -> None:
+    """Draw how many samples are still right after each operation: {model: {operations: percent}}.
 
-    Args:
-      counts: {model: {step or "none": wrong answers}}; a model without wrong answers has no bars.
-      path: a PNG file, replaced whole.
-      title: stands above.
+    The same questions are cut after each operation; a sample is right until the first error.
     """
     figure = _new_figure(8, 4.4)
     axes = figure.subplots()
-    numbers = sorted({int(k) for found in counts.values() for k in found if k != "none"})
-    names = [*map(str, numbers), "none"]
-    width = 0.8 / len(counts)
-    for number, (model, found) in enumerate(counts.items()):
-        wrong = sum(found.values())
-        shares = [100 * found.get(name, 0) / max(wrong, 1) for name in names]
-        places = [i + (number - (len(counts) - 1) / 2) * width for i in range(len(names))]
-        axes.bar(
-            places, shares, width, color=COLORS[number % len(COLORS)],
-            label=f"{model}: {wrong:,} wrong answers",
-        )  # fmt: skip
-    axes.set_xticks(range(len(names)), [*names[:-1], "at none\nof them"])
-    axes.set(xlabel="first wrong step", ylabel="% of wrong answers", ylim=(0, 102))
-    axes.spines[["top", "right"]].set_visible(False)
+    for number, (model, shares) in enumerate(curves.items()):
+        color = COLORS[number % len(COLORS)]
+        axes.plot(list(shares), list(shares.values()), color=color, marker=".", label=model)
+    axes.set_xticks(sorted({k for shares in curves.values() for k in shares}))
+    axes.set(xlabel="operations", ylabel="% of samples without an error so far", ylim=(-2, 102))
+    _open_box(axes)
     figure.legend(loc="outside lower center", fontsize=9)
-    save_figure(figure, path, title)
+    save_figure(figure, path, "Samples still right after each operation")
 
 
 def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> list[str]:
@@ -383,7 +372,7 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     grids = [(line, line.median["grid"]) for _, line in shown if "grid" in line.median]
     for grid in dict.fromkeys(found["name"] for _, found in grids):
         evaluated = [
-            ErrorLine(f"{line.row} ({line.budget:,}): horizon {found['horizon']}", found["rows"])
+            ErrorLine(f"{line.row} ({line.budget:,}): horizon {kept_horizon(found)}", found["rows"])
             for line, found in grids if found["name"] == grid
         ]  # fmt: skip
         files.append(f"{name}-{grid}.png")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from scripts.core.statistics import find_horizon, published
 from scripts.core.trial_store import Trial, median_trial, summarize
 
 CHANCE = ("copy", "guess")
@@ -76,13 +77,19 @@ class Line:
     @cached_property
     def horizons(self) -> list[int | str]:
         """Those of the trials that were evaluated on a grid, rising; a text is beyond its end."""
-        horizons = [grid["horizon"] for grid in self.details("grid")]
-        return sorted(horizons, key=lambda horizon: (isinstance(horizon, str), horizon))
+        horizons = map(kept_horizon, self.details("grid"))
+        known = [horizon for horizon in horizons if horizon is not None]
+        return sorted(known, key=lambda horizon: (isinstance(horizon, str), horizon))
 
     @property
     def horizon(self) -> int | str | None:
         """The middle trial's, the lower one of two; None where no trial has one."""
         return self.horizons[(len(self.horizons) - 1) // 2] if self.horizons else None
+
+
+def kept_horizon(grid: Mapping[str, Any]) -> int | str | None:
+    """Find the horizon in a kept grid: its own is that of an older definition."""
+    return find_horizon(grid["rows"], published(grid["name"]))
 
 
 def chance_error(baselines: Mapping[str, Any]) -> float:

@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scripts.core.statistics import format_share
 from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
 from scripts.reporting.ranking import Line, rank_lines, trivial_baselines
+from vsc_dataset.configs import CONFIGS
+from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
 MEASURES = {
     "sample_error_pct": "sample error %",
@@ -16,6 +19,12 @@ MEASURES = {
     "samples_per_second": "samples/s",
 }
 """The rows of the table over trials: keys of results.json and how they are called."""
+
+HORIZON = (
+    "Horizon: the largest number of operations such that at it and at every smaller one the upper "
+    "end of the one-sided 95% interval of the sample error is at most 1%: of 1,000 samples at most "
+    "4 are wrong."
+)
 
 STATISTICS = ("mean", "median", "std", "min", "max", "n")
 
@@ -92,10 +101,10 @@ def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
         [called, *(_number(results[name][statistic], name, statistic) for statistic in STATISTICS)]
         for name, called in MEASURES.items()
     ]
-    sample_error = results["sample_error_pct"]
+    error = results["sample_error_pct"]
     return (
-        f"solved {sample_error['solved']} of {sample_error['n']} "
-        f"(sample error at most 1% on {results['split']})\n\n"
+        f"solved {format_share(error['solved'], error['n'])}: "
+        f"sample error at most 1% on {results['split']}\n\n"
         + table(["over trials", *STATISTICS], rows, markdown)
     )
 
@@ -131,20 +140,25 @@ def _notes(lines: Sequence[Line]) -> str:
     floors = trivial_baselines(lines)
     notes = [
         "Values are medians over trials where nothing else is said, on validation samples; "
-        "solved: at most 1% sample error. Rows are ranked among those of the same data and number "
-        "of training samples. At chance: mask error not below the better of copying the letters "
-        "and guessing.",
+        "solved: at most 1% sample error, with the exact 95% interval of the share. Rows are "
+        "ranked among those of the same data and number of training samples. At chance: mask error "
+        "not below the better of copying the letters and guessing.",
     ]
     if any("grid" in trial.details for _, trial in trials):
         notes.append(
-            "Horizon: the largest number of operations up to which every number has at most 1% "
-            f"sample error; of two in the middle the lower one. {BEYOND}: not evaluated, because "
-            "the sample error was that high at two smaller numbers of operations."
+            f"{HORIZON} Of two in the middle the lower one. {BEYOND}: not evaluated, because the "
+            "sample error was that high at two smaller numbers of operations."
         )
     if any(line.best_of > 1 for line in lines):
         notes.append(
             "Best of N: a trial is N trainings of the row of that name, the next N seeds, of which "
             "that of the lowest validation loss is kept. Samples and seconds are those of all N."
+        )
+    tested = {line.data for line in lines if line.details("programs")}
+    if mixed := sorted(d for d in tested if CONFIGS[d].eval_nops[0] < HELD_OUT_MIN_OPS):
+        notes.append(
+            f"Held-out programs have {HELD_OUT_MIN_OPS} or more operations; the test samples of "
+            f"{', '.join(mixed)} have fewer, too, and are easier."
         )
     for data, levels in floors.items():
         shown = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())

@@ -10,7 +10,7 @@ from torch import nn
 from scripts.core.inference import measure, predict
 from scripts.core.model_loading import LoadedModel, device_name, find_device, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
-from scripts.evaluation.grid import evaluate_grid, horizon_of, published, unsolvable
+from scripts.evaluation.grid import evaluate_grid
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
@@ -121,19 +121,12 @@ def _test(model: nn.Module, row: Row) -> dict[str, int]:
 
 
 def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
-    """The rows of the grid until the model fails, and the horizon.
-
-    `lost` says that it ended there, and not at the longest row that the model can read.
-    """
+    """Evaluate a grid until the model fails; `lost` says that it did, before the list ended."""
     assert row.grid is not None
-    loaded = LoadedModel(row.recipe.name, model, row.recipe.data)
-    rows = [
-        _rounded({key: value for key, value in rates.items() if key not in CLOCKS})
-        for rates in evaluate_grid(loaded, row.grid)
-    ]
-    lost = unsolvable([rates["sample_error_pct"] for rates in rows])
-    horizon = horizon_of(rows, published(row.grid))
-    return {"name": row.grid, "horizon": horizon, "lost": lost, "rows": rows}
+    found = evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid)
+    rows = [_rounded({k: v for k, v in one.items() if k not in CLOCKS}) for one in found["rows"]]
+    lost = found["ended"] == "failed"
+    return {"name": row.grid, "horizon": found["horizon"], "lost": lost, "rows": rows}
 
 
 def _rounded(value: Any) -> Any:

@@ -71,7 +71,7 @@ def test_the_command_asks_what_was_trained_and_leaves_its_report(run, tmp_path):
         assert found["data"]["first_wrong_step"]["steps"] == [2, 3, 4, 5]
         assert "texts" not in found["data"]
     written = sorted(path.name for path in (tmp_path / "x").iterdir())
-    pictures = ["answers-1.png", "answers-2.png", "first_wrong_step.png"]
+    pictures = ["answers-1.png", "answers-2.png", "first_error.png"]
     assert written == [*pictures[:2], "evaluation.json", "evaluation.md", pictures[2]]
     text = (tmp_path / "x" / "evaluation.md").read_text()
     assert all(f"]({name})" in text for name in pictures)
@@ -86,11 +86,11 @@ def test_a_hub_id_tells_what_it_was_trained_on(run):
 
 
 def test_the_grid_of_a_model_with_known_errors(tmp_path):
-    limit = Oracle(lambda program: len(program.operations) > 6)
-    asked = {"grids": grid_names(True, True, [3, 5]), "num_questions": 20, "until_wrong": True}
+    limit = Oracle(lambda program: len(program.operations) > 2)
+    asked = {"grids": grid_names(True, True, [3, 5]), "num_questions": 299, "until_wrong": True}
     found = [result(limit, "limit", **asked), result(Oracle(lambda p: True), "never", **asked)]
     names = ["grid-len3", "grid-len5", "grid-all-len3", "grid-all-len5"]
-    assert [(g["grid"], g["horizon"]) for g in found[0]["grids"]] == [(name, 6) for name in names]
+    assert [(g["grid"], g["horizon"]) for g in found[0]["grids"]] == [(name, 2) for name in names]
     assert [g["horizon"] for g in found[1]["grids"]] == [0] * 4
     save_results(tmp_path, found)
     write_report(tmp_path, found)
@@ -98,8 +98,9 @@ def test_the_grid_of_a_model_with_known_errors(tmp_path):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "evaluation.json").read_text()) == json.loads(json.dumps(found))
     text = describe(found)
-    assert re.search(r"^1: limit +grid-len5 +6 ", text, re.MULTILINE)
-    assert re.search(r"^7 +100.00 +\S+ +20.00( +-){3} +\d", text, re.MULTILINE)
+    assert re.search(r"^1: limit +grid-len5 +2 ", text, re.MULTILINE)
+    assert re.search(r"^3 +100.00 +\S+ +20.00( +-){3} +\d", text, re.MULTILINE)
+    assert "1: limit, grid-len5: ends at 3, the horizon ends there." in text
 
 
 def test_one_length_is_drawn_as_a_curve_and_several_as_a_map(tmp_path, monkeypatch):
@@ -111,7 +112,8 @@ def test_one_length_is_drawn_as_a_curve_and_several_as_a_map(tmp_path, monkeypat
         )
     for lengths in ([5], [3, 5]):
         asked = {"grids": grid_names(True, False, lengths), "num_questions": 2}
-        found = result(Oracle(lambda p: True), **asked, until_wrong=True)
+        found = result(Oracle(lambda p: True), **asked)
+        assert "ends at 2, at least 99% sample error at two numbers" in describe([found])
         write_report(tmp_path, [found, found])
     assert drawn == [("error_by_nops", 2), ("error_maps", 2)]
 
@@ -121,9 +123,11 @@ def test_the_shares_of_first_wrong_steps_are_those_of_the_wrong_answers():
     found = result(model, trained_on="swap-nops2-5", data="swap-nops1-5", num_questions=50)
     assert found["data"]["first_wrong_step"] == {
         "wrong": 50, "steps": [2, 3, 4, 5], "counts": {"2": 0, "3": 0, "4": 50, "5": 0, "none": 0},
+        "survival": {"2": 100, "3": 100, "4": 0},
     }  # fmt: skip
     right = result(Oracle(), data="swap-nops1-5", num_questions=50)
     assert right["data"]["sample_error_pct"] == right["data"]["first_wrong_step"]["wrong"] == 0
+    assert right["data"]["first_wrong_step"]["survival"] == dict.fromkeys("12345", 100)
     beyond = result(
         model, trained_on="swap-nops3", data="grid-len5", split="nops7", num_questions=9
     )
@@ -244,6 +248,7 @@ def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
         ({"num_questions": 0}, "--num-questions 0 is out of range: give 1 to 1,000,000"),
         ({"num_questions": 10**20}, f"--num-questions {10**20} is out of range: give 1 to 1,000"),
         ({"num_questions": 2 * 10**9}, "--num-questions 2000000000 is out of range"),
+        ({"num_questions": 298, "until_wrong": True, "grids": ("grid-len5",)}, "needs .* 299 or"),
         ({"batch_size": 0}, "--batch-size 0 is out of range: give 1 to 1,000,000"),
         ({"batch_size": 10**20}, f"--batch-size {10**20} is out of range"),
     ],
@@ -305,7 +310,7 @@ def test_contradicting_flags_are_one_clear_line(tmp_path, flags, words):
 
 
 def own(width):
-    """A config of a model with an answer field of its own."""
+    """A config of a model whose answer field has this width."""
     return SimpleNamespace(answer_width=width, layout="compact")
 
 
@@ -320,7 +325,7 @@ def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
     alone = describe([result(models[0], data="swap-nops5", num_questions=20)])
     assert "bytes" not in alone
     grids = [
-        result(m, grids=("grid-len5",), num_questions=20, until_wrong=True)
+        result(m, grids=("grid-len5",), num_questions=20)
         for m in (Oracle(lambda p: len(p.operations) > 2, own(5)), Oracle(lambda p: True, own(8)))
     ]
     text = describe(grids)
@@ -339,7 +344,7 @@ def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
 def test_a_model_that_sees_its_padding_is_asked_in_the_rows_of_its_training(run):
     config = SimpleNamespace(answer_width=5, layout="compact", mask_padding=False)
     width = make_config("swap-nops5").row_width
-    for asked in ({"data": "swap-nops2"}, {"grids": ("grid-len5",), "until_wrong": True}):
+    for asked in ({"data": "swap-nops2"}, {"grids": ("grid-len5",)}):
         model = Oracle(lambda program: len(program.operations) > 1, config)
         result(model, trained_on="swap-nops5", num_questions=20, **asked)
         assert model.widths == {width}
@@ -347,7 +352,7 @@ def test_a_model_that_sees_its_padding_is_asked_in_the_rows_of_its_training(run)
         result(Oracle(config=config), data="swap-nops2", num_questions=20)
 
 
-@pytest.mark.parametrize("error", [IndexError, RuntimeError, AssertionError])
+@pytest.mark.parametrize("error", [IndexError, AssertionError])
 def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(error, capsys):
     class Positions(Oracle):
         def forward(self, input_ids):
@@ -356,12 +361,14 @@ def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(
             return super().forward(input_ids)
 
     models = [LoadedModel("short", Positions()), LoadedModel("long", Oracle())]
-    request = Request(grids=("grid-len5",), num_questions=2, until_wrong=True)
+    request = Request(grids=("grid-len3",), num_questions=2)
     check_request(models, request)
     (short,), (long,) = (found["grids"] for found in evaluate(models, request))
-    assert (short["horizon"], short["too_long_for_the_model"][0]) == (12, 14)
-    assert (long["horizon"], long["too_long_for_the_model"]) == (">1024", [])
-    assert "short grid-len5: 14 operations are too long for the model" in capsys.readouterr().err
+    assert (short["ended"], short["too_long_for_the_model"][0]) == ("unreadable", 14)
+    assert (long["ended"], long["too_long_for_the_model"]) == ("", [])
+    assert (short["rows"][-1]["nops"], long["rows"][-1]["nops"]) == (12, 1024)
+    assert (short["horizon"], long["horizon"]) == (None, None)
+    assert "short grid-len3: 16 operations are too long for the model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", [lambda x: (x, None), lambda x: {"logits": x}])

@@ -13,6 +13,11 @@ from vsc_dataset.language import parse
 STEPS = range(1, 6)
 
 
+def steps_of(model, questions, config, steps=STEPS):
+    """The first wrong steps of questions that were answered wrong."""
+    return first_wrong_steps(model, questions, [True] * len(questions), config, steps)
+
+
 def swaps_first_two(program) -> bool:
     """One of the operations is the exchange of the first two letters."""
     return any((op.x, op.y) == (1, 2) for op in program.operations)
@@ -30,32 +35,33 @@ def test_the_first_wrong_step_is_the_first_operation_that_breaks_the_answer(name
         for question in questions
     ]
     model = Oracle(lambda program: program.layout != layout or swaps_first_two(program))
-    found = first_wrong_steps(model, questions, config, STEPS)
+    found = steps_of(model, questions, config)
     assert found == [step if step in STEPS else None for step in expected]
     assert len(set(found)) > 4
 
 
-def test_an_error_beyond_the_trained_range_has_no_first_wrong_step():
-    questions = sample("grid-len5", "nops7", range(20)).questions()
-    model = Oracle(lambda program: len(program.operations) == 7)
-    assert first_wrong_steps(model, questions, make_config("grid-len5"), STEPS) == [None] * 20
+@pytest.mark.parametrize(
+    "data, split, errs, steps, found, evaluated",
+    [
+        ("grid-len5", "nops7", lambda p: len(p.operations) == 7, STEPS, None, 100),
+        ("swap-nops3", "test", lambda p: len(p.operations) == 3, STEPS, 3, 40),  # not the whole
+        ("swap-nops5", "test", lambda p: True, range(2, 6), 2, 20),  # none below the trained range
+        ("swap-nops2", "test", lambda p: True, range(3, 6), None, 0),  # shorter than that range
+    ],
+)
+def test_only_steps_of_the_trained_range_are_evaluated(data, split, errs, steps, found, evaluated):
+    model = Oracle(errs)
+    questions = sample(data, split, range(20)).questions()
+    assert steps_of(model, questions, make_config(data), steps) == [found] * 20
+    assert model.asked == evaluated
+    assert steps_of(model, [], make_config(data), steps) == []
 
 
-def test_the_whole_question_counts_as_wrong_without_being_asked_again():
-    questions = sample("swap-nops3", "test", range(20)).questions()
-    model = Oracle()
-    assert first_wrong_steps(model, questions, make_config("swap-nops3"), STEPS) == [3] * 20
-    assert model.asked == 40
-
-
-def test_steps_below_the_trained_range_are_not_asked():
-    questions = sample("swap-nops5", "test", range(20)).questions()
-    config = make_config("swap-nops5")
-    assert first_wrong_steps(Oracle(lambda p: True), questions, config, range(2, 6)) == [2] * 20
-
-
-def test_a_question_shorter_than_the_trained_range_has_none():
-    questions = sample("swap-nops2", "test", range(20)).questions()
-    config = make_config("swap-nops2")
-    assert first_wrong_steps(Oracle(), questions, config, range(3, 6)) == [None] * 20
-    assert first_wrong_steps(Oracle(), [], config, STEPS) == []
+def test_a_right_answer_can_have_a_first_wrong_step():
+    model = Oracle(lambda program: len(program.operations) == 2)
+    questions = sample("swap-nops3", "test", range(9)).questions()
+    right = first_wrong_steps(model, questions, [False] * 9, make_config("swap-nops3"), STEPS)
+    assert right == [2] * 9
+    assert first_wrong_steps(Oracle(), questions, [False] * 9, make_config("default"), STEPS) == (
+        [None] * 9
+    )

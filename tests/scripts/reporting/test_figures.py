@@ -9,7 +9,7 @@ from scripts.reporting.figures import (
     ErrorMap,
     error_by_nops,
     error_maps,
-    first_wrong_bars,
+    survival_curves,
 )
 
 
@@ -17,7 +17,7 @@ def rows(errors):
     """Rows of a grid; mask error is half of sample error."""
     return [
         {
-            "nops": nops,
+            "nops": nops, "questions": 1000,
             "sample_error_pct": error, "sample_error_interval": [error - 1, error + 1],
             "mask_error_pct": error / 2, "mask_error_interval": [error / 2 - 1, error / 2 + 1],
             "floors": {
@@ -48,22 +48,22 @@ def test_curves_hold_every_error_and_floor(drawn, tmp_path):
 
 
 def test_maps_hold_every_error_and_the_horizon(drawn, tmp_path):
-    found = ErrorMap("a", {3: rows({1: 0.0, 2: 1.0, 4: 1.1, 8: 0.0}), 5: rows({1: 2.0, 2: 0.05})})
-    error_maps([found, ErrorMap("b", {3: rows({1: 0.5}), 5: rows({1: 0.0})})], tmp_path / "x.png")
+    found = ErrorMap("a", {3: rows({1: 0.0, 2: 0.4, 4: 0.5, 8: 0.0}), 5: rows({1: 2.0, 2: 0.05})})
+    error_maps([found, ErrorMap("b", {3: rows({1: 0.3}), 5: rows({1: 0.0})})], tmp_path / "x.png")
     sample, mask, other, _, _ = drawn[0].axes
     cells = np.ma.filled(sample.images[0].get_array(), np.nan)
-    np.testing.assert_array_equal(cells, [[0, 1, 1.1, 0], [2, 0.05, np.nan, np.nan]])
+    np.testing.assert_array_equal(cells, [[0, 0.4, 0.5, 0], [2, 0.05, np.nan, np.nan]])
     np.testing.assert_array_equal(np.ma.filled(mask.images[0].get_array(), np.nan), cells / 2)
-    assert [text.get_text() for text in sample.texts] == ["0", "1.0", "1.1", "0", "2.0", "<.1"]
+    assert [text.get_text() for text in sample.texts] == ["0", "0.4", "0.5", "0", "2.0", "<.1"]
     edges = [(list(line.get_xdata()), list(line.get_ydata())) for line in sample.lines]
     assert edges == [([1.5, 1.5], [-0.5, 0.5]), ([-0.5, -0.5], [0.5, 1.5])]
     assert not mask.lines
     assert not other.lines
 
 
-def test_bars_are_shares_of_the_wrong_answers(drawn, tmp_path):
-    counts = {"a": {"1": 3, "2": 1, "none": 0}, "b": {"2": 0, "3": 1, "none": 1}}
-    first_wrong_bars(counts, tmp_path / "x.png")
+def test_the_survival_curve_holds_every_share(drawn, tmp_path):
+    survival_curves({"a": {1: 100.0, 2: 40.0}, "b": {2: 7.0}}, tmp_path / "x.png")
     (axes,) = drawn[0].axes
-    assert [patch.get_height() for patch in axes.patches] == [75, 25, 0, 0, 0, 0, 50, 50]
-    assert [text.get_text() for text in axes.get_xticklabels()][:3] == ["1", "2", "3"]
+    points = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
+    assert points == [([1, 2], [100, 40]), ([2], [7])]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2"]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from scripts.core.statistics import published
 from scripts.core.trial_store import Trial, save_trial
 from scripts.reporting import figures
 from scripts.reporting.ranking import best_of, rank_lines, split_budgets
@@ -11,20 +12,22 @@ from scripts.reproduction.report import table_lines
 from tests.scripts.reporting.cases import cells, kept, training
 
 
+def grid(horizon, beyond=100.0):
+    """A kept grid without an error up to the horizon, that ended after two numbers beyond it."""
+    listed = published("grid-all-len5")
+    rows = [
+        {"nops": n, "questions": 1000, "sample_error_pct": 0.0 if n <= horizon else beyond}
+        for n in listed[: listed.index(horizon) + 3]
+    ]
+    return {"name": "grid-all-len5", "horizon": "older", "lost": True, "rows": rows}
+
+
 def lines():
     """Lines of all kinds, in an order that is not the table's."""
     article = {"sample_error_pct": "99.5123", "params": "237952"}
-    grids = [
-        {
-            "name": "grid-all-len5",
-            "horizon": h,
-            "lost": True,
-            "rows": [{"nops": 10, "sample_error_pct": e}],
-        }
-        for h, e in ((5, 4.0), (">1024", 0.0), (12, 2.0))
-    ]
+    grids = [grid(5), grid(256), grid(8, 2.0)]
     three = [kept(i, e, grid=grids[i]) for i, e in enumerate((0.5, 3.0, 0.4))]
-    slow = [kept(0, 20.0, speed=4.0, questions_per_second=3.0, device="cpu")]
+    slow = [kept(0, 20.0, speed=4.0)]
     return [
         *split_budgets("lost", "data", 4_000_000, article, [kept(0, 100.0, 77.5)]),
         *split_budgets("never", "data", 4_000_000, article, []),
@@ -79,12 +82,12 @@ def test_ranks_are_within_a_budget_and_chance_has_none():
 
 
 def test_of_equal_errors_the_longer_horizon_comes_first():
-    horizons = {"near": 5, "far": 256, "farther": ">1024"}
+    horizons = {"near": 5, "far": 64, "farther": 256}
     found = [
         line
         for number, (row, horizon) in enumerate(horizons.items())
         for line in split_budgets(
-            row, "data", 128, {}, [kept(0, 0.001 * number, grid={"horizon": horizon})]
+            row, "data", 128, {}, [kept(0, 0.001 * number, grid=grid(horizon))]
         )
     ]
     assert [line.row for _, line in rank_lines(found)] == ["farther", "far", "near"]
@@ -97,13 +100,13 @@ def test_cells_are_the_statistics_of_the_trials():
     three, never = cells(text, "three"), cells(text, "never")
     assert three["training samples"] == "128 of 4,000,000"
     assert cells(text, "slow")["training samples"] == "128"
-    assert three["solved"] == "2 of 3"
-    assert three["horizon"] == "12 (5 to >1024)"
+    assert three["solved"] == "2 of 3 (9% to 100%)"
+    assert three["horizon"] == "8 (5 to >256)"
     spread = [three[name] for name in ("sample error %: mean", "median", "std", "min", "max")]
     assert spread == ["1.30", "0.50", "1.47", "0.40", "3.00"]
     by_nops = [three[f"sample error % at {nops}"] for nops in ("10", "20", "1,024")]
     assert by_nops == ["2.00", "≥99", "-"]  # the grid has no 1,024
-    assert three["training samples/s"] == "10 (x 2.50)"
+    assert three["training samples/s"] == "10"
     assert three["article: sample error %"] == never["article: sample error %"] == "99.5123"
     assert never["article: parameters"] == "237,952"
     assert never["solved"] == never["rank"] == "not run"
@@ -111,15 +114,35 @@ def test_cells_are_the_statistics_of_the_trials():
     assert "Mask error % of the trivial baselines on data: copy 77.50, guess 80.00." in text
 
 
-def test_speeds_of_different_devices_are_not_compared():
-    mine = [kept(0, 0.0, questions_per_second=9.0, device="NVIDIA")]
-    base = [kept(0, 0.0, questions_per_second=3.0, device="cpu")]
+def test_speeds_are_compared_over_five_trials_of_one_device():
+    def trials(device, speeds):
+        return [
+            kept(i, 0.0, speed=speed, questions_per_second=3 * speed, device=device)
+            for i, speed in enumerate(speeds)
+        ]
+
+    speeds = {"base": [1, 2, 2, 2, 9], "mine": [6, 6, 6, 6, 6], "few": [6, 6, 6, 6]}
     found = [
-        *split_budgets("mine", "data", 128, {}, mine), *split_budgets("base", "data", 128, {}, base)
-    ]  # fmt: skip
+        line
+        for row, of in {**speeds, "other": [6] * 5}.items()
+        for line in split_budgets(row, "data", 128, {}, trials("gpu" if row == "other" else "", of))
+    ]
     text = results_table("title", found, ["ask_speed", "train_speed"], against="base")
-    assert cells(text, "mine")["evaluation samples/s"] == "9"
-    assert cells(text, "mine")["training samples/s"] == "10 (x 1.00)"
+    shown = [cells(text, row)["evaluation samples/s"] for row in ("mine", "few", "other")]
+    assert shown == ["18 (x 3.00, 0.67 to 6.00)", "18", "18"]
+    assert cells(text, "other")["training samples/s"] == "6 (x 3.00, 0.67 to 6.00)"
+
+
+def test_held_out_programs_stand_before_the_test_samples_and_it_is_said_what_differs():
+    levels = {"sample_error_pct": 7.0}
+    found = [
+        *split_budgets("some", "default", 128, {}, [kept(0, 1.0, programs=levels)]),
+        *split_budgets("older", "swap-nops2", 128, {}, [kept(0, 1.0)]),
+    ]
+    text = results_table("title", found, ["programs", "test"])
+    assert list(cells(text, "some").values())[2:] == ["7.00", "4.25"]
+    assert list(cells(text, "older").values())[2:] == ["-", "4.25"]
+    assert "3 or more operations; the test samples of default have fewer, too" in text
 
 
 def test_chance_is_left_where_the_mask_error_stays_below_copying():
@@ -142,4 +165,4 @@ def test_chance_is_left_where_the_mask_error_stays_below_copying():
     text = results_table("title", found, ["off_chance"])
     rows = ("some", "none", "luck", "last", "older")
     shown = [cells(text, row)["samples to leave chance"] for row in rows]
-    assert shown == ["25 (20 to 30); 2 of 3", "never", "never", "128", "-"]
+    assert shown == ["25 (20 to 30); 2 of 3 (9% to 100%)", "never", "never", "128", "-"]

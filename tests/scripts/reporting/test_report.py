@@ -60,7 +60,7 @@ def test_results_end_with_floors_and_figures_by_nops_and_length(report):
 
 def test_the_report_says_where_the_model_stands_among_the_floors(report):
     _, text = report
-    assert "solved 1 of 3" in text
+    assert "solved 1 of 3 (0% to 91%)" in text
     assert "as first 4 (40.00%)" in text
     assert max(map(len, text.splitlines())) <= 110
 

@@ -71,7 +71,7 @@ def test_a_floor_that_is_not_exactly_0_or_100_is_not_rounded_to_it():
 def test_the_table_over_trials_says_how_many_are_solved():
     results = summarize([record(0), record(1, sample_error_pct=0.5), record(2)])
     said, _, _, first, *rest = trials_table(results).splitlines()
-    assert said == "solved 1 of 3 (sample error at most 1% on validation)"
+    assert said == "solved 1 of 3 (0% to 91%): sample error at most 1% on validation"
     assert words(first) == "sample error % 3.17 4.50 2.31 0.50 4.50 3"
     assert "samples to 1% - - - - - 0" in map(words, rest)
 

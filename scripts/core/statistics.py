@@ -1,0 +1,156 @@
+"""Statistics of results: exact intervals of shares, horizons, first errors, ratios of medians."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.special import betaincinv
+
+from vsc_dataset.configs import make_config
+
+HORIZON_PCT = 1.0
+"""A number of operations is within the horizon if the sample error is surely at most this."""
+
+HORIZON_SAMPLES = 299
+"""Samples of each number of operations that a horizon needs: of fewer, none wrong is not enough."""
+
+RATIO_TRIALS = 5
+"""Trials on each side that a ratio of medians needs."""
+
+
+def share_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Compute the exact two-sided interval of a share, of which k of n were seen.
+
+    Source: Clopper and Pearson 1934.
+
+    >>> [round(end, 4) for end in share_interval(10, 10)]
+    [0.6915, 1.0]
+    """
+    if not 0 <= k <= n or n < 1:
+        raise ValueError(f"{k} of {n} is not a share")
+    tail = (1 - confidence) / 2
+    return 1 - _upper_end(n - k, n, tail), _upper_end(k, n, tail)
+
+
+def upper_bound(k: int, n: int, confidence: float = 0.95) -> float:
+    """Compute the upper end of the exact one-sided interval of a share, of which k of n were seen.
+
+    >>> upper_bound(4, 1000) < 0.01 < upper_bound(5, 1000)
+    True
+    """
+    return _upper_end(k, n, 1 - confidence)
+
+
+def _upper_end(k: int, n: int, tail: float) -> float:
+    """Find the share at which k of n or fewer have this probability."""
+    return 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
+
+
+def format_share(k: int, n: int) -> str:
+    """Write k of n with its 95% interval, in whole percent rounded outward.
+
+    >>> format_share(10, 10), format_share(0, 10), format_share(1, 3)
+    ('10 of 10 (at least 69%)', '0 of 10 (at most 31%)', '1 of 3 (0% to 91%)')
+    """
+    low, high = share_interval(k, n)
+    least, most = f"{math.floor(100 * low)}%", f"{math.ceil(100 * high)}%"
+    words = f"at least {least}" if k == n else f"at most {most}" if k == 0 else f"{least} to {most}"
+    return f"{k} of {n} ({words})"
+
+
+def published(grid: str) -> list[int]:
+    """List the numbers of operations of a grid.
+
+    Raises:
+      ValueError: there is no configuration of that name, or it is not a grid.
+    """
+    config = make_config(grid)
+    if not config.grid_nops:
+        raise ValueError(f"configuration {grid!r} is not a grid, such as 'grid-len5'")
+    return [int(split.removeprefix("nops")) for split in config.splits]
+
+
+def is_within_horizon(rates: Mapping[str, Any]) -> bool:
+    """Tell whether the sample error is surely at most 1%: of 1,000 samples at most 4 are wrong.
+
+    Args:
+      rates: with `questions` and `sample_error_pct`, as `error_rates` gives them.
+    """
+    count = rates["questions"]
+    wrong = round(rates["sample_error_pct"] * count / 100)
+    return upper_bound(wrong, count) <= HORIZON_PCT / 100
+
+
+def find_horizon(rows: Sequence[Mapping[str, Any]], listed: Sequence[int]) -> int | str | None:
+    """Find the largest number of operations up to which every one is within the horizon.
+
+    Args:
+      rows: of a grid in rising order, without a gap from the first of `listed`.
+      listed: the published numbers of operations.
+    Returns:
+      A number, 0 where not even the first is within; ">1024" where the list ends; None where a
+      row has fewer than HORIZON_SAMPLES.
+    Raises:
+      ValueError: a number is left out, so the horizon is unknown.
+
+    >>> row = lambda nops, wrong: {"nops": nops, "questions": 1000, "sample_error_pct": wrong / 10}
+    >>> find_horizon([row(1, 0), row(2, 4), row(3, 5), row(4, 0)], [1, 2, 3, 4])
+    2
+    >>> find_horizon([row(1, 0), row(2, 1)], [1, 2])
+    '>2'
+    """
+    horizon = 0
+    for row, nops in zip(rows, listed, strict=False):
+        if row["nops"] != nops:
+            raise ValueError(f"nops {nops} was not evaluated: a horizon needs all up to it")
+        if row["questions"] < HORIZON_SAMPLES:
+            return None
+        if not is_within_horizon(row):
+            return horizon
+        horizon = nops
+    return f">{horizon}" if len(rows) == len(listed) else horizon
+
+
+def survival(first: Sequence[int | None], lengths: Sequence[int], steps: range) -> dict[int, float]:
+    """Compute the share of samples still right after each number of operations.
+
+    Args:
+      first: of each sample the first wrong step, None where there is none.
+      lengths: its operations; a shorter sample tells nothing of later steps.
+      steps: rising numbers of operations.
+    Returns:
+      {step: share}, of the steps that some sample has reached. Source: Kaplan and Meier 1958.
+
+    >>> survival([None, 1, 2, None], [3, 3, 3, 1], range(1, 4))
+    {1: 0.75, 2: 0.375, 3: 0.375}
+    """
+    share, shares = 1.0, {}
+    pairs = [(step or math.inf, length) for step, length in zip(first, lengths, strict=True)]
+    for k in steps:
+        reached = [step for step, length in pairs if step >= k and length >= k]
+        if reached:
+            share *= 1 - reached.count(k) / len(reached)
+            shares[k] = share
+    return shares
+
+
+def ratio_of_medians(
+    values: Sequence[float], others: Sequence[float], resamples: int = 10_000
+) -> tuple[float, float, float] | None:
+    """Compute the ratio of two medians, and its 95% bootstrap interval; repeatable.
+
+    Returns:
+      ratio, low, high; None where either side has fewer than RATIO_TRIALS values.
+
+    >>> ratio_of_medians([2.0] * 5, [1.0] * 5)
+    (2.0, 2.0, 2.0)
+    """
+    if min(len(values), len(others)) < RATIO_TRIALS:
+        return None
+    random = np.random.default_rng(0)
+    medians = [
+        np.median(random.choice(side, (resamples, len(side))), axis=1) for side in (values, others)
+    ]
+    low, high = np.quantile(medians[0] / medians[1], (0.025, 0.975))
+    return float(np.median(values) / np.median(others)), float(low), float(high)

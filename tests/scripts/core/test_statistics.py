@@ -1,0 +1,71 @@
+"""Statistics, next to what slow and obvious ways give."""
+
+from itertools import product
+from math import comb
+
+import numpy as np
+import pytest
+
+from scripts.core.statistics import (
+    HORIZON_SAMPLES,
+    format_share,
+    ratio_of_medians,
+    share_interval,
+    survival,
+    upper_bound,
+)
+
+
+def tail(k, n, p):
+    """The probability of k or fewer of n, term by term."""
+    return sum(comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1))
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 30])
+def test_intervals_are_where_the_binomial_tails_have_their_probability(n):
+    for k in range(n + 1):
+        low, high = share_interval(k, n)
+        assert k == n or tail(k, n, high) == pytest.approx(0.025)
+        assert k == 0 or 1 - tail(k - 1, n, low) == pytest.approx(0.025)
+        assert (low == 0, high == 1) == (k == 0, k == n)
+        assert k == n or tail(k, n, upper_bound(k, n)) == pytest.approx(0.05)
+
+
+def test_intervals_hold_at_least_95_percent_of_all_outcomes():
+    for p in np.linspace(0.01, 0.99, 50):
+        held = [k for k in range(13) if share_interval(k, 12)[0] <= p <= share_interval(k, 12)[1]]
+        assert sum(comb(12, k) * p**k * (1 - p) ** (12 - k) for k in held) >= 0.95
+
+
+def test_what_the_horizon_asks_of_a_number_of_samples():
+    assert upper_bound(4, 1000) <= 0.01 < upper_bound(5, 1000)
+    assert upper_bound(0, HORIZON_SAMPLES) <= 0.01 < upper_bound(0, HORIZON_SAMPLES - 1)
+
+
+def test_a_share_is_written_with_an_interval_that_is_not_rounded_inward():
+    assert format_share(3, 3) == "3 of 3 (at least 29%)"  # 29.24
+    assert format_share(0, 3) == "0 of 3 (at most 71%)"  # 70.76
+    assert format_share(2, 3) == "2 of 3 (9% to 100%)"  # 9.43 to 99.16
+    for k, n in ((4, 3), (-1, 3), (0, 0)):
+        with pytest.raises(ValueError, match=f"{k} of {n} is not a share"):
+            format_share(k, n)
+
+
+def test_survival_is_the_share_still_right_and_shorter_samples_do_not_count_as_right():
+    first = [None, 1, 2, 2, 3, None]
+    assert survival(first, [5] * 6, range(1, 4)) == pytest.approx({1: 5 / 6, 2: 3 / 6, 3: 2 / 6})
+    short = survival([None, None, 2], [1, 3, 3], range(1, 6))
+    assert short == pytest.approx({1: 1, 2: 1 / 2, 3: 1 / 2})
+    assert survival([None], [1], range(2, 6)) == {}
+
+
+def test_the_interval_of_a_ratio_is_that_of_all_resamples():
+    values, others = [3.0, 4.0, 5.0, 6.0, 9.0], [1.0, 2.0, 2.5, 3.0, 8.0]
+    medians = [
+        np.array([np.median(one) for one in product(side, repeat=5)]) for side in (values, others)
+    ]
+    ratios = np.quantile((medians[0][:, None] / medians[1]).ravel(), (0.025, 0.975))
+    found = ratio_of_medians(values, others)
+    assert found == pytest.approx((2.0, *ratios))
+    assert found == ratio_of_medians(values, others)
+    assert ratio_of_medians(values[:4], others) is None
