@@ -91,6 +91,7 @@ def error_curves(
     path: Path,
     baselines: Mapping[str, float] | None = None,
     title: str = "",
+    label_smoothing: float = 0.0,
 ) -> None:
     """Draw errors and losses against training samples, a thin line for each trial.
 
@@ -100,6 +101,7 @@ def error_curves(
       path: a PNG file, replaced whole.
       baselines: {name: mask error in percent}, drawn as lines.
       title: stands above both panels.
+      label_smoothing: of the training loss, which then does not fall to zero.
     """
     figure = _new_figure(11, 4.6)
     errors, losses = figure.subplots(1, 2)
@@ -112,7 +114,8 @@ def error_curves(
             xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=8, color=MASK_COLOR,
         )  # fmt: skip
     errors.set(ylim=(0, 102), ylabel="error % on validation samples")
-    _draw_trials(losses, trials, "train_loss", "training", TRAIN_COLOR)
+    training = f"training, label smoothing {label_smoothing:g}" if label_smoothing else "training"
+    _draw_trials(losses, trials, "train_loss", training, TRAIN_COLOR)
     _draw_trials(losses, trials, "val_loss", "validation", LOSS_COLOR)
     losses.set(yscale="log", ylabel="loss (nats)")
     for axes in (errors, losses):

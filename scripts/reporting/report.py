@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from scripts.core.io import write_lines
 from scripts.core.trial_store import SOLVED_PCT, TrialRecord, median_trial, summarize
 from scripts.reporting.figures import AnswerRow, answers_picture, distinct, error_curves
-from scripts.reporting.tables import nops_table, trials_table
+from scripts.reporting.held_out import held_out_rows
+from scripts.reporting.tables import nops_table, table, trials_table
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates, wrong_characters
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
@@ -33,6 +34,9 @@ def write_report(
     validation: Answered,
     by_nops: Answered,
     answer_width: int,
+    held_out: Mapping[str, Answered] | None = None,
+    seen_pct: float | None = None,
+    label_smoothing: float = 0.0,
 ) -> str:
     """Write curves.png, answers.png, report.txt and, last, results.json into the run's folder.
 
@@ -43,6 +47,9 @@ def write_report(
       validation: all validation samples, answered by `median_trial(records)`.
       by_nops: samples over all trained numbers of operations, answered by the same trial.
       answer_width: W, characters of the answer field.
+      held_out: samples of `test_programs` and `test`, answered by the same trial, if known.
+      seen_pct: see `programs_seen`; None where it is unknown.
+      label_smoothing: of the training loss.
     Returns:
       The report, to be printed.
     Raises:
@@ -50,8 +57,14 @@ def write_report(
     """
     rates, levels = _measure(validation, answer_width)
     nops_rates, nops_levels = _measure(by_nops, answer_width)
+    held_out_rates = {
+        split: error_rates(a.predictions, a.references, a.questions, answer_width)
+        for split, a in (held_out or {}).items()
+    }
     results = {
         **summarize(records),
+        "held_out": held_out_rates,
+        "test_programs_seen_pct": seen_pct,
         "shown_seed": median_trial(records).seed,
         "floors": {name: {key: level[key] for key in ERRORS} for name, level in levels.items()},
         **{key: _with_baselines(key, nops_rates, nops_levels) for key in ("by_nops", "by_length")},
@@ -61,20 +74,43 @@ def write_report(
         f"{results['recipe']}{data}, {results['parameters']:,} parameters, "
         f"{results['samples']:,} training samples"
     )
-    text = (
-        f"{headline}:\n{trials_table(results)}\n\n"
+    parts = [
+        f"{headline}:",
+        *_held_out_parts(held_out_rates, seen_pct),
+        trials_table(results),
         f"the median trial, seed {results['shown_seed']}, on {results['split']}:\n"
-        f"{verdict(rates, levels)}\n\n"
+        f"{verdict(rates, levels)}",
         "by number of operations, next to the trivial baselines (sample/mask error %):\n"
-        f"{nops_table(nops_rates['by_nops'], nops_levels)}"
-    )
+        f"{nops_table(nops_rates['by_nops'], nops_levels)}",
+    ]
+    if label_smoothing:
+        parts.append(
+            f"The training loss has label smoothing of {label_smoothing:g}: it does not fall to "
+            "zero where all answers are right."
+        )
+    text = "\n\n".join(parts)
     lines = {name: levels[name]["mask_error_pct"] for name in ("copy", "first 3", "first 4")}
-    error_curves(curves, folder / "curves.png", lines, headline)
+    error_curves(curves, folder / "curves.png", lines, headline, label_smoothing)
     answers_picture(worst_and_best(validation, answer_width), folder / "answers.png")
     write_lines(folder / "report.txt", [text])
     # After all others: where it is, the run is whole.
     write_lines(folder / "results.json", [json.dumps(results, indent=2, allow_nan=False)])
     return text
+
+
+def _held_out_parts(rates: Mapping[str, Any], seen_pct: float | None) -> list[str]:
+    """Say the sample error on held-out programs, then on test samples, at the same nops."""
+    parts = []
+    if {"test_programs", "test"} <= rates.keys():
+        header = ["nops", "held-out programs", "sample err % (95%)", "test", "sample err % (95%)"]
+        rows = held_out_rows(rates["test_programs"], rates["test"])
+        parts.append(f"the median trial on held-out programs and test:\n{table(header, rows)}")
+    if seen_pct is not None:
+        parts.append(
+            f"{seen_pct:.1f}% of the test samples have a program that occurs in the training data "
+            "(with other letters);\nof the held-out programs none does."
+        )
+    return parts
 
 
 def _measure(answered: Answered, answer_width: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -100,19 +136,17 @@ def _with_baselines(
 
 
 def verdict(rates: Mapping[str, Any], levels: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say both errors in words, and where they stand among the trivial baselines.
+    """Say both errors, and between which trivial baselines of the tables the mask error is.
 
     Args:
       rates: as `error_rates` gives them.
       levels: {trivial baseline: rates on the same samples}.
-    Returns:
-      One line. For a model that has not solved the task it names the baseline whose mask error is
-      nearest, or the lowest one where the model is below them all.
 
     >>> rates = {"sample_error_pct": 99.5, "sample_error_interval": [99.4, 99.6],
-    ...          "mask_error_pct": 60.1, "mask_error_interval": [59.7, 60.5]}
+    ...          "mask_error_pct": 65.1, "mask_error_interval": [64.7, 65.5]}
     >>> verdict(rates, {"copy": {"mask_error_pct": 77.5}, "first 3": {"mask_error_pct": 60.0}})
-    'sample error 99.50% (99.40-99.60), mask error 60.10% (59.70-60.50): as first 3 (60.00%)'
+    'sample error 99.50% (99.40-99.60), mask error 65.10% (64.70-65.50): above first 3 (60.00%), \
+below copy (77.50%)'
     """
     parts = []
     for name in ("sample_error", "mask_error"):
@@ -122,13 +156,19 @@ def verdict(rates: Mapping[str, Any], levels: Mapping[str, Mapping[str, Any]]) -
     errors = ", ".join(parts)
     if rates["sample_error_pct"] <= SOLVED_PCT:
         return f"{errors}: solved"
-    masks = {name: level["mask_error_pct"] for name, level in levels.items()}
-    nearest = min(masks, key=lambda name: abs(masks[name] - rates["mask_error_pct"]))
     low, high = rates["mask_error_interval"]
-    word = "as" if low <= masks[nearest] <= high else "nearest to"
-    if high < min(masks.values()):
-        word = "below even"
-    return f"{errors}: {word} {nearest} ({masks[nearest]:.2f}%)"
+    masks = {
+        name: level["mask_error_pct"]
+        for name, level in sorted(levels.items(), key=lambda item: item[1]["mask_error_pct"])
+        if not name.startswith("last")  # which no table shows
+    }
+    below = [f"{name} ({mask:.2f}%)" for name, mask in masks.items() if mask < low][-1:]
+    equal = [f"{name} ({mask:.2f}%)" for name, mask in masks.items() if low <= mask <= high]
+    above = [f"{name} ({mask:.2f}%)" for name, mask in masks.items() if mask > high][:1]
+    if equal:
+        return f"{errors}: mask error as that of {', '.join(equal)}"
+    words = [*(f"above {name}" for name in below), *(f"below {name}" for name in above)]
+    return f"{errors}: {', '.join(words)}"
 
 
 def worst_and_best(

@@ -228,8 +228,8 @@ TABLE_LIST = [
     article_table("baselines", "Recurrent networks on two to five swaps", FIVE_SWAPS),
     article_table("attention", "Convolutions with attention on two to five swaps"),
     Table("ours", "Our recipes, each on its own number of samples",
-          "solved horizon parameters over samples to_1pct sample programs wrong by_nops train_speed",
-          OUR_ROWS),
+          "solved horizon parameters over samples to_1pct sample programs wrong by_nops "
+          "train_speed", OUR_ROWS),
     Table("zoo", "Architecture comparison: one to five swaps at one budget",
           f"solved horizon parameters {ZOO_COLUMNS}",
           make_rows([SWAP_DELTA, *ZOO], 3, LAPTOP, grids=True)),

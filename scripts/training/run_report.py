@@ -1,6 +1,5 @@
 """What a run leaves when all its trials have ended: its checkpoint, its report, its pictures."""
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.inference import predict
-from scripts.core.io import replace_file
+from scripts.core.io import read_json, replace_file
 from scripts.core.model_loading import load_model
 from scripts.core.trial_store import TrialRecord, median_trial
+from scripts.reporting.held_out import programs_seen
 from scripts.reporting.report import Answered, write_report
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
@@ -28,29 +28,47 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     curves = [read_curve(folder, record.seed) for record in records]
     median = median_trial(records)
     model = trial_folder(folder, median.seed) / "model"
-    validation, by_nops = read_answers(recipe, model, median.questions)
+    answered = read_answers(recipe, model, median.questions)
     (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: not whole any more
     for path in filter(Path.is_file, model.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in NOT_MODEL:
             with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
-    width = recipe.config.answer_width
-    report = write_report(folder, records, curves, validation, by_nops, width)
+    report = write_report(
+        folder,
+        records,
+        curves,
+        answered.pop("validation"),
+        answered.pop("by_nops"),
+        recipe.config.answer_width,
+        answered,
+        programs_seen(recipe.config, "test", median.seed, median.samples),
+        recipe.label_smoothing,
+    )
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
 
 
-def read_answers(recipe: Recipe, model: Path, count: int) -> tuple[Answered, Answered]:
-    """Read a trial's answers to its validation samples, and to as many of all trained nops.
+def read_answers(recipe: Recipe, model: Path, count: int) -> dict[str, Answered]:
+    """Read a trial's answers to the first samples: validation, by_nops, test, test_programs.
 
-    A trial of an earlier version kept none: its model is evaluated again.
+    A trial of an earlier version kept none of some: its model is evaluated again.
     """
-    config, path = recipe.config, model / ANSWERS_FILE
-    kept: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    answered = []
-    for name, one in (("validation", config), ("by_nops", replace(config, eval_nops=config.nops))):
-        samples = first_samples(one, "validation", count)
+    config, path, hint = recipe.config, model / ANSWERS_FILE, "delete it and resume"
+    kept: dict[str, Any] = read_json(path, (), hint) if path.exists() else {}
+    parts = {split: (config, split) for split in ("validation", "test", "test_programs")}
+    parts["by_nops"] = replace(config, eval_nops=config.nops), "validation"
+    answered = {}
+    for name, (one, split) in parts.items():
+        if split not in one.splits:
+            continue
+        samples = first_samples(one, split, count)
         if name not in kept:  # the run has written the model's code itself
             loaded = load_model(model, trust_remote_code=True)
             kept[name] = predict(loaded, samples, recipe.loss).answers
-        answered.append(Answered(samples.questions(), samples.answers(), kept[name]))
-    return answered[0], answered[1]
+        texts = kept[name]
+        whole = isinstance(texts, list) and len(texts) >= len(samples)
+        if not whole or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"{path}: {name} is not {len(samples)} texts: {hint}")
+        pairs = samples.questions(), samples.answers(), texts[: len(samples)]
+        answered[name] = Answered(*pairs)
+    return answered

@@ -45,7 +45,9 @@ def finish_trial(
         samples = first_samples(config, split, final_samples)
         return measure_shared(model, samples, loss, accelerator, f"final evaluation, {label}")
 
-    validation, test = (measured(config, split, split) for split in ("validation", "test"))
+    splits = ("validation", "test", "test_programs")
+    held_out = {one: measured(config, one, one) for one in splits if one in config.splits}
+    validation, test = held_out.pop("validation"), held_out["test"]
     # The validation samples of all trained numbers of operations, not of eval_nops alone.
     widened = replace(config, eval_nops=config.nops)
     by_nops = validation
@@ -78,6 +80,7 @@ def finish_trial(
     )
     if accelerator.is_main_process:
         answers = {"validation": validation.predictions, "by_nops": by_nops.predictions}
+        answers |= {split: one.predictions for split, one in held_out.items()}
         with replace_folder(folder / "model") as written:
             model.save_pretrained(written)
             (written / CURVE_FILE).write_text(json.dumps(state.points), "utf-8")

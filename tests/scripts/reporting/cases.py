@@ -47,11 +47,11 @@ def curve(scale=1.0):
     ]
 
 
-def answered(config, count, floor="first 4"):
-    """Validation questions as a floor answers them."""
-    examples = sample(config, "validation", range(count))
+def answered(config, count, baseline="first 4", split="validation"):
+    """Questions as a trivial baseline answers them."""
+    examples = sample(config, split, range(count))
     questions = examples.questions()
-    return Answered(questions, examples.answers(), baseline_predictions(questions)[floor])
+    return Answered(questions, examples.answers(), baseline_predictions(questions)[baseline])
 
 
 COPY = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}

@@ -1,6 +1,7 @@
 """The report of a run: its files are whole, and its pictures and words say what was got wrong."""
 
 import json
+from dataclasses import replace
 
 import matplotlib
 import matplotlib.image
@@ -9,9 +10,13 @@ import pytest
 
 from scripts.reporting import figures
 from scripts.reporting.figures import AnswerRow, answers_picture, error_curves
+from scripts.reporting.held_out import programs_seen
 from scripts.reporting.report import Answered, verdict, worst_and_best, write_report
 from tests.scripts.reporting.cases import answered, curve, record
+from vsc_dataset import parse, sample
+from vsc_dataset.configs import make_config
 
+HELD_OUT = ("test_programs", "test")
 RED = np.array([0xC6, 0x28, 0x28]) / 255
 GREEN = np.array([0xC8, 0xE6, 0xC9]) / 255
 
@@ -32,6 +37,9 @@ def report(tmp_path_factory):
         answered("swap-nops5", 400),
         answered("default", 400),
         answer_width=5,
+        held_out={split: answered("default", 400, split=split) for split in HELD_OUT},
+        seen_pct=1.5,
+        label_smoothing=0.1,
     )
     return folder, text
 
@@ -61,7 +69,7 @@ def test_results_end_with_floors_and_figures_by_nops_and_length(report):
 def test_the_report_says_where_the_model_stands_among_the_floors(report):
     _, text = report
     assert "solved 1 of 3 (0% to 91%)" in text
-    assert "as first 4 (40.00%)" in text
+    assert "mask error as that of first 4 (40.00%)" in text
     assert max(map(len, text.splitlines())) <= 110
 
 
@@ -69,20 +77,52 @@ def test_the_report_says_where_the_model_stands_among_the_floors(report):
     "sample_error, mask_error, words",
     [
         (0.9, 0.2, "solved"),
-        (99, 60.5, "as b (60"),
-        (99, 70, "nearest to a (77"),
-        (9, 3, "below even b (60"),
+        (99, 60.5, "mask error as that of b (60.00%)"),
+        (99, 70, "above b (60.00%), below a (77.50%)"),
+        (99, 80, "above a (77.50%)"),
+        (9, 3, "below b (60.00%)"),
     ],
 )
-def test_the_verdict_names_the_floor(sample_error, mask_error, words):
+def test_the_verdict_names_the_baselines_of_the_tables(sample_error, mask_error, words):
     rates = {
         "sample_error_pct": sample_error,
         "sample_error_interval": [sample_error - 0.5, sample_error + 0.5],
         "mask_error_pct": mask_error,
         "mask_error_interval": [mask_error - 0.5, mask_error + 0.5],
     }
-    levels = {"a": {"mask_error_pct": 77.5}, "b": {"mask_error_pct": 60.0}}
-    assert f": {words}" in verdict(rates, levels)
+    masks = {"a": 77.5, "b": 60.0, "last 1": mask_error}
+    levels = {name: {"mask_error_pct": mask} for name, mask in masks.items()}
+    assert verdict(rates, levels).endswith(f": {words}")
+
+
+def test_held_out_programs_come_first_at_the_numbers_of_operations_of_test(report):
+    folder, text = report
+    first = text.split("\n\n")[1].splitlines()
+    assert first[0] == "the median trial on held-out programs and test:"
+    assert [line.split()[0] for line in first[2:]] == ["3", "4", "5"]
+    assert "1.5% of the test samples have a program that occurs in the training data" in text
+    assert "The training loss has label smoothing of 0.1" in text
+    results = json.loads((folder / "results.json").read_text())
+    assert results["test_programs_seen_pct"] == 1.5
+    kept = results["held_out"]["test_programs"]["by_nops"]["4"]
+    low, high = kept["sample_error_interval"]
+    cell = f"{kept['sample_error_pct']:.2f} ({low:.2f}-{high:.2f})"
+    assert first[3].split(maxsplit=2)[2].startswith(cell)
+
+
+@pytest.mark.parametrize("layout", ["compact", "spaced"])
+def test_the_share_of_programs_seen_is_that_of_a_slow_count(layout):
+    def program(question):
+        return [(op.kind, *sorted((op.x, op.y or 0))) for op in parse(question).operations]
+
+    config = replace(make_config("default"), layout=layout, num_test=200)
+    seen = [program(q) for q in sample(config, "train", range(300), seed=3).questions()]
+    test = [program(q) for q in sample(config, "test", range(200)).questions()]
+    share = sum(one in seen for one in test) / 2
+    assert 20 < share < 90
+    assert programs_seen(config, "test", 3, 300) == share
+    assert programs_seen(config, "test_programs", 3, 300) == 0
+    assert programs_seen(config, "test", 3, 10**7) is None
 
 
 def test_worst_and_best_are_the_answers_with_most_and_fewest_wrong_characters():

@@ -1,0 +1,73 @@
+"""Held-out programs next to test samples, and how many test programs training has seen."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from vsc_dataset import sample
+from vsc_dataset.configs import TaskConfig
+
+SEEN_LIMIT = 1_000_000
+"""Training samples: of a longer stream it takes too long to read all programs."""
+
+BLOCK = 50_000
+"""Training samples that are read at once."""
+
+Rates = Mapping[str, Any]
+
+
+def programs_seen(config: TaskConfig, split: str, seed: int, num_samples: int) -> float | None:
+    """Compute the percent of a split's samples whose program occurs in the training stream.
+
+    A program is the operations without the letters; 2>1 and 1>2 are the same.
+
+    Args:
+      config: of the training.
+      split: such as "test".
+      seed, num_samples: of the training stream.
+    Returns:
+      Percent; None where `num_samples` is beyond SEEN_LIMIT.
+    """
+    if num_samples > SEEN_LIMIT:
+        return None
+    compact = replace(config, layout="compact")
+    questions = sample(compact, split, range(config.num_rows(split))).questions()
+    programs = [_program(question) for question in questions]
+    unseen = set(programs)
+    for start in range(0, num_samples, BLOCK):
+        if not unseen:
+            break
+        block = range(start, min(start + BLOCK, num_samples))
+        unseen.difference_update(map(_program, sample(compact, "train", block, seed).questions()))
+    return 100 * sum(program not in unseen for program in programs) / len(programs)
+
+
+def _program(question: str) -> tuple[str, ...]:
+    return tuple(map(_token, re.split("[ :]", question)[1:]))
+
+
+@cache
+def _token(text: str) -> str:
+    """Write a swap with its smaller position first, other operations as they are."""
+    return ">".join(sorted(text.split(">"), key=int)) if ">" in text else text
+
+
+def held_out_rows(programs: Rates, test: Rates) -> list[list[str]]:
+    """Lay out both sample errors, with 95% intervals, at the numbers of operations of both.
+
+    Args:
+      programs, test: of `test_programs` and `test`, as `error_rates` gives them.
+    """
+    rows = []
+    for nops, held_out in programs["by_nops"].items():
+        if nops in test["by_nops"]:
+            cells = [_cell(held_out), _cell(test["by_nops"][nops])]
+            rows.append([str(nops), *(cell for pair in cells for cell in pair)])
+    return rows
+
+
+def _cell(rates: Rates) -> tuple[str, str]:
+    low, high = rates["sample_error_interval"]
+    return f"{rates['questions']:,}", f"{rates['sample_error_pct']:.2f} ({low:.2f}-{high:.2f})"
