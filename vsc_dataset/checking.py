@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from numbers import Integral
 from typing import Any
 
+import numpy as np
+
 from vsc_dataset.generator.spec import Range
 
 
@@ -33,7 +35,7 @@ def check_bool(name: str, value: Any) -> bool:
     Traceback (most recent call last):
     ValueError: trace is 'no': it must be True or False
     """
-    if isinstance(value, str) or value not in (True, False):
+    if not isinstance(value, int | np.bool_) or value not in (True, False):
         raise ValueError(f"{name} is {value!r}: it must be True or False")
     return bool(value)
 
@@ -41,7 +43,7 @@ def check_bool(name: str, value: Any) -> bool:
 def check_range(name: str, value: Any, lowest: int, highest: int) -> Range:
     """Make an inclusive range from a number or a pair."""
     pair = (value, value) if isinstance(value, Integral) else value
-    if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+    if not isinstance(pair, Sequence) or isinstance(pair, str | bytes) or len(pair) != 2:
         raise ValueError(f"{name} is {value!r}: it must be a whole number or a (lowest, highest)")
     low, high = (check_int(name, end, lowest, highest) for end in pair)
     if low > high:
@@ -49,12 +51,26 @@ def check_range(name: str, value: Any, lowest: int, highest: int) -> Range:
     return low, high
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
+def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
+    """Check for one of some texts.
+
+    >>> check_choice("objective", "fil", ["fill", "next-token"])
+    Traceback (most recent call last):
+    ValueError: objective is 'fil': did you mean 'fill'?
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} is {value!r}: {nearest(value, choices)}")
+    return value
+
+
+def nearest(name: Any, names: Iterable[str]) -> str:
     """Suggest the nearest name, or all of them, for a message about an unknown one.
 
     >>> nearest("swap-nop5", ["default", "swap-nops5"])
     "did you mean 'swap-nops5'?"
     """
     names = list(names)
+    if not isinstance(name, str):
+        return f"use one of {names}"
     close = get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"use one of {names}"

@@ -149,7 +149,7 @@ class TaskConfig:
         Raises:
           ValueError: the split does not exist in this configuration.
         """
-        if split not in self.splits:
+        if not isinstance(split, str) or split not in self.splits:
             raise ValueError(f"split {split!r} does not exist here: {nearest(split, self.splits)}")
         if self.grid_nops:
             nops = int(split.removeprefix("nops"))
@@ -228,7 +228,7 @@ def _or_default(value: Any, default: Any) -> Any:
 
 def _numbers(value: Any) -> tuple[int, ...]:
     """Check a grid's numbers of operations, which rise."""
-    if not isinstance(value, Sequence) or isinstance(value, str):
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise ValueError(f"grid_nops is {value!r}: it must be a list of whole numbers")
     numbers = tuple(check_int("grid_nops", number, 0, MAX_NOPS) for number in value)
     if list(numbers) != sorted(set(numbers)):
@@ -247,7 +247,8 @@ def _operators(operators: Any, weights: Any) -> tuple[str, tuple[int, ...]]:
         raise ValueError(f"operators is {operators!r}: '+' needs '-', else the stack stays empty")
     if weights is None:
         weights = [DEFAULT_WEIGHTS[kind] for kind in operators]
-    if not isinstance(weights, Sequence) or len(weights) != len(operators):
+    is_list = isinstance(weights, Sequence) and not isinstance(weights, str | bytes)
+    if not is_list or len(weights) != len(operators):
         raise ValueError(f"weights is {weights!r}: give one whole number for each of {operators!r}")
     by_kind = {
         kind: check_int(f"the weight of {kind!r}", weight, 1, MAX_WEIGHT)
@@ -270,7 +271,7 @@ def make_config(name: str = "default", **settings: Any) -> TaskConfig:
     Traceback (most recent call last):
     ValueError: configuration 'swap-nop5' is unknown: did you mean 'swap-nops5'?
     """
-    if name not in _TABLES:
+    if not isinstance(name, str) or name not in _TABLES:
         raise ValueError(f"configuration {name!r} is unknown: {nearest(name, _TABLES)}")
     # The settings join the table, not the finished configuration: what the table leaves out
     # (answer_width, eval_nops, weights) follows them.
@@ -288,6 +289,15 @@ def make_config(name: str = "default", **settings: Any) -> TaskConfig:
             if wanted != config.nops:
                 raise ValueError(f"{setting} is {wanted}, but this is a grid: use grid_nops")
     return config
+
+
+def as_config(config: Any) -> TaskConfig:
+    """Return a TaskConfig, or the one of that name.
+
+    >>> as_config("swap-nops5").nops
+    (5, 5)
+    """
+    return config if isinstance(config, TaskConfig) else make_config(config)
 
 
 _TABLES: dict[str, dict[str, Any]] = tomllib.loads(

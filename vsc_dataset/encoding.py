@@ -6,14 +6,14 @@ a token of the layout `tokens` (see `vocabulary`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.language import TOKENS, Program
+from vsc_dataset.language import TOKENS, Program, parse
 from vsc_dataset.vocabulary import (
     MASK,
     VOCABULARIES,
@@ -106,6 +106,14 @@ class Examples:
         ends_N = self.answer_start + self.answer_width
         mask_NxL: NDArray[np.bool_] = np.arange(self.labels.shape[1]) < ends_N[:, None]
         return mask_NxL
+
+    def dense_targets(self) -> IdArray:
+        """Return `trace`, made from the texts, slowly, of samples that came without."""
+        if self.trace is not None:
+            return self.trace
+        programs = (replace(parse(text), layout=self.layout) for text in self.questions())
+        rows = [encode_trace(program, self.labels.shape[1]) for program in programs]
+        return np.array(rows, self.labels.dtype).reshape(self.labels.shape)
 
     def question_characters(self) -> tuple[ByteArray, NDArray[np.integer]]:
         """Write the questions as bytes, one after the other, and count the bytes of each, (N,)."""

@@ -78,8 +78,11 @@ class Program:
 
     def __post_init__(self) -> None:
         _check_letters(self.letters)
-        if self.layout not in LAYOUTS:
+        if not isinstance(self.layout, str) or self.layout not in LAYOUTS:
             raise ValueError(f"layout {self.layout!r} is unknown: use one of {list(LAYOUTS)}")
+        is_list = isinstance(self.operations, tuple | list)
+        if not is_list or not all(isinstance(o, Operation) for o in self.operations):
+            raise ValueError(f"operations are {self.operations!r}: give a tuple of Operation")
         object.__setattr__(self, "operations", tuple(self.operations))
         _ = self.trace  # a program that cannot be executed must not exist
 
@@ -152,8 +155,10 @@ def execute(question: str) -> str:
 def score(question: str, text: str) -> float:
     """Score a text: 1.0 where it is the answer, else the share of right characters.
 
-    Spaces at the end of `text` are padding and do not count. The share is taken of the longer one
-    of both, so a text that is too long is never right.
+    It is strict: spaces at the end of `text` are padding and do not count, but any other white
+    space, a line break, or a word before or after the answer is wrong (`reward` forgives white
+    space around it). The share is taken of the longer one of both, so a text that is too long is
+    never right.
 
     Raises:
       ValueError: the question is malformed.

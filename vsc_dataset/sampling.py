@@ -6,8 +6,8 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import NDArray
 
-from vsc_dataset.checking import check_int
-from vsc_dataset.configs import TaskConfig, make_config
+from vsc_dataset.checking import check_bool, check_int
+from vsc_dataset.configs import TaskConfig, as_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.generator.buffers import thread_buffers
 from vsc_dataset.generator.dense_targets import write_targets
@@ -51,10 +51,10 @@ def sample(
     >>> samples.questions(), samples.answers()
     (['ZIYFQ:5>3 5>1 1>2 5>4 5>2'], ['IFQZY'])
     """
-    config = make_config(config) if isinstance(config, str) else config
+    config = as_config(config)
     spec, numbers = config.sample_spec(split), _as_indices(indices)
     width = config.padded_width(pad_to)
-    key = spec.key(check_int("seed", seed, 0))
+    key, trace = spec.key(check_int("seed", seed, 0)), check_bool("trace", trace)
     tables, buffers = make_lookup_tables(spec, config.layout), thread_buffers()
     count, vocabulary = len(numbers), config.vocabulary
     ids_2xNxW = np.empty((2, count, -(-width * vocabulary.id_bytes // 8)), np.uint64)
@@ -91,7 +91,7 @@ def _as_indices(indices: int | Iterable[int] | NDArray[np.integer]) -> UInt64Arr
         array = indices
     else:
         array = np.asarray(numbers := list(indices))
-        if array.dtype.kind == "f":  # as numpy takes whole numbers of several types
+        if array.dtype.kind not in "iu":  # as numpy takes whole numbers of several types
             array = np.array([check_int("index", i, 0, 2**64 - 1) for i in numbers], np.uint64)
     if array.size == 0:
         return np.zeros(0, np.uint64)

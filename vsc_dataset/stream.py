@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from vsc_dataset.checking import check_int
-from vsc_dataset.configs import TaskConfig, make_config
+from vsc_dataset.checking import check_bool, check_int
+from vsc_dataset.configs import TaskConfig, as_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.sampling import sample
 
@@ -32,7 +32,8 @@ class TrainingStream(Iterator[Examples]):
       start: the first sample.
       rank, world_size: which process this is, and of how many.
       every: only each `every`-th batch, from `start` on; the workers of a loader share them so.
-      pad_to: the width of rows in bytes, L or more.
+      pad_to: the width of rows in ids, L or more.
+      trace: make the dense targets as well (see `Examples`).
     Yields:
       Examples, batch_size // world_size of them.
     Raises:
@@ -53,23 +54,21 @@ class TrainingStream(Iterator[Examples]):
         world_size: int = 1,
         every: int = 1,
         pad_to: int | None = None,
+        trace: bool = False,
     ) -> None:
         self.batch_size = check_int("batch_size", batch_size, 1)
-        self.seed, self._position = (
-            check_int("seed", seed, 0),
-            check_int("start", start, 0, MAX_START),
-        )
-        self.world_size, self.every = (
-            check_int("world_size", world_size, 1),
-            check_int("every", every, 1),
-        )
+        self.seed = check_int("seed", seed, 0)
+        self._position = check_int("start", start, 0, MAX_START)
+        self.world_size = check_int("world_size", world_size, 1)
+        self.every = check_int("every", every, 1)
+        self.trace = check_bool("trace", trace)
         self.rank = check_int("rank", rank, 0, world_size - 1)
         if batch_size % world_size:
             raise ValueError(
                 f"batch_size {batch_size} cannot be shared evenly by {world_size} processes: "
                 f"use a multiple of {world_size}"
             )
-        self.config = make_config(config) if isinstance(config, str) else config
+        self.config = as_config(config)
         self.config.sample_spec("train")
         self.config.padded_width(pad_to)
         self.pad_to = pad_to
@@ -92,7 +91,9 @@ class TrainingStream(Iterator[Examples]):
             indices = batches[:, None] * np.uint64(self.every * self.batch_size)
             ranks = np.arange(self.rank, self.batch_size, self.world_size, dtype=np.uint64)
             indices = indices + ranks + np.uint64(self._position)
-            self._block = sample(self.config, "train", indices.ravel(), self.seed, self.pad_to)
+            self._block = sample(
+                self.config, "train", indices.ravel(), self.seed, self.pad_to, self.trace
+            )
             self._at = 0
         batch = self._block[self._at : self._at + size]
         self._at += size

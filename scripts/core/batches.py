@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from vsc_dataset import Examples, parse
-from vsc_dataset.language import LAYOUTS, Program
+from vsc_dataset import Examples
+from vsc_dataset.vocabulary import MASK
 
 IGNORED = -100
 """The label that no loss counts."""
@@ -110,45 +110,26 @@ def answer_positions(samples: Examples) -> Tensor:
 def trace_labels(samples: Examples, ignored: int = IGNORED) -> NDArray[np.int64]:
     """Label the answer field, and at each operation the letters that it moves (dense targets).
 
-    The last byte of an operation is labeled with the letter that it puts at its last position (of
-    `-x`, the letter that it takes), the byte after a swap with the one that it puts at its first:
-    a model that reads from left to right can know both there. So nothing is added to a row or to
-    a model, and the answer is evaluated as ever.
+    `Examples` says which letter stands where. Nothing is added to a row or to a model, and the
+    answer is evaluated as ever.
 
     Args:
-      samples: N of them.
-      ignored: the label of all other bytes.
+      samples: N of them, best made with trace=True: else their texts are parsed, which is slow.
+      ignored: the label of all other positions.
     Returns:
       (N, L).
 
     >>> from vsc_dataset import sample
-    >>> swaps = sample("swap-nops2", "train", [0])
+    >>> swaps = sample("swap-nops2", "train", [0], trace=True)
     >>> swaps.questions(), swaps.answers()
     (['FJTOW:3>1 2>1'], ['JTFOW'])
     >>> "".join(chr(byte) if byte > 0 else "." for byte in trace_labels(swaps)[0])
     '........TF..JTJTFOW'
     """
-    labels = np.where(samples.answer_mask, samples.labels, np.int64(ignored))
-    for row, question in enumerate(samples.questions()):
-        for position, letter in trace_targets(parse(question)):
-            labels[row, position] = ord(letter)
+    targets = samples.dense_targets().astype(np.int64)
+    labels = np.where(samples.answer_mask, samples.labels, targets)
+    labels[labels == MASK] = ignored
     return labels
-
-
-def trace_targets(program: Program) -> list[tuple[int, str]]:
-    """List the positions of the written question that have a dense target, with its letter."""
-    layout = LAYOUTS[program.layout]
-    targets: list[tuple[int, str]] = []
-    end, before = len(program.letters + layout.after_letters), program.letters
-    for operation, after in zip(program.operations, program.trace, strict=True):
-        end += len(str(operation))
-        x, y = operation.x - 1, operation.y - 1
-        if operation.kind == ">":
-            targets += [(end - 1, after[y]), (end, after[x])]
-        else:
-            targets.append((end - 1, (before if operation.kind == "-" else after)[x]))
-        end, before = end + len(layout.between_operations), after
-    return targets
 
 
 def takes_answer_positions(model: nn.Module) -> bool:

@@ -84,7 +84,12 @@ def run_trial(
     state = checkpoints.load_newest() or TrainState()
     scheduler = make_scheduler(recipe, optimizer, state.step)
     stream = make_stream(recipe, seed, accelerator, state.step)
-    validation = sample(recipe.config, "validation", range(recipe.validation_samples))
+    validation = sample(
+        recipe.config,
+        "validation",
+        range(recipe.validation_samples),
+        trace=recipe.loss == "trace",
+    )
     losses = [torch.tensor(loss, device=accelerator.device) for loss in state.losses]
     saver = CheckpointSaver(checkpoints, options)
     with TrialLog(job, state, accelerator, options) as log, STOP.training():
@@ -142,6 +147,7 @@ def make_stream(recipe: Recipe, seed: int, accelerator: Accelerator, step: int) 
         start=step * recipe.batch_size,
         rank=accelerator.process_index,
         world_size=accelerator.num_processes,
+        trace=recipe.loss == "trace",
     )
 
 

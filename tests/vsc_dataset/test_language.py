@@ -99,5 +99,8 @@ def test_an_operation_of_no_kind_is_refused(kind):
 def test_what_is_not_a_text_is_refused():
     with pytest.raises(ValueError, match=r"letters are \['A'\]: they must be a text"):
         Program(["A"])
+    for operations in (5, "-1", ("-1",)):
+        with pytest.raises(ValueError, match="give a tuple of Operation"):
+            Program("AB", operations)
     with pytest.raises(ValueError, match="the answer is None: it must be a text"):
         score("AB:1>2", None)

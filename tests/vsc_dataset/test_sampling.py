@@ -69,7 +69,7 @@ def test_fast_path_agrees_with_reference_on_named_configurations(name):
         )
 
 
-@given(configs(), st.integers(0, 2**40), st.integers(0, 2**32))
+@given(configs(), st.integers(0, 2**40) | st.integers(2**62, 2**64 - 20), st.integers(0, 2**32))
 @settings(max_examples=40)
 def test_fast_path_agrees_with_reference_on_any_configuration(config, start, seed):
     for split in config.splits:
@@ -199,6 +199,11 @@ def test_a_wider_answer_field_is_padded_and_masked():
         ([-1], "index -1 is negative"),
         ([0.5], "index is 0.5: it must be a whole number"),
         ([[1]], "dimension"),
+        (["a"], "index is 'a': it must be a whole number"),
+        ([True], "index is True: it must be a whole number"),
+        (None, "indices is None: give whole numbers, or how many from 0 on"),
+        ("12", "indices is '12': give whole numbers"),
+        (-3, "the number of samples is -3: it must be a whole number from 0"),
     ],
 )
 def test_bad_indices_are_refused(indices, words):
@@ -222,6 +227,16 @@ def test_numbers_may_be_those_of_numpy():
     assert {type(n) for n in numbers} == {int}
     ours, theirs = (sample(config, "train", range(9), seed=s) for s in (3, np.int64(3)))
     np.testing.assert_array_equal(ours.labels, theirs.labels)
+
+
+def test_samples_are_iterated_and_a_number_of_them_is_asked_for():
+    samples = sample("default", "test", 20)
+    assert samples.questions() == sample("default", "test", range(20)).questions()
+    row = list(samples)[7]
+    assert row == {
+        "question": samples.questions()[7], "answer": samples.answers()[7],
+        "length": samples.length[7], "nops": samples.nops[7],
+    }  # fmt: skip
 
 
 def test_a_slice_is_what_it_was_and_one_sample_is_a_slice():

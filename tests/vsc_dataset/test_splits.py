@@ -27,6 +27,14 @@ def test_layout_and_orientation_do_not_change_the_split(program):
         assert split_of(str(turned)) == expected
 
 
+@pytest.mark.parametrize("x, y", [(1, 3), (3, 1), (1, 2)])
+def test_either_position_of_a_swap_can_make_a_program_one_that_is_held_out(x, y):
+    """1,000 programs that name position 3 only as x, only as y, or not at all."""
+    swaps = [(Operation(">", x, y),) + (Operation(">", 1, 2),) * k for k in range(2, 60)]
+    program_splits = {split_of(str(Program("ABC", operations))) for operations in swaps}
+    assert ("test_programs" in program_splits) == (3 in (x, y))
+
+
 @given(programs())
 def test_held_out_is_a_property_of_the_program_alone(program):
     other = Program(program.letters[::-1], program.operations)

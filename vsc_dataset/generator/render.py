@@ -129,18 +129,23 @@ def _pack_bytes(buffers: Buffers, bytes_RxN: NDArray[np.uint8]) -> UInt64Array:
     return parts[0]
 
 
-def _spread(pieces: list[UInt64Array], vocabulary: Vocabulary) -> list[UInt64Array]:
+def _spread(
+    buffers: Buffers, pieces: list[UInt64Array], vocabulary: Vocabulary
+) -> list[UInt64Array]:
     """Give each byte of the pieces the bytes of an id, in twice as many pieces where it has two."""
     if vocabulary.id_bytes == 1:
         return pieces
-    spread = []
-    for piece in pieces:
-        for half in (piece & LOW_HALF, piece >> np.uint64(32)):
-            for shift, mask in ((16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF)):
-                np.bitwise_or(half, half << np.uint64(shift), out=half)
-                np.bitwise_and(half, np.uint64(mask), out=half)
-            spread.append(half)
-    return spread
+    scratch, *halves = buffers.array("spread", 1 + 2 * len(pieces), len(pieces[0]))
+    for number, half in enumerate(halves):
+        if number % 2:
+            np.right_shift(pieces[number // 2], np.uint64(32), out=half)
+        else:
+            np.bitwise_and(pieces[number // 2], LOW_HALF, out=half)
+        for shift, mask in ((16, 0x0000FFFF0000FFFF), (8, 0x00FF00FF00FF00FF)):
+            np.left_shift(half, np.uint64(shift), out=scratch)
+            np.bitwise_or(half, scratch, out=half)
+            np.bitwise_and(half, np.uint64(mask), out=half)
+    return halves
 
 
 def _write_letters(
@@ -158,7 +163,7 @@ def _write_letters(
         packed = _pack_bytes(buffers, ids[start : start + 8])
         if start == 0:
             np.copyto(first, packed)
-        for piece in _spread([packed], vocabulary):
+        for piece in _spread(buffers, [packed], vocabulary):
             if number < len(rows.words):
                 rows.words[number] ^= piece
             number += 1
@@ -236,7 +241,7 @@ def _short_answers(
     np.left_shift(np.uint64(1), line.view(np.uint64), out=shift)
     np.subtract(shift, np.uint64(1), out=shift)
     np.bitwise_and(piece, shift, out=piece)
-    return _spread([piece], vocabulary), executed
+    return _spread(buffers, [piece], vocabulary), executed
 
 
 def _pack_separator(vocabulary: Vocabulary) -> int:
@@ -303,7 +308,7 @@ def _long_answers(
         np.multiply(letters, np.greater(present, place, out=is_present), out=letters)
     starts = range(0, len(text), 8)
     pieces = [_pack_bytes(buffers, text[start : start + 8]).copy() for start in starts]
-    return _spread(pieces, vocabulary), executed
+    return _spread(buffers, pieces, vocabulary), executed
 
 
 def _count_letters_and_operations(

@@ -14,7 +14,6 @@ from scripts.core.batches import (
     logits_of,
     model_inputs,
     trace_labels,
-    trace_targets,
 )
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
@@ -93,9 +92,11 @@ def test_a_part_that_is_called_module_is_not_taken_for_the_model():
 @pytest.mark.parametrize("config", ["default", "default-spaced", "level-8"])
 def test_an_answer_can_be_rebuilt_from_the_dense_targets(config):
     """Letters put where their labels say give every step of the trace, so all are right."""
-    for question in sample(config, "train", range(300)).questions():
+    samples = sample(config, "train", range(300), trace=True)
+    for question, row in zip(samples.questions(), samples.trace, strict=True):
         program = parse(question)
-        targets, cells, stack = dict(trace_targets(program)), list(program.letters), []
+        targets = {int(at): chr(row[at]) for at in row.nonzero()[0]}
+        cells, stack = list(program.letters), []
         end = 0
         for operation, after in zip(program.operations, program.trace, strict=True):
             end = question.index(str(operation), max(end, question.index(":"))) + len(
@@ -115,15 +116,12 @@ def test_an_answer_can_be_rebuilt_from_the_dense_targets(config):
 
 
 def test_only_the_answer_field_and_the_dense_targets_are_counted():
-    examples = sample("default", "train", range(200))
-    labels = trace_labels(examples)
-    assert (labels[examples.answer_mask] == examples.labels[examples.answer_mask]).all()
-    for row, question in enumerate(examples.questions()):
-        targets = trace_targets(parse(question))
-        assert all(labels[row, position] == ord(letter) for position, letter in targets)
-        others = {int(p) for p in (labels[row] != -100).nonzero()[0]}
-        others -= {int(p) for p in examples.answer_mask[row].nonzero()[0]}
-        assert others == {position for position, _ in targets}
+    examples = sample("default", "train", range(200), trace=True)
+    labels, answer = trace_labels(examples), examples.answer_mask
+    targets = examples.trace.astype(np.int64)
+    assert (labels[answer] == examples.labels[answer]).all()
+    assert (labels[~answer] == np.where(targets, targets, -100)[~answer]).all()
+    assert (labels == trace_labels(sample("default", "train", range(200)))).all()
 
 
 @pytest.mark.parametrize("form", ["tensor", "tuple", "list", "dict", "output"])
