@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from vsc_dataset.encoding import Examples
-from vsc_dataset.language import TOKENS, parse
+from vsc_dataset.language import LAYOUTS, TOKENS, parse
 from vsc_dataset.vocabulary import PAD
 
 SCHEMA = pa.schema(
@@ -52,6 +52,25 @@ def make_table(samples: Examples, trace: bool = False) -> pa.Table:
         traces = [list(parse(text).trace) for text in samples.questions()]
         columns.append(pa.array(traces, TRACE.type))
     return pa.Table.from_arrays(columns, schema=make_schema(samples.layout, trace))
+
+
+PROMPT_SCHEMA = pa.schema([("prompt", pa.string()), ("completion", pa.string())])
+
+
+def make_prompt_table(samples: Examples, scratchpad: bool = False) -> pa.Table:
+    """Make an Arrow table of prompts and completions, which together are a row's text.
+
+    Args:
+      samples: N of them.
+      scratchpad: the completion is the state after each operation, then the answer; slow.
+    """
+    before_answer = LAYOUTS[samples.layout].before_answer
+    questions, answers = samples.questions(), samples.answers()
+    if scratchpad:
+        states = (" ".join(parse(question).trace) for question in questions)
+        answers = [s + before_answer + a for s, a in zip(states, answers, strict=True)]
+    prompts = [question + before_answer for question in questions]
+    return pa.Table.from_arrays([pa.array(prompts), pa.array(answers)], schema=PROMPT_SCHEMA)
 
 
 def _lists(ids_NxL: np.ndarray) -> pa.Array:

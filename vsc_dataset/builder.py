@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from datasets.builder import Key
 
-from vsc_dataset.arrow import make_schema, make_table
-from vsc_dataset.checking import check_bool, check_int
+from vsc_dataset.arrow import PROMPT_SCHEMA, make_prompt_table, make_schema, make_table
+from vsc_dataset.checking import check_bool, check_choice, check_int
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
+from vsc_dataset.encoding import Examples
 from vsc_dataset.sampling import sample
 
 ROWS_PER_TABLE = 50_000
@@ -26,6 +27,8 @@ PROBED_BYTES = 2**16
 
 ROWS_PER_SHARD = 50_000
 """A process of `num_proc`, or a worker of a stream, takes whole shards."""
+
+COLUMNS = ("question-answer", "prompt-completion")
 
 MAX_SHARDS = 10_000
 """They are a list in memory: of more rows, shards are longer."""
@@ -42,10 +45,16 @@ class VscBuilderConfig(_TaskFields, datasets.BuilderConfig):  # type: ignore[mis
     Args:
       seed: of the training samples alone.
       trace: add the state after each operation.
+      columns: "question-answer", or "prompt-completion", two texts as TRL reads them.
+      scratchpad: the completion is the trace, then the answer.
+      only: prepare these splits alone.
     """
 
     seed: int = 0
     trace: bool = False
+    columns: str = COLUMNS[0]
+    scratchpad: bool = False
+    only: tuple[str, ...] = ()
 
     @property
     def task(self) -> TaskConfig:
@@ -73,13 +82,15 @@ class VscBuilder(datasets.ArrowBasedBuilder):
     def __init__(self, *args: Any, config_name: str | None = None, **settings: Any) -> None:
         for key in ("data_files", "data_dir"):  # `load_dataset` brings both, empty
             refuse_files(key, settings.pop(key, None))
-        name = config_name or self.DEFAULT_CONFIG_NAME
+        name = self.DEFAULT_CONFIG_NAME if config_name is None else config_name
         ours = {key: settings.pop(key) for key in list(settings) if key not in LIBRARY_SETTINGS}
         settings |= _normalize(name, ours)
         super().__init__(*args, config_name=name, **settings)
 
     def _info(self) -> datasets.DatasetInfo:
-        schema = make_schema(self.config.task.layout, self.config.trace)
+        schema = PROMPT_SCHEMA
+        if self.config.columns == COLUMNS[0]:
+            schema = make_schema(self.config.task.layout, self.config.trace)
         return datasets.DatasetInfo(
             description=self.config.description or "",
             features=datasets.Features.from_arrow_schema(schema),
@@ -90,7 +101,7 @@ class VscBuilder(datasets.ArrowBasedBuilder):
         task = self.config.task
         generators = []
         probed = max(1, min(PROBED_SAMPLES, PROBED_BYTES // task.row_width))
-        for split in task.splits:
+        for split in self.config.only or task.splits:
             rows = task.num_rows(split)
             sample(task, split, range(min(rows, probed)), self.config.seed)
             size = max(ROWS_PER_SHARD, -(-rows // MAX_SHARDS))
@@ -107,7 +118,12 @@ class VscBuilder(datasets.ArrowBasedBuilder):
             for start in range(low, high, size):
                 indices = np.arange(start, min(start + size, high), dtype=np.uint64)
                 samples = sample(task, split, indices, self.config.seed)
-                yield Key(number, start - low), make_table(samples, self.config.trace)
+                yield Key(number, start - low), self._make_table(samples)
+
+    def _make_table(self, samples: Examples) -> pa.Table:
+        if self.config.columns == COLUMNS[0]:
+            return make_table(samples, self.config.trace)
+        return make_prompt_table(samples, self.config.scratchpad)
 
 
 LIBRARY_SETTINGS = {
@@ -134,16 +150,26 @@ def refuse_files(key: str, value: Any) -> None:
 
 def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Bring what differs from the named configuration to one form: it names the cache."""
-    extra = {key: settings.pop(key) for key in ("seed", "trace") if settings.get(key) is not None}
-    if "seed" in extra:
-        extra["seed"] = check_int("seed", extra["seed"], 0)
-    if "trace" in extra:
-        extra["trace"] = check_bool("trace", extra["trace"])
+    names = ("seed", "trace", "columns", "scratchpad", "only")
+    extra = {key: settings.pop(key) for key in names if settings.get(key) is not None}
+    extra["seed"] = check_int("seed", extra.get("seed", 0), 0)
+    for key in ("trace", "scratchpad"):
+        extra[key] = check_bool(key, extra.get(key, False))
+    columns = check_choice("columns", extra.pop("columns", COLUMNS[0]), COLUMNS)
+    if columns != COLUMNS[0]:
+        extra["columns"] = columns
+    if extra["scratchpad"] and columns != "prompt-completion":
+        raise ValueError('scratchpad is True: it needs columns="prompt-completion"')
     if settings.get("description"):
         raise ValueError(f"description is {settings['description']!r}: the configuration's stands")
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})
     if not task.splits:
         raise ValueError(f"configuration {name!r} has no rows left in any split: ask for some")
+    if extra["scratchpad"] and min(task.nops[0], task.eval_nops[0]) == 0:
+        raise ValueError("scratchpad is True, but nops begins at 0: without operation no trace")
+    only = set(extra.pop("only", ()))
+    if only <= set(task.splits):  # datasets itself names a split that does not exist
+        extra["only"] = tuple(split for split in task.splits if split in only)
     named = CONFIGS[name]
     changed = {k: getattr(task, k) for k in TASK_FIELDS if getattr(task, k) != getattr(named, k)}
     return changed | {key: value for key, value in extra.items() if value}

@@ -104,6 +104,10 @@ def load(
     """
     from vsc_dataset.builder import VscBuilder, source_hash
 
+    if split is not None and not isinstance(split, str):
+        raise ValueError(f"split is {split!r}: it must be a text, or None for all splits")
+    if split is not None and not streaming:  # preparing others would only take time
+        settings["only"] = [part.partition("[")[0].strip() for part in split.split("+")]
     builder = VscBuilder(config_name=name, dataset_name=NAME, hash=source_hash(), **settings)
     if streaming:
         if num_proc is not None:

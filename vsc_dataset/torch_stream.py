@@ -1,41 +1,199 @@
-"""A TrainingStream as batches of tensors from a DataLoader, with any number of workers."""
+"""Samples as tensors that any model takes as they are: a stream, its loader, and a collator."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from vsc_dataset.configs import TaskConfig
-from vsc_dataset.stream import TrainingStream
+from vsc_dataset.checking import check_choice, check_int
+from vsc_dataset.configs import TaskConfig, as_config
+from vsc_dataset.encoding import Examples, encode_all
+from vsc_dataset.language import parse
+from vsc_dataset.stream import MAX_START, TrainingStream
+
+OBJECTIVES = ("fill", "next-token")
+
+IGNORED = -100
+"""The label that torch's losses, and the models of transformers, do not count."""
+
+
+def to_tensors(samples: Examples, objective: str = "fill") -> dict[str, torch.Tensor]:
+    """Make what a model is called with to train the answer.
+
+    Args:
+      samples: N of them.
+      objective: "fill": the answer field is masked, and position i predicts id i. "next-token":
+        the row with its answer, for causal models, which shift the labels themselves.
+    Returns:
+      input_ids, labels, which are -100 outside the answer field (its padding counts), and
+      attention_mask, 0 on row padding; int64 (N, L).
+
+    >>> from vsc_dataset import sample
+    >>> to_tensors(sample("swap-nops2", "train", 1))["labels"][0, -6:].tolist()
+    [-100, 74, 84, 70, 79, 87]
+    """
+    check_choice("objective", objective, OBJECTIVES)
+    labels = torch.from_numpy(samples.labels.astype("int64"))
+    answer = torch.from_numpy(samples.answer_mask)
+    input_ids = (
+        labels if objective != "fill" else torch.from_numpy(samples.input_ids.astype("int64"))
+    )
+    return {
+        "input_ids": input_ids,
+        "labels": labels.masked_fill(~answer, IGNORED),
+        "attention_mask": torch.from_numpy(samples.attention_mask.astype("int64")),
+    }
 
 
 class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
-    """The batches of a TrainingStream, in its order, made by the workers of a DataLoader.
+    """Stream the batches of a TrainingStream, in its order, as tensors for `model(**batch)`.
+
+    It goes on: each pass over it begins where the one before ended. `position` is the number of
+    the next sample; it can be set, and is all that `state_dict` holds, as torchdata's
+    StatefulDataLoader reads it.
 
     Args:
-      config, batch_size, settings: as for TrainingStream, `every` excepted.
+      config, settings: as for TrainingStream, `every` excepted.
+      batch_size: samples of a batch, over all ranks; give the loader batch_size=None. None gives
+        single samples (L,) to loaders that batch them, as transformers' Trainer does; Trainer
+        shares them among its processes itself, so leave rank and world_size out.
+      objective: see `to_tensors`.
     Yields:
-      input_ids, labels int64 (B, L), answer_mask bool (B, L). Give the loader batch_size=None.
+      The tensors of `to_tensors`.
+    Raises:
+      ValueError: an impossible setting, or a second pass with workers that `loader` did not make.
 
-    >>> loader = torch.utils.data.DataLoader(TorchTrainingStream("default", 64), batch_size=None)
-    >>> next(iter(loader))["input_ids"].shape
-    torch.Size([64, 31])
+    >>> stream = TorchTrainingStream("default", 64)
+    >>> next(iter(stream.loader()))["input_ids"].shape, stream.position
+    (torch.Size([64, 31]), 64)
     """
 
-    def __init__(self, config: TaskConfig | str, batch_size: int, **settings: Any) -> None:
+    def __init__(
+        self,
+        config: TaskConfig | str,
+        batch_size: int | None,
+        objective: str = "fill",
+        **settings: Any,
+    ) -> None:
         if "every" in settings:
             raise ValueError("every is the number of the loader's workers: leave it out")
-        self.settings = {"config": config, "batch_size": batch_size, **settings}
-        TrainingStream(**self.settings)  # a mistake is told here, not in a worker
+        if batch_size is None and settings.get("world_size", 1) != 1:
+            raise ValueError("single samples are shared by the trainer: leave world_size out")
+        self.rows = batch_size is None
+        self.objective = check_choice("objective", objective, OBJECTIVES)
+        start = settings.pop("start", 0)
+        self.settings = {"config": config, "batch_size": batch_size or 1, **settings}
+        self._stream = TrainingStream(**self.settings, start=start)
+        self._worker_position: int | None = None
+        self._begun = torch.full((1,), -1).share_memory_()  # where workers last began
+
+    @property
+    def position(self) -> int:
+        """Number of the sample with which the next pass goes on."""
+        return self._stream.position
+
+    @position.setter
+    def position(self, sample: int) -> None:
+        self._stream.position = sample
+        self._begun[0] = -1
+
+    def state_dict(self) -> dict[str, int | None]:
+        """Return the position, of a loader's worker its own as well."""
+        return {"position": self.position, "worker_position": self._worker_position}
+
+    def load_state_dict(self, state: Mapping[str, int | None]) -> None:
+        """Go on from a position that `state_dict` gave, in constant time."""
+        self.position = check_int("position", state.get("position"), 0, MAX_START)
+        self._worker_position = state.get("worker_position")
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
-        number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
-        start = self.settings.get("start", 0) + number * self.settings["batch_size"]
-        for samples in TrainingStream(**{**self.settings, "start": start, "every": workers}):
-            yield {
-                "input_ids": torch.from_numpy(samples.input_ids).long(),
-                "labels": torch.from_numpy(samples.labels).long(),
-                "answer_mask": torch.from_numpy(samples.answer_mask),
-            }
+        if worker is None:
+            for samples in self._stream:
+                yield self._tensors(samples)
+            return
+        start = self._worker_position
+        if start is None:
+            if worker.id == 0:
+                self._refuse_second_pass(worker.num_workers)
+            start = self.position + worker.id * self._stream.batch_size
+        stream = TrainingStream(**self.settings, start=start, every=worker.num_workers)
+        for samples in stream:
+            self._worker_position = stream.position
+            yield self._tensors(samples)
+
+    def _refuse_second_pass(self, workers: int) -> None:
+        """Raise a ValueError where the same batches would be given again."""
+        if self._begun.item() == self.position:
+            raise ValueError(
+                "only the loader knows which of its workers' batches it has handed out, so a "
+                f"second pass would begin anew: use stream.loader(num_workers={workers})"
+            )
+        self._begun[0] = self.position
+
+    def _tensors(self, samples: Examples) -> dict[str, torch.Tensor]:
+        tensors = to_tensors(samples, self.objective)
+        return {name: t[0] for name, t in tensors.items()} if self.rows else tensors
+
+    def loader(self, num_workers: int = 0, **settings: Any) -> "StreamLoader":
+        """Make a DataLoader that goes on at each pass, with any number of workers."""
+        return StreamLoader(self, num_workers=num_workers, **settings)
+
+
+class StreamLoader(DataLoader[dict[str, torch.Tensor]]):
+    """A DataLoader of batches which tells its stream how far they were handed out.
+
+    Args:
+      stream: whose `position` is kept; its state_dict restores the loader as well.
+      settings: of DataLoader: num_workers, pin_memory, prefetch_factor and others.
+    """
+
+    def __init__(self, stream: TorchTrainingStream, **settings: Any) -> None:
+        if settings.get("persistent_workers"):
+            raise ValueError("persistent_workers is True: workers begin each pass at a position")
+        if settings.setdefault("batch_size", None) is not None or stream.rows:
+            raise ValueError("the stream makes the batches: give it the batch_size")
+        super().__init__(stream, **settings)
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:  # type: ignore[override]
+        position = self.stream.position
+        self.stream.position = position
+        for batch in super().__iter__():
+            if self.num_workers:
+                position += self.stream.settings["batch_size"]
+                self.stream.position = position
+            yield batch
+
+
+class Collator:
+    """Collate rows of `load_dataset` to tensors that train the answer and hide row padding.
+
+    Collators of transformers take every id of padding for row padding; here it is the space, which
+    questions contain and answers learn. With Trainer, set remove_unused_columns=False.
+
+    Args:
+      config: a TaskConfig or the name of one: layout, answer field and width of rows.
+      objective: "fill" for masked models, "next-token" for causal ones; see `to_tensors`.
+
+    >>> collate = Collator("swap-nops2", "next-token")
+    >>> bytes(collate([{"question": "FJTOW:3>1 2>1"}])["input_ids"][0].tolist())
+    b'FJTOW:3>1 2>1:JTFOW'
+    """
+
+    def __init__(self, config: TaskConfig | str, objective: str = "fill") -> None:
+        self.config = as_config(config)
+        self.objective = check_choice("objective", objective, OBJECTIVES)
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Collate N rows with a `question`; see `to_tensors`."""
+        if any("question" not in row for row in rows):
+            raise ValueError(
+                "a row has no column 'question': load_dataset(\"vsc\", …) gives it, and Trainer "
+                "keeps it with remove_unused_columns=False"
+            )
+        programs = [replace(parse(row["question"]), layout=self.config.layout) for row in rows]
+        width, answer_width = self.config.row_width, self.config.answer_width
+        return to_tensors(encode_all(programs, width, answer_width), self.objective)

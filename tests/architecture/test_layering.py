@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = {
     "vsc_dataset": """
         language vocabulary generator generator.hashing splits generator.spec checking
-        configs encoding generator.reference generator.lookup generator.buffers
+        configs encoding rewards generator.reference generator.lookup generator.buffers
         generator.draw generator.render generator.dense_targets sampling stream
         torch_stream arrow builder load_dataset metrics
     """,

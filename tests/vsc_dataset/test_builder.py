@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import vsc_dataset
-from vsc_dataset import CONFIGS, builder, parse, sample
+from vsc_dataset import CONFIGS, builder, parse, reward, sample
+from vsc_dataset.configs import make_config
 from vsc_dataset.splits import SPLITS
 
 ROOT = Path(__file__).parents[2]
@@ -112,6 +113,46 @@ def test_trace_gives_the_state_after_each_operation():
     dataset = load_dataset(split="test", trace=True, **{**SMALL, "num_train": 10})
     for row in dataset:
         assert row["trace"] == list(parse(row["question"]).trace)
+
+
+@pytest.mark.parametrize("name", ["default", "default-spaced", "track"])
+def test_prompt_and_completion_are_the_text_of_a_row(name):
+    few = {**SMALL, "num_train": 10, "columns": "prompt-completion"}
+    plain, with_trace = (
+        load_dataset(name, split="test", scratchpad=scratchpad, **few)
+        for scratchpad in (False, True)
+    )
+    assert plain.column_names == ["prompt", "completion"]
+    for row, other, source in zip(plain, with_trace, sample(name, "test", 50), strict=True):
+        program = parse(source["question"])
+        assert row == {"prompt": program.prompt, "completion": program.answer}
+        separator = program.prompt[len(source["question"]) :]
+        completion = " ".join(program.trace) + separator + program.answer
+        assert other == {"prompt": program.prompt, "completion": completion}
+        assert reward([other["prompt"]], [other["completion"]]) == [1.0]
+
+
+def test_rows_of_tokens_have_their_ids():
+    rows = load_dataset(split="test", layout="tokens", **{**SMALL, "num_train": 10})
+    samples = sample(make_config(layout="tokens"), "test", 50)
+    assert rows["question"][:] == sample("default", "test", 50).questions()
+    assert rows["input_ids"][:] == samples.input_ids.tolist()
+    labels = [[i for i in row if i != -100] for row in rows["labels"]]
+    assert labels == samples.labels[samples.answer_mask].reshape(50, 5).tolist()
+
+
+def test_only_the_splits_that_are_asked_for_are_prepared(tmp_path):
+    rows = vsc_dataset.load("grid-len3", split="nops20[:10]", num_test=30, cache_dir=str(tmp_path))
+    assert len(rows) == 10
+    assert [path.name for path in tmp_path.rglob("*.arrow")] == ["vsc-nops20.arrow"]
+
+
+def test_a_folder_of_the_same_name_does_not_shadow_the_builder(tmp_path, monkeypatch):
+    (tmp_path / "vsc").mkdir()
+    (tmp_path / "vsc" / "a.csv").write_text("a\n1\n")
+    monkeypatch.chdir(tmp_path)
+    rows = load_dataset("swap-nops2", split="test", **{**SMALL, "num_train": 10})
+    assert "question" in rows.column_names
 
 
 def test_settings_come_as_keywords():
@@ -218,6 +259,12 @@ def test_other_names_are_answered_as_always(tmp_path):
     [
         ({"complete": "false"}, "complete is 'false'"),
         ({"trace": "no"}, "trace is 'no'"),
+        ({"columns": "prompts"}, "columns is 'prompts': use one of|did you mean 'prompt"),
+        ({"scratchpad": True}, "scratchpad is True: it needs columns="),
+        (
+            {"nops": 0, "columns": "prompt-completion", "scratchpad": True},
+            "scratchpad is True, but nops begins at 0",
+        ),
         ({"name": "grid-len3", "nops": 7}, "this is a grid: use grid_nops"),
         ({"name": "grid-len3", "num_test": 0}, "num_test is 0"),
         ({f"num_{split}": 0 for split in SPLITS}, "'default' has no rows left in any split"),

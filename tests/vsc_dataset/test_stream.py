@@ -1,12 +1,17 @@
 """The stream: any number of processes, cut anywhere, gives the same batches."""
 
+from itertools import islice
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from accelerate.data_loader import IterableDatasetShard
 from torch.utils.data import DataLoader
 
 from vsc_dataset import TrainingStream, sample
-from vsc_dataset.torch_stream import TorchTrainingStream
+from vsc_dataset.torch_stream import Collator, TorchTrainingStream, to_tensors
+from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
 
 
 def take(stream: TrainingStream, batches: int) -> list[str]:
@@ -71,7 +76,7 @@ def test_position_counts_the_samples_of_all_ranks_past_a_block():
 
 
 def test_rows_are_padded_as_asked():
-    assert next(TrainingStream("default", 4, pad_to=50)).labels.shape == (4, 50)
+    assert next(TrainingStream("default", 4, pad_to=50, trace=True)).trace.shape == (4, 50)
 
 
 def test_a_batch_is_not_changed_by_later_ones():
@@ -82,15 +87,104 @@ def test_a_batch_is_not_changed_by_later_ones():
     np.testing.assert_array_equal(batch.labels, before)
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2])
+SETTINGS = {"batch_size": 96, "seed": 2, "start": 960, "rank": 1, "world_size": 2}
+
+
+def batches(count: int) -> list[dict[str, torch.Tensor]]:
+    """The first batches of the stream of SETTINGS."""
+    return [to_tensors(b) for b in islice(TrainingStream("default", **SETTINGS), count)]
+
+
+def assert_equal(found, expected) -> None:
+    """The same tensors by name, batch for batch."""
+    for batch, other in zip(found, expected, strict=True):
+        assert batch.keys() == other.keys()
+        assert all(torch.equal(batch[name], other[name]) for name in batch)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.parametrize("workers", [0, 1, 3])
 def test_a_loader_with_workers_gives_the_batches_of_the_stream_in_order(workers):
-    stream = TrainingStream("default", 96, seed=2, start=960, rank=1, world_size=2)
-    dataset = TorchTrainingStream("default", 96, seed=2, start=960, rank=1, world_size=2)
+    dataset = TorchTrainingStream("default", **SETTINGS)
     loader = DataLoader(dataset, batch_size=None, num_workers=workers)
-    for batch, expected in zip(loader, (next(stream) for _ in range(8)), strict=False):
-        assert batch["input_ids"].dtype == batch["labels"].dtype == torch.int64
-        for name in ("input_ids", "labels", "answer_mask"):
-            np.testing.assert_array_equal(batch[name].numpy(), getattr(expected, name))
+    assert_equal(islice(loader, 8), batches(8))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_second_pass_goes_on_where_the_first_ended_and_so_does_a_restored_stream(workers):
+    stream = TorchTrainingStream("default", **SETTINGS)
+    loader = stream.loader(num_workers=workers)
+    assert_equal([*islice(loader, 3), *islice(loader, 2)], batches(5))
+    restored = TorchTrainingStream("default", **SETTINGS)
+    restored.load_state_dict(stream.state_dict())
+    assert restored.position == 960 + 5 * 96
+    assert_equal(islice(restored.loader(num_workers=workers), 2), batches(7)[5:])
+
+
+def test_a_second_pass_of_workers_that_would_begin_anew_is_refused():
+    loader = DataLoader(TorchTrainingStream("default", 64), batch_size=None, num_workers=1)
+    next(iter(loader))
+    with pytest.raises(ValueError, match=r"begin anew: use stream.loader\(num_workers=1\)"):
+        next(iter(loader))
+
+
+def test_a_worker_that_is_restored_goes_on_with_its_own_batches(monkeypatch):
+    """As torchdata's StatefulDataLoader does: the state of each worker's copy, at a batch."""
+    copies = [TorchTrainingStream("default", **SETTINGS) for _ in range(4)]
+    found = []
+    for number, stream in enumerate(copies):
+        worker = SimpleNamespace(id=number % 2, num_workers=2)
+        monkeypatch.setattr("vsc_dataset.torch_stream.get_worker_info", lambda w=worker: w)
+        if number >= 2:
+            stream.load_state_dict(copies[number - 2].state_dict())
+        found.append(list(islice(stream, 2)))
+    order = [found[w + half][i] for half in (0, 2) for i in (0, 1) for w in (0, 1)]
+    assert_equal(order, batches(8))
+
+
+def test_single_samples_are_batched_by_trainer_and_shared_by_its_processes():
+    stream = TorchTrainingStream("default", None, seed=2)
+    expected = to_tensors(sample("default", "train", 12, seed=2))
+    batch = next(iter(DataLoader(stream, batch_size=12)))
+    assert_equal([batch], [expected])
+    parts = [
+        IterableDatasetShard(TorchTrainingStream("default", None, seed=2), 3, False, 2, rank)
+        for rank in (0, 1)
+    ]
+    rows = [row["input_ids"] for part in parts for row in islice(part, 6)]
+    assert {tuple(row.tolist()) for row in rows} == set(map(tuple, expected["input_ids"].tolist()))
+    with pytest.raises(ValueError, match="leave world_size out"):
+        TorchTrainingStream("default", None, world_size=2)
+
+
+def test_a_batch_can_be_given_to_a_model_as_it_is_and_trains_the_answer_alone():
+    torch.manual_seed(0)
+    model = VscDeltaForMaskedLM(VscDeltaConfig(answer_width=5))
+    batch = next(iter(TorchTrainingStream("default", 8)))
+    output = model(**batch)
+    answer = batch["labels"] != -100
+    assert (answer == (batch["input_ids"] == 0)).all()
+    alone = torch.nn.functional.cross_entropy(output.logits[answer], batch["labels"][answer])
+    assert torch.allclose(output.loss, alone)
+
+
+@pytest.mark.parametrize("name, objective", [("default-spaced", "fill"), ("track", "next-token")])
+def test_the_collator_gives_what_the_stream_gives_whatever_padding_is(name, objective):
+    samples = sample(name, "train", range(40))
+    expected = to_tensors(samples, objective)
+    collated = Collator(name, objective)(list(samples))
+    assert_equal([collated], [expected])
+    field = samples.answer_mask
+    assert (collated["labels"].numpy()[field] == samples.labels[field]).all()  # padding counts
+    assert (collated["labels"].numpy()[~field] == -100).all()
+    inside = np.flip(np.maximum.accumulate(np.flip(field, 1), axis=1), 1)
+    assert (collated["attention_mask"].numpy() == inside).all()
+    causal = objective == "next-token"
+    assert (
+        collated["input_ids"].numpy() == (samples.labels if causal else samples.input_ids)
+    ).all()
+    with pytest.raises(ValueError, match="a row has no column 'question'"):
+        Collator(name)([{"answer": "A"}])
 
 
 def test_a_mistake_in_a_loader_is_told_before_its_workers_start():

@@ -43,11 +43,21 @@ def test_metric_gives_the_numbers_of_error_rates(metric, answers):
 
 
 def test_batches_give_the_same_as_all_at_once(metric, answers):
-    _, references, predictions = answers
-    for start in range(0, 500, 64):
-        batch = slice(start, start + 64)
-        metric.add_batch(predictions=predictions[batch], references=references[batch])
-    assert metric.compute(answer_width=5) == error_rates(predictions, references, None, 5)
+    questions, references, predictions = answers
+    for given in (True, False):
+        for start in range(0, 500, 64):
+            part = slice(start, start + 64)
+            batch = {"predictions": predictions[part], "references": references[part]}
+            metric.add_batch(**batch, **({"questions": questions[part]} if given else {}))
+        late = {} if given else {"questions": questions}
+        assert metric.compute(answer_width=5, **late) == error_rates(
+            predictions, references, questions, 5
+        )
+    metric.add(prediction="AB", reference="AB", question="AB:")
+    assert metric.compute()["by_nops"].keys() == {0}
+    metric.add_batch(predictions=["A", "B"], references=["A", "B"])
+    with pytest.raises(ValueError, match="1 questions for 2 references: give each batch's"):
+        metric.compute(questions=["A:"])
 
 
 def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
@@ -76,7 +86,7 @@ def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
             "predictions is the text 'NFTPK': give a",
         ),
         ({"predictions": ["A"], "references": "A"}, "references is the text 'A': give a list"),
-        ({"predictions": ["\ud83d"], "references": ["A"]}, "is no text that UTF-8 can write"),
+        ({"predictions": ["\ud83d"], "references": ["A"]}, "is not a text that UTF-8 can write"),
     ],
 )
 def test_what_is_not_a_list_of_texts_is_refused_and_the_metric_goes_on(metric, answers, words):

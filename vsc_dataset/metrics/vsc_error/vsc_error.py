@@ -11,12 +11,12 @@ from .error_rates import error_rates
 DESCRIPTION = """\
 Errors of answers to Very Selective Copying: sample error, the share of answers with a wrong
 character, and mask error, the share of wrong characters of the answer field, both in percent and
-with 95 % intervals.
+with 95% intervals.
 """
 
 INPUTS = """\
 Args:
-  predictions: texts of answers; spaces at the end are filling.
+  predictions: texts of answers; spaces at the end are padding.
   references: the true answers.
   questions: the questions, for a breakdown by number of operations and by length.
   answer_width: characters of the answer field; the longest reference where it is not given.
@@ -29,6 +29,10 @@ Example:
 """
 
 
+NOT_GIVEN = ""
+"""In place of a question that was not given: every question has a colon."""
+
+
 class VscError(evaluate.Metric):
     """The arithmetic is `error_rates`; this is its shape for `evaluate`."""
 
@@ -38,26 +42,55 @@ class VscError(evaluate.Metric):
             description=DESCRIPTION,
             citation="",
             inputs_description=INPUTS,
-            features=datasets.Features({"predictions": text, "references": text}),
+            features=datasets.Features(
+                {"predictions": text, "references": text, "questions": text}
+            ),
         )
 
+    def add(self, *, prediction: Any = None, reference: Any = None, question: Any = None) -> None:
+        """Add one answer."""
+        question = NOT_GIVEN if question is None else question
+        super().add(prediction=prediction, reference=reference, questions=question)
+
     def add_batch(
-        self, *, predictions: Any = None, references: Any = None, **settings: Any
+        self, *, predictions: Any = None, references: Any = None, questions: Any = None
     ) -> None:
-        """Refuse one text in place of a list of them; `compute` adds its lists here, too."""
-        for name, texts in (("predictions", predictions), ("references", references)):
+        """Add answers, and their questions: each process adds its own; `compute` adds here, too."""
+        lists = {"predictions": predictions, "references": references, "questions": questions}
+        for name, texts in lists.items():
             if isinstance(texts, str):
                 raise ValueError(f"{name} is the text {texts!r}: give a list of texts")
+        if questions is None and references is not None:
+            lists["questions"] = [NOT_GIVEN] * len(references)
         try:
-            super().add_batch(predictions=predictions, references=references, **settings)
+            super().add_batch(**lists)
         except UnicodeEncodeError as error:
-            raise ValueError(f"{error.object!r} is no text that UTF-8 can write") from None
+            raise ValueError(f"{error.object!r} is not a text that UTF-8 can write") from None
+
+    def compute(
+        self, *, predictions: Any = None, references: Any = None, questions: Any = None, **kw: Any
+    ) -> dict[str, Any] | None:
+        """Compute the rates of the answers given here, or added before."""
+        if predictions is None and references is None:
+            return super().compute(all_questions=questions, **kw)
+        return super().compute(
+            predictions=predictions, references=references, questions=questions, **kw
+        )
 
     def _compute(
         self,
         predictions: Sequence[str],
         references: Sequence[str],
-        questions: Sequence[str] | None = None,
+        questions: Sequence[str],
         answer_width: int | None = None,
+        all_questions: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        return error_rates(predictions, references, questions, answer_width)
+        given = [question for question in questions if question != NOT_GIVEN]
+        if all_questions is None and given:
+            all_questions = given
+        if all_questions is not None and len(all_questions) != len(references):
+            raise ValueError(
+                f"{len(all_questions)} questions for {len(references)} references: give each "
+                "batch's questions to add_batch, next to its predictions"
+            )
+        return error_rates(predictions, references, all_questions, answer_width)

@@ -1,0 +1,56 @@
+"""The reward: 1.0 for the answer, a share of its letters else, and never an error."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.vsc_dataset.cases import programs
+from vsc_dataset import reward, score
+
+PROMPT = "NPFKT:5>4 3>1:"
+ANYTHING = st.recursive(
+    st.none() | st.text() | st.integers() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["role", "content"]), inner),
+    max_leaves=8,
+)
+
+
+@given(programs(), st.text(" \n\t\r"), st.text(" \n\t\r"))
+def test_the_answer_is_worth_one_whatever_white_space_stands_around_it(program, before, after):
+    trace = " ".join(program.trace) + ":" + program.answer
+    for answer in (program.answer, trace):
+        assert reward([program.prompt], [before + answer + after]) == [1.0]
+    assert reward([program.prompt], ["?" + program.answer]) < [1.0]
+
+
+@pytest.mark.parametrize(
+    "completion, worth",
+    [
+        ("FPNKT", 0.6), ("FPNT", 0.8), ("", 0.0), (None, 0.0), ("FPNTK FPNTK", 5 / 11),
+        ([{"role": "assistant", "content": "FPNTK\n"}], 1.0), ([], 0.0),
+        ([{"role": "assistant", "content": [{"type": "text", "text": "FPNTK"}]}], 1.0),
+    ],
+)  # fmt: skip
+def test_a_completion_is_worth_its_share_of_right_letters(completion, worth):
+    chat = [{"role": "system", "content": "Execute."}, {"role": "user", "content": PROMPT}]
+    for prompt in (PROMPT, chat):
+        assert reward([prompt], [completion]) == [worth]
+    columns = {"prompts": ["Execute it."], "question": [PROMPT[:-1]], "trainer_state": None}
+    assert reward(completions=[completion], **columns) == [worth]
+
+
+@given(ANYTHING, ANYTHING, ANYTHING)
+def test_nothing_makes_it_raise(prompts, completions, question):
+    scores = reward(prompts, completions, question=question)
+    assert all(0.0 <= worth <= 1.0 for worth in scores)
+    count = len(completions) if isinstance(completions, list | tuple) else 0
+    assert len(scores) == count
+    assert reward([PROMPT], [completions])[0] <= 1.0
+
+
+def test_an_answer_without_letters_is_worth_one_and_none_is_not():
+    assert reward(["A:-1:"] * 3, ["", " \n", None]) == [1.0, 1.0, 0.0]
+
+
+def test_score_is_strict_where_the_reward_forgives():
+    assert score(PROMPT[:-1], " FPNTK") < 1.0 == reward([PROMPT], [" FPNTK"])[0]

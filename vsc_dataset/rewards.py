@@ -1,0 +1,65 @@
+"""A reward function as TRL calls it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from vsc_dataset.language import parse, score
+
+_TEXT_KEYS = ("content", "text")
+
+
+def reward(prompts: Any = None, completions: Any = None, **columns: Any) -> list[float]:
+    r"""Score completions: 1.0 for the right answer, else the share of its letters that are right.
+
+    White space and line breaks around an answer do not count, and of a scratchpad the text after
+    the last colon is the answer. It never raises: None, or a prompt without a question, scores 0.0.
+
+    Args:
+      prompts: N prompts as `columns="prompt-completion"` gives them, texts or chat messages.
+      completions: N completions, likewise.
+      columns: the data's other columns; a column `question` is read in place of the prompts.
+    Returns:
+      N numbers from 0.0 to 1.0.
+
+    >>> reward(["NPFKT:5>4 3>1:"] * 3, [" FPNTK\n", "FPNKT", None])
+    [1.0, 0.6, 0.0]
+    >>> reward(["AB:1>2:"], ["BA:BA"]), reward(["AB:1>2:"], [[{"role": "user", "content": "BA"}]])
+    ([1.0], [1.0])
+    """
+    completions = _as_list(completions)
+    questions = _as_list(columns["question"] if columns.get("question") else prompts)
+    questions += [None] * (len(completions) - len(questions))
+    return [
+        _score(_text(question), _text(completion))
+        for question, completion in zip(questions, completions, strict=False)
+    ]
+
+
+def _as_list(values: Any) -> list[Any]:
+    """Make a list; what is none is empty."""
+    is_list = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
+    return list(values) if is_list else []
+
+
+def _text(value: Any) -> str | None:
+    """Read a text, or that of the last message of a chat; None where there is none."""
+    if isinstance(value, list | tuple):
+        value = value[-1] if value else None
+    if isinstance(value, dict):
+        value = next((value[key] for key in _TEXT_KEYS if value.get(key)), None)
+        return _text(value)
+    return value if isinstance(value, str) else None
+
+
+def _score(prompt: str | None, completion: str | None) -> float:
+    """Score one answer; 0.0 where there is none, or no question."""
+    if prompt is None or completion is None:
+        return 0.0
+    letters, colon, rest = prompt.strip().partition(":")
+    question = letters + colon + rest.rstrip().removesuffix(":").rstrip(" ,")
+    answer = completion.strip().rpartition(":")[2].strip()
+    try:
+        parse(question)
+    except (ValueError, RecursionError):
+        return 0.0
+    return score(question, answer)
