@@ -25,13 +25,13 @@ __all__ = [
 try:
     import torch  # noqa: F401  first, or the configurations alone would be there without it
 
-    from .configuration_mixer import VscMixerConfig
     from .configuration_vsc import (
         VscConfig,
         VscConvConfig,
         VscDeltaConfig,
         VscLstmConfig,
         VscMambaConfig,
+        VscMixerConfig,
     )
     from .modeling_conv import VscConvForMaskedLM
     from .modeling_delta import VscDeltaForMaskedLM

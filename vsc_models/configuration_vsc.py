@@ -1,7 +1,8 @@
 """Check the configurations of the VSC models."""
 
 import difflib
-from dataclasses import fields
+from collections.abc import Iterable
+from dataclasses import field, fields
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
@@ -10,6 +11,19 @@ from transformers import PreTrainedConfig
 # A name this alike to one of ours is a typing error. `eos_token_id` and `mask_token_id`, the
 # closest pair of which transformers itself passes one, are 0.80 alike.
 _NEAR_MISS = 0.82
+
+DIRECTIONS = ("forward", "both")
+
+OBJECTIVES = ("fill", "next-token", "scratchpad")
+
+_BYTES = {"vocab_size": 256, "mask_token_id": 0, "pad_token_id": 32}
+
+VOCABULARIES = {
+    "compact": _BYTES,
+    "spaced": _BYTES,
+    "tokens": {"vocab_size": 731, "mask_token_id": 0, "pad_token_id": 1},
+}
+"""Each layout, and what a configuration says of its vocabulary."""
 
 _ALIASES = {
     "hidden_size": ("d_model", "n_embd", "hidden_dim", "dim"),
@@ -39,17 +53,22 @@ def map_names(*names: str) -> dict[str, str]:
 
 @strict
 class VscConfig(PreTrainedConfig):
-    """What every VSC model has: bytes in, bytes out, and a padding mask.
+    """What every VSC model has: token ids in, token ids out, and a padding mask.
 
     Attributes:
-      vocab_size: byte values, so at most 256, and at least all up to the letter Z.
+      vocab_size: number of token ids: 256 of bytes (at least all up to the letter Z), 731 of the
+        layout "tokens".
       hidden_size: width of the model, in channels.
-      mask_token_id: the byte that stands for an unknown answer; always 0.
-      pad_token_id: the byte of row padding; always 32, a space, which occurs inside rows too.
-      answer_width: bytes of the answer field that the model was trained on; None if unknown.
-      layout: how its questions are written, "compact" (`NPF:1>2:`) or "spaced" (`NPF: 1>2: `).
+      mask_token_id: the id that stands for an unknown answer; 0.
+      pad_token_id: the id of row padding; 32, a space, which occurs inside rows too, and 1 in the
+        layout "tokens".
+      answer_width: places of the answer field that the model was trained on; None if unknown.
+      layout: how its questions are written: "compact" (`NPF:1>2:`) or "spaced" (`NPF: 1>2: `), in
+        bytes, or "tokens", one id for each letter and operation.
+      objective: what it predicts at position i: "fill", the masked token i; "next-token" and
+        "scratchpad", token i + 1 of the answer, or of the trace and the answer.
       mask_padding: hide row padding from every layer. False shows it to them, as in the article.
-      tie_word_embeddings: use the byte embedding as the output weights too.
+      tie_word_embeddings: use the embedding as the output weights too.
     Raises:
       StrictDataclassClassValidationError: a field outside its limits; the message names field,
         value and limit. (StrictDataclassFieldValidationError: a value of the wrong type.)
@@ -69,6 +88,7 @@ class VscConfig(PreTrainedConfig):
     pad_token_id: int | None = 32
     answer_width: int | None = None
     layout: str = "compact"
+    objective: str = "fill"
     mask_padding: bool = True
     tie_word_embeddings: bool = True
 
@@ -88,13 +108,18 @@ class VscConfig(PreTrainedConfig):
                 )
         super().__post_init__(**kwargs)
 
-    def validate_bytes(self) -> None:
-        """Check the vocabulary against one byte, and the special bytes against the task's."""
-        check_range("vocab_size", self.vocab_size, ord("Z") + 1, 256)
-        for name, byte in (("mask_token_id", 0), ("pad_token_id", 32)):
-            if (value := getattr(self, name)) != byte:
+    def validate_layout(self) -> None:
+        """Check the layout, and vocabulary and special ids against what it writes."""
+        check_choice("layout", self.layout, VOCABULARIES)
+        check_choice("objective", self.objective, OBJECTIVES)
+        usual = VOCABULARIES[self.layout]
+        low = ord("Z") + 1 if usual is _BYTES else usual["vocab_size"]
+        check_range("vocab_size", self.vocab_size, low, usual["vocab_size"])
+        for name in ("mask_token_id", "pad_token_id"):
+            if (value := getattr(self, name)) != usual[name]:
                 raise ValueError(
-                    f"{name}={value} is not what data, tokenizer and pipeline write: use {byte}"
+                    f"{name}={value} is not what data, tokenizer and pipeline write in layout "
+                    f"{self.layout!r}: use {usual[name]}"
                 )
 
     def validate_shape(self) -> None:
@@ -103,29 +128,46 @@ class VscConfig(PreTrainedConfig):
         if self.answer_width is not None:
             check_range("answer_width", self.answer_width, 1)
 
-    def validate_layout(self) -> None:
-        """Allow the task's two layouts."""
-        if self.layout not in ("compact", "spaced"):
-            raise ValueError(f"layout={self.layout!r} is unknown: use 'compact' or 'spaced'")
+
+@strict
+class VscScaffoldConfig(VscConfig):
+    """What the models share that mix positions by one layer among convolutions.
+
+    Attributes:
+      conv_kernel_sizes: tokens that each convolution before the layer sees; odd, unless causal.
+        Their reach tells a letter its position and an operation its arguments.
+      intermediate_size: width of the pointwise layer after it.
+      causal: no position sees what follows it: the convolutions are padded on the left alone.
+    """
+
+    attribute_map = map_names("hidden_size", "intermediate_size")
+
+    conv_kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
+    intermediate_size: int = 64
+    causal: bool = False
+
+    def validate_scaffold(self) -> None:
+        """Check the kernels and the pointwise layer."""
+        for size in self.conv_kernel_sizes:
+            check_kernel("conv_kernel_sizes", size, self.causal)
+        check_range("intermediate_size", self.intermediate_size, 1)
 
 
 @strict
-class VscDeltaConfig(VscConfig):
+class VscDeltaConfig(VscScaffoldConfig):
     """The delta-rule model: convolutions, one delta layer, one pointwise layer.
 
     Attributes:
-      conv_kernel_sizes: bytes that each convolution before the delta layer sees; odd. Their
-        reach tells a letter its position and an operation its arguments.
       num_heads: memories side by side.
       key_dim: key channels of a head; a head tells that many positions apart.
       value_dim: value channels of a head, the letter's code.
-      num_householder: Householder steps of each byte; one swap takes one step.
-      chunk_size: bytes that one triangular solve takes together; moves speed only. A model is
-        exported (torch.export) for rows of at most this many bytes.
-      intermediate_size: width of the pointwise layer.
-      beta_clip_margin: betas are scaled to exceed [0, 2] by this share of it on either side, then
-        clipped to it, so that exact 0 (no effect) and 2 (an exact swap) are reachable.
-      num_counters: gated steps a byte whose running sum rotates keys and queries; 0 for none.
+      num_householder: Householder steps of each token; one swap takes one step.
+      allow_neg_eigval: betas reach 2, at which a step swaps; False: 1, at which it overwrites.
+      chunk_size: tokens that one triangular solve takes together; moves speed only. A model is
+        exported (torch.export) for rows of at most this many.
+      beta_clip_margin: betas are scaled to exceed their range by this share of it on either side,
+        then clipped to it, so that exact 0 (no effect) and 2 (an exact swap) are reachable.
+      num_counters: gated steps a token whose running sum rotates keys and queries; 0 for none.
     Raises:
       As for VscConfig.
     Source: DeltaNet with betas up to 2, arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; the
@@ -142,23 +184,19 @@ class VscDeltaConfig(VscConfig):
         "beta_clip_margin",
     )  # fmt: skip
 
-    conv_kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
     num_heads: int = 2
     key_dim: int = 8
     value_dim: int = 16
     num_householder: int = 1
+    allow_neg_eigval: bool = True
     chunk_size: int = 64
-    intermediate_size: int = 64
     beta_clip_margin: float | int = 0.0
     num_counters: int = 0
 
     def validate_delta(self) -> None:
-        """Check kernels, sizes, and that keys which are rotated have an even size."""
-        for size in self.conv_kernel_sizes:
-            check_kernel("conv_kernel_sizes", size)
+        """Check sizes, and that keys which are rotated have an even one."""
         for name in ("num_heads", "key_dim", "value_dim", "num_householder", "chunk_size"):
             check_range(name, getattr(self, name), 1)
-        check_range("intermediate_size", self.intermediate_size, 1)
         check_range("num_counters", self.num_counters, 0)
         check_range("beta_clip_margin", self.beta_clip_margin, 0, 1)
         if self.num_counters and self.key_dim % 2:
@@ -174,9 +212,10 @@ class VscConvConfig(VscConfig):
 
     Attributes:
       num_layers: how many convolutions follow each other.
-      kernel_size: bytes that each of them sees; odd.
-      dilation: how far apart those bytes stand, one number per layer.
+      kernel_size: tokens that each of them sees; odd, unless causal.
+      dilation: how far apart those tokens stand, one number per layer.
       attention_heads: heads of each layer's attention, 0 for a layer without; None for none at all.
+      causal: no position sees what follows it, by convolution or attention.
     Raises:
       As for VscConfig.
 
@@ -193,11 +232,12 @@ class VscConvConfig(VscConfig):
     kernel_size: int = 9
     dilation: list[int] | tuple[int, ...] = (1, 2, 3, 4, 5, 1)
     attention_heads: list[int] | tuple[int, ...] | None = None
+    causal: bool = False
 
     def validate_layers(self) -> None:
         """Check the kernel, one entry per layer in each list, and that heads are equally wide."""
         check_range("num_layers", self.num_layers, 1)
-        check_kernel("kernel_size", self.kernel_size)
+        check_kernel("kernel_size", self.kernel_size, self.causal)
         for name, low in (("dilation", 1), ("attention_heads", 0)):
             entries = getattr(self, name)
             if entries is None:
@@ -295,14 +335,55 @@ class VscMambaConfig(VscConfig):
             )
 
 
-def check_kernel(name: str, size: int) -> None:
-    """Raise a ValueError for a kernel that is not odd."""
+@strict
+class VscMixerConfig(VscScaffoldConfig):
+    """The scaffold of the delta-rule model, any layer in the place of its delta layer.
+
+    Attributes:
+      mixer: the layer's class, a torch.nn.Module: "FILE.py:CLASS" or "package.module:CLASS".
+      mixer_args: its arguments by name; numbers, texts, lists and the like, as in JSON. The
+        hidden size is added under the names that the layer has for it, see `make_layer`.
+      mixer_version: "PACKAGE VERSION" of a layer from a package; written when it is first built.
+      direction: "forward", or "both": a second layer reads each row from its end, results added.
+    Raises:
+      As for VscConfig.
+
+    >>> VscMixerConfig(mixer="torch.nn:GRU").direction
+    'forward'
+    >>> VscMixerConfig(mixer="torch.nn:GRU", directions="both")
+    Traceback (most recent call last):
+    ValueError: VscMixerConfig has no field 'directions': did you mean 'direction'?
+    """
+
+    model_type = "vsc_mixer"
+
+    mixer: str = "torch.nn:GRU"
+    mixer_args: dict[str, Any] = field(default_factory=dict)
+    mixer_version: str | None = None
+    direction: str = "forward"
+
+    def validate_mixer(self) -> None:
+        """Check the direction, also against `causal`."""
+        check_choice("direction", self.direction, DIRECTIONS)
+        if self.causal and self.direction == "both":
+            raise ValueError("direction='both' looks ahead: use 'forward', or causal=False")
+
+
+def check_kernel(name: str, size: int, causal: bool) -> None:
+    """Raise a ValueError for a centered kernel that is not odd."""
     check_range(name, size, 1)
-    if size % 2 == 0:
+    if size % 2 == 0 and not causal:
         raise ValueError(
-            f"{name} holds {size}, but a kernel centred on a byte is odd: "
-            f"use {size - 1} or {size + 1}"
+            f"{name} holds {size}, but a kernel centered on a token is odd: "
+            f"use {size - 1} or {size + 1}, or causal=True"
         )
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raise a ValueError that names the field, its value and the allowed ones."""
+    if value not in choices:
+        allowed = " or ".join(", ".join(map(repr, choices)).rsplit(", ", 1))
+        raise ValueError(f"{name}={value!r} is unknown: use {allowed}")
 
 
 def check_range(name: str, value: float, low: int, high: int | None = None) -> None:

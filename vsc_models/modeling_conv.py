@@ -8,16 +8,16 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
 from .configuration_vsc import VscConvConfig
-from .dilated_conv import dilated_conv
+from .dilated_conv import dilated_conv, make_conv
 from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
 
 
 class VscConvLayer(nn.Module):
     """A dilated convolution, (L, B, D) in and out."""
 
-    def __init__(self, size: int, kernel: int, dilation: int) -> None:
+    def __init__(self, size: int, kernel: int, dilation: int, causal: bool) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(size, size, kernel, padding="same", dilation=dilation)
+        self.conv = make_conv(size, size, kernel, dilation, causal=causal)
 
     def forward(self, x_LxBxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
         """Convolve; the caller has set to zero what must not be seen."""
@@ -31,14 +31,15 @@ class VscAttentionLayer(nn.Module):
     nn.MultiheadAttention does with three different inputs.
     """
 
-    def __init__(self, size: int, kernel: int, dilation: int, heads: int) -> None:
+    def __init__(self, size: int, kernel: int, dilation: int, causal: bool, heads: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(size, 3 * size, kernel, padding="same", dilation=dilation)
-        # It holds and initialises the weights; its own forward gives NaN for a row of padding.
+        self.causal = causal
+        self.conv = make_conv(size, 3 * size, kernel, dilation, causal=causal)
+        # It holds and initializes the weights; its own forward gives NaN for a row of padding.
         self.attention = nn.MultiheadAttention(size, heads)
 
     def forward(self, x_LxBxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
-        """Convolve and attend; where `mask_BxL` is False a byte is no key."""
+        """Convolve and attend; where `mask_BxL` is False a token is not a key."""
         inner = self.attention
         conv_LxBx3D = dilated_conv(self.conv, x_LxBxD)
         weight_3xDxD, bias_3xD = (
@@ -49,6 +50,10 @@ class VscAttentionLayer(nn.Module):
         qkv_3xLxBxHxV = qkv_3xNxD.view(3, *x_LxBxD.shape[:2], inner.num_heads, -1)
         q, k, v = qkv_3xLxBxHxV.permute(0, 2, 3, 1, 4)
         mask = None if mask_BxL is None else mask_BxL[:, None, None]
+        if self.causal:
+            place_L = torch.arange(len(x_LxBxD), device=x_LxBxD.device)
+            seen_LxL = place_L <= place_L[:, None]
+            mask = seen_LxL if mask is None else seen_LxL & mask
         read_BxHxLxV = scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return gelu(inner.out_proj(read_BxHxLxV.permute(2, 0, 1, 3).flatten(2)))
 
@@ -58,12 +63,12 @@ class VscConvModel(VscBackbone):
 
     def __init__(self, config: VscConvConfig) -> None:
         super().__init__(config)
-        size, kernel = config.hidden_size, config.kernel_size
+        size, kernel, causal = config.hidden_size, config.kernel_size, config.causal
         heads = config.attention_heads or [0] * config.num_layers
         self.layers = nn.ModuleList(
-            VscAttentionLayer(size, kernel, dilation, count)
+            VscAttentionLayer(size, kernel, dilation, causal, count)
             if count
-            else VscConvLayer(size, kernel, dilation)
+            else VscConvLayer(size, kernel, dilation, causal)
             for dilation, count in zip(config.dilation, heads, strict=True)
         )
 

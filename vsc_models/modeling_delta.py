@@ -48,9 +48,10 @@ class VscDeltaLayer(nn.Module):
         heads, steps = self.config.num_heads, self.config.num_householder
         update = self.update(x_BxLxD).view(batch, length * steps, heads, sum(self.sizes))
         k, v, b = update.transpose(1, 2).split(self.sizes, dim=-1)
-        b_BxHxT = 2 * (_BETA_SLOPE * b.squeeze(-1)).sigmoid()
+        top = 2 if self.config.allow_neg_eigval else 1
+        b_BxHxT = top * (_BETA_SLOPE * b.squeeze(-1)).sigmoid()
         if self.config.beta_clip_margin:
-            b_BxHxT = (b_BxHxT + self.config.beta_clip_margin * (2 * b_BxHxT - 2)).clamp(0, 2)
+            b_BxHxT = (b_BxHxT + self.config.beta_clip_margin * (2 * b_BxHxT - top)).clamp(0, top)
         if mask_BxL is not None:
             b_BxHxT = b_BxHxT * mask_BxL.repeat_interleave(steps, dim=1).unsqueeze(1)
         q = self.query(take_positions(x_BxLxD, positions_BxW)).unflatten(-1, (heads, -1))

@@ -13,7 +13,7 @@ from torch.nn.functional import layer_norm
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
-from .configuration_mixer import VscMixerConfig
+from .configuration_vsc import VscMixerConfig
 from .import_utils import (
     find_source,
     is_file,

@@ -6,17 +6,18 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from .dilated_conv import make_conv
 from .modeling_vsc import VscBackbone, take_positions
 
 
 class VscConvolution(nn.Module):
     """A norm and a convolution, (B, L, D) in and out."""
 
-    def __init__(self, size: int, kernel: int) -> None:
+    def __init__(self, size: int, kernel: int, causal: bool) -> None:
         super().__init__()
         # Without scale and shift: the convolution after it has both.
         self.norm = nn.LayerNorm(size, elementwise_affine=False)
-        self.conv = nn.Conv1d(size, size, kernel, padding="same")
+        self.conv = make_conv(size, size, kernel, causal=causal)
 
     def forward(self, x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
         """Convolve; where `mask_BxL` is False a byte looks like the edge of the row."""
@@ -37,7 +38,7 @@ class VscScaffold(VscBackbone):
         super().__init__(config)
         size = config.hidden_size
         self.convolutions = nn.ModuleList(
-            VscConvolution(size, kernel) for kernel in config.conv_kernel_sizes
+            VscConvolution(size, kernel, config.causal) for kernel in config.conv_kernel_sizes
         )
         self.mixer_norm = nn.LayerNorm(size)
         self.mixer: Any = self.make_mixer(config)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
@@ -45,6 +45,7 @@ class VscPreTrainedModel(PreTrainedModel):
 
     config_class = VscConfig
     base_model_prefix = "model"
+    _supports_sdpa = True
 
     @classmethod
     def from_pretrained(
@@ -106,18 +107,22 @@ class VscForMaskedLM(VscPreTrainedModel):
         labels: Tensor | None = None,
         answer_positions: Tensor | None = None,
         logits_to_keep: Tensor | None = None,
-    ) -> MaskedLMOutput:
-        """Predict byte i at position i of the masked input.
+        answer_mask: Tensor | None = None,
+        return_dict: bool | None = None,
+    ) -> MaskedLMOutput | tuple[Tensor, ...]:
+        """Predict token i at position i of the masked input, or token i + 1: see `objective`.
 
         Args:
-          input_ids: int64 (B, L), the answer field as `mask_token_id`.
-          attention_mask: (B, L), 0 where a byte is padding. Without it, everything after the
-            last mask byte of a row is padding; a row without a mask byte has none.
-          labels: int64 (B, L), the true bytes at every position, no shift. -100 and padding do
-            not count.
+          input_ids: int64 (B, L), the answer field as `mask_token_id` where it is to be filled.
+          attention_mask: (B, L), 0 where a token is padding. Without it, everything after the
+            last mask token of a row is padding; a row without a mask token has none.
+          labels: int64 (B, L), the true tokens at every position; they are shifted here where
+            the objective is not "fill". -100 and padding do not count.
           answer_positions: int64 (B, W), the positions that are wanted, such as the answer field.
-            Labels are taken at the same positions. It saves time and changes no logits.
+            Labels are taken for the same positions. It saves time and changes no logits.
           logits_to_keep: the old name of `answer_positions`, for one more release.
+          answer_mask: bool (B, L), as the data has it: labels elsewhere do not count.
+          return_dict: False returns a tuple.
         Returns:
           loss, the mean cross entropy in nats, computed in float32 (None without labels), and
           logits (B, L, vocab_size), or (B, W, vocab_size).
@@ -130,17 +135,25 @@ class VscForMaskedLM(VscPreTrainedModel):
                 "logits_to_keep is called answer_positions now", FutureWarning, stacklevel=2
             )
             answer_positions = logits_to_keep
-        _check_shapes(input_ids, attention_mask, labels, answer_positions)
+        _check_shapes(
+            input_ids, answer_positions, attention_mask=attention_mask, labels=labels,
+            answer_mask=answer_mask,
+        )  # fmt: skip
         mask_BxL = _find_padding_mask(input_ids, attention_mask, self.config.mask_token_id)
         seen_BxL = mask_BxL if self.config.mask_padding else None
         logits = self.lm_head(self.model(input_ids, seen_BxL, answer_positions))
         loss = None
         if labels is not None:
-            labels = labels.masked_fill(~mask_BxL, -100)
+            counted_BxL = mask_BxL if answer_mask is None else mask_BxL & answer_mask.bool()
+            labels = labels.masked_fill(~counted_BxL, -100)
+            if self.config.objective != "fill":
+                labels = pad(labels[:, 1:], (0, 1), value=-100)
             if answer_positions is not None:
                 labels = labels.gather(1, answer_positions)
             loss = cross_entropy(logits.flatten(0, 1).float(), labels.flatten())
-        return MaskedLMOutput(loss=loss, logits=logits)
+        output = MaskedLMOutput(loss=loss, logits=logits)
+        as_tuple = return_dict is False or (return_dict is None and not self.config.return_dict)
+        return output.to_tuple() if as_tuple else output
 
 
 @contextmanager
@@ -199,7 +212,7 @@ def take_positions(x_BxLxD: Tensor, positions_BxW: Tensor | None) -> Tensor:
 
 
 def _find_padding_mask(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: int) -> Tensor:
-    """Return bool (B, L): True for question and answer field, False for padding."""
+    """Find padding, (B, L): True for question and answer field, False for padding."""
     if attention_mask is not None:
         return attention_mask.bool()
     length = ids_BxL.shape[1]
@@ -209,19 +222,16 @@ def _find_padding_mask(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: 
 
 
 def _check_shapes(
-    input_ids: Tensor,
-    attention_mask: Tensor | None,
-    labels: Tensor | None,
-    answer_positions: Tensor | None,
+    input_ids: Tensor, answer_positions: Tensor | None, **others: Tensor | None
 ) -> None:
     """Raise a ValueError for a shape that does not fit: gather would cut it silently."""
     if input_ids.ndim != 2:
         raise ValueError(f"input_ids has shape {tuple(input_ids.shape)}: give (batch, length)")
-    for name, tensor in (("attention_mask", attention_mask), ("labels", labels)):
+    for name, tensor in others.items():
         if tensor is not None and tensor.shape != input_ids.shape:
             raise ValueError(
                 f"{name} has shape {tuple(tensor.shape)}, input_ids {tuple(input_ids.shape)}: "
-                "give one entry per byte"
+                "give one entry per token"
             )
     if answer_positions is None:
         return

@@ -15,7 +15,7 @@ MODULES = {
         torch_stream arrow builder load_dataset metrics
     """,
     "vsc_models": """
-        configuration_vsc configuration_mixer import_utils delta_rule dilated_conv
+        configuration_vsc import_utils delta_rule dilated_conv
         counter selective_scan modeling_vsc modeling_conv modeling_lstm modeling_mamba
         modeling_scaffold modeling_delta modeling_mixer tokenization_vsc pipeline_vsc
         registration

@@ -21,12 +21,15 @@ from vsc_models import (
         ({"hidden_size": 0}, "hidden_size=0 is out of range: use 1 or more"),
         ({"vocab_size": 257}, "vocab_size=257 is out of range: use from 91 to 256"),
         ({"vocab_size": 90}, "vocab_size=90 is out of range"),
-        ({"mask_token_id": 1}, "mask_token_id=1 is not what data, .* pipeline write: use 0"),
-        ({"pad_token_id": 0}, "pad_token_id=0 is not what data, .* pipeline write: use 32"),
+        ({"mask_token_id": 1}, "mask_token_id=1 is not what data, .* 'compact': use 0"),
+        ({"pad_token_id": 0}, "pad_token_id=0 is not what data, .* 'compact': use 32"),
         ({"pad_token_id": None}, "pad_token_id=None is not .*: use 32"),
+        ({"layout": "tokens"}, "vocab_size=256 is out of range: use from 731 to 731"),
+        ({"layout": "tokens", "vocab_size": 731}, "pad_token_id=32 is not .* 'tokens': use 1"),
+        ({"objective": "next"}, "objective='next' is unknown: use 'fill', 'next-token' or 's"),
         ({"answer_width": 0}, "answer_width=0 is out of range"),
-        ({"layout": "wide"}, "layout='wide' is unknown: use 'compact' or 'spaced'"),
-        ({"conv_kernel_sizes": [5, 4]}, "conv_kernel_sizes holds 4, .* use 3 or 5"),
+        ({"layout": "wide"}, "layout='wide' is unknown: use 'compact', 'spaced' or 'tokens'"),
+        ({"conv_kernel_sizes": [5, 4]}, "conv_kernel_sizes holds 4, .* use 3 or 5, or causal=True"),
         ({"conv_kernel_sizes": [-1]}, "conv_kernel_sizes=-1 is out of range"),
         ({"num_heads": 0}, "num_heads=0"),
         ({"key_dim": 0}, "key_dim=0"),
@@ -145,8 +148,15 @@ def test_configuration_survives_saving(tmp_path):
     assert list(loaded.conv_kernel_sizes) == list(config.conv_kernel_sizes)
 
 
-def test_a_configuration_from_before_counts_and_stretched_betas_has_neither():
-    newer = ("num_counters", "beta_clip_margin")
+def test_a_configuration_from_before_a_field_has_its_default():
+    newer = {"num_counters": 0, "beta_clip_margin": 0.0, "causal": False}
+    newer |= {"allow_neg_eigval": True, "objective": "fill"}
     given = {k: v for k, v in VscDeltaConfig().to_dict().items() if k not in newer}
     loaded = VscDeltaConfig.from_dict(given)
-    assert (loaded.num_counters, loaded.beta_clip_margin) == (0, 0.0)
+    assert {name: getattr(loaded, name) for name in newer} == newer
+
+
+def test_a_causal_kernel_may_be_even_and_a_causal_model_reads_forward():
+    assert VscDeltaConfig(conv_kernel_sizes=[4], causal=True).causal
+    with pytest.raises(StrictDataclassError, match="direction='both' looks ahead: use 'forward'"):
+        VscMixerConfig(direction="both", causal=True)

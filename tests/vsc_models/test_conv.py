@@ -7,7 +7,7 @@ from torch.nn.functional import gelu
 
 from tests.vsc_models.zoo import model_of
 from vsc_models import VscConvConfig
-from vsc_models.dilated_conv import dilated_conv
+from vsc_models.dilated_conv import dilated_conv, make_conv
 
 
 def test_a_layer_is_x_plus_gelu_of_its_convolution():
@@ -22,8 +22,9 @@ def test_a_layer_is_x_plus_gelu_of_its_convolution():
 @pytest.mark.parametrize(
     ("length", "kernel", "dilation"), [(1, 1, 1), (1, 9, 5), (7, 3, 1), (9, 5, 3), (31, 9, 5)]
 )
-def test_a_dilated_convolution_and_its_gradients_are_torchs(length, kernel, dilation):
-    conv = torch.nn.Conv1d(3, 4, kernel, padding="same", dilation=dilation).double()
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_dilated_convolution_and_its_gradients_are_torchs(length, kernel, dilation, causal):
+    conv = make_conv(3, 4, kernel, dilation, causal=causal).double()
     x = torch.randn(length, 2, 3).double().requires_grad_()
     weights = torch.randn(length, 2, 4).double()
 
@@ -40,18 +41,18 @@ def test_attention_agrees_with_torch():
     with torch.no_grad():
         layer.attention.in_proj_bias.normal_()
         layer.attention.out_proj.bias.normal_()
-    x, real = torch.randn(11, 2, 64).double(), torch.arange(11) < torch.tensor([[7], [11]])
+    x, real = torch.randn(11, 2, 32).double(), torch.arange(11) < torch.tensor([[7], [11]])
     q, k, v = (part.permute(2, 0, 1) for part in layer.conv(x.permute(1, 2, 0)).chunk(3, dim=1))
     truth, _ = layer.attention(q, k, v, key_padding_mask=~real)
     assert torch.allclose(layer(x, real), gelu(truth))
 
 
 def test_initialisation_is_torchs_own():
-    bound = (64 * 9) ** -0.5
+    bound = (32 * 5) ** -0.5
     conv = model_of("conv").model.layers[0].conv
     attention = model_of("attention").model.layers[1].attention
     assert bound / 1.05 < conv.weight.abs().max() <= bound
-    bound = (6 / (64 + 3 * 64)) ** 0.5
+    bound = (6 / (32 + 3 * 32)) ** 0.5
     assert bound / 1.05 < attention.in_proj_weight.abs().max() <= bound
     assert not attention.in_proj_bias.any()
     assert not attention.out_proj.bias.any()
@@ -70,7 +71,7 @@ def test_initialisation_is_torchs_own():
             "attention_heads holds 5, which does not divide hidden_size=64",
         ),
         ({"attention_heads": [0, 0, 0, 0, 0, -1]}, "attention_heads=-1 is out of range"),
-        ({"kernel_size": 8}, "kernel_size holds 8, .* use 7 or 9"),
+        ({"kernel_size": 8}, "kernel_size holds 8, .* use 7 or 9, or causal=True"),
     ],
 )
 def test_impossible_values_are_named(fields, message):

@@ -151,12 +151,14 @@ def test_a_hole_of_padding_does_not_count_in_the_layer():
     assert layer.counter(embeds, real)[0, 5:].abs().min() > 0
 
 
-@pytest.mark.parametrize(("stretch", "betas"), [(0.0, (0.01339, 1.98661)), (0.05, (0.0, 2.0))])
-def test_a_stretched_beta_is_exact(stretch, betas, seen):
-    layer = VscDeltaLayer(VscDeltaConfig(beta_clip_margin=stretch, num_heads=2))
+@pytest.mark.parametrize("top", [1, 2])
+@pytest.mark.parametrize(("margin", "ends"), [(0.0, (0.0067, 0.9933)), (0.05, (0.0, 1.0))])
+def test_betas_end_at_one_or_two_and_reach_it_where_they_are_clipped(margin, ends, top, seen):
+    config = VscDeltaConfig(beta_clip_margin=margin, allow_neg_eigval=top == 2)
+    layer, betas = VscDeltaLayer(config), [top * end for end in ends]
     with torch.no_grad():
         layer.update.weight.zero_()
         layer.update.bias.view(2, -1)[:, -1] = torch.tensor([-1.25, 1.25])
     layer(torch.zeros(1, 4, 32), torch.zeros(1, 4, 32), None, None)
     found = seen[0][3][0, :, 0].tolist()
-    assert found == (pytest.approx(betas, abs=1e-4) if stretch == 0 else list(betas))
+    assert found == (betas if margin else pytest.approx(betas, abs=1e-4))

@@ -16,19 +16,9 @@ def test_it_is_torchs_lstm_under_a_tied_output():
     assert torch.allclose(model(input_ids=ids).logits, truth, atol=1e-6)
 
 
-def test_a_byte_is_seen_from_itself_on_alone():
-    model, ids = model_of("lstm"), torch.randint(1, 256, (2, 31))
-    other = ids.clone()
-    other[:, 12] = 0
-    mask = torch.ones_like(ids)
-    changed = model(input_ids=ids).logits != model(input_ids=other, attention_mask=mask).logits
-    assert not changed[:, :12].any()
-    assert changed[:, 12:].any(-1).all()
-
-
 def test_initialisation_is_torchs_own():
     for weight in model_of("lstm").model.lstm.parameters():
-        assert 0.9 / 8 < weight.abs().max() <= 1 / 8
+        assert 0.9 / 32**0.5 < weight.abs().max() <= 1 / 32**0.5
 
 
 def test_impossible_values_are_named():

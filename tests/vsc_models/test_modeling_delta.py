@@ -2,8 +2,12 @@
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
+from transformers import AutoModel, AutoModelForMaskedLM
 
-from tests.vsc_models.questions import ANSWER, QUESTIONS, close, logits, rows
+from scripts.core.batches import answer_positions
+from tests.vsc_models.questions import logits, rows
+from vsc_dataset import sample
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
 
 
@@ -12,65 +16,12 @@ def model_of(seed=0, **fields):
     return VscDeltaForMaskedLM(VscDeltaConfig(**fields)).eval()
 
 
-@pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("length", [31, 45, 200])
-def test_padding_is_invisible(steps, length):
-    model = model_of(num_householder=steps)
-    ids, _ = rows(length=length)
-    together = logits(model, input_ids=ids)
-    for question, row in zip(QUESTIONS, together, strict=True):
-        alone, _ = rows([question], length=len(question) + ANSWER)
-        assert close(row[: alone.shape[1]], logits(model, input_ids=alone)[0])
-
-
-def test_what_stands_in_the_padding_is_invisible():
-    model, (ids, keep) = model_of(), rows()
-    other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
-    assert close(
-        logits(model, input_ids=ids, answer_positions=keep),
-        logits(model, input_ids=other, answer_positions=keep),
-    )
-
-
-def test_attention_mask_hides_padding_on_either_side():
-    model, (ids, keep) = model_of(), rows()
-    padded, keep_padded = rows(length=60, left=7)
-    place = torch.arange(60)
-    mask = ((place >= 7) & (place <= keep_padded[:, -1:])).long()
-    assert close(
-        logits(model, input_ids=ids, answer_positions=keep),
-        logits(model, input_ids=padded, attention_mask=mask, answer_positions=keep_padded),
-    )
-
-
 def test_a_row_without_mask_bytes_has_no_padding():
     model, ids = model_of(), torch.tensor([list(b"ABCDE:1>2:BACDE  ")])
     everything = torch.ones_like(ids)
     assert torch.equal(
         logits(model, input_ids=ids), logits(model, input_ids=ids, attention_mask=everything)
     )
-
-
-def test_mask_padding_false_shows_the_padding():
-    model, (ids, keep) = model_of(mask_padding=False), rows(length=31)
-    longer, _ = rows(length=45)
-    shown = logits(model, input_ids=ids, answer_positions=keep)
-    assert not close(shown, logits(model, input_ids=longer[:, :33], answer_positions=keep))
-    everything = torch.ones_like(ids)
-    hiding = model_of()
-    assert close(
-        shown, logits(hiding, input_ids=ids, attention_mask=everything, answer_positions=keep)
-    )
-
-
-@pytest.mark.parametrize("chunk_size", [8, 64])
-def test_wanted_logits_agree_with_all_logits(chunk_size):
-    model, (ids, keep) = model_of(chunk_size=chunk_size, num_householder=2), rows()
-    everywhere = logits(model, input_ids=ids)
-    assert everywhere.shape == (3, 31, 256)
-    wanted = logits(model, input_ids=ids, answer_positions=keep)
-    assert wanted.shape == (3, ANSWER, 256)
-    assert close(wanted, everywhere.gather(1, keep[:, :, None].expand(-1, -1, 256)))
 
 
 def test_loss_counts_each_true_byte_once_and_padding_never():
@@ -93,31 +44,10 @@ def test_loss_at_wanted_positions_is_the_loss_there():
     )
 
 
-def test_loss_is_float32_in_bfloat16():
-    model, (ids, _) = model_of().bfloat16(), rows()
-    output = model(input_ids=ids, labels=ids)
-    assert output.logits.dtype == torch.bfloat16
-    assert output.loss.dtype == torch.float32
-
-
-def test_every_weight_learns():
-    model, (ids, keep) = model_of(), rows()
-    model(input_ids=ids, labels=ids.clamp(65), answer_positions=keep).loss.backward()
-    idle = [name for name, weight in model.named_parameters() if not weight.grad.any()]
-    assert idle == []
-
-
 def test_output_weights_are_the_embedding():
     model = model_of()
     assert model.lm_head.weight is model.model.embed_tokens.weight
     assert model_of(tie_word_embeddings=False).num_parameters() - model.num_parameters() == 256 * 32
-
-
-def test_initialisation_depends_on_the_seed_alone():
-    first, second, other = model_of(1), model_of(1), model_of(2)
-    for name, weight in first.state_dict().items():
-        assert torch.equal(weight, second.state_dict()[name])
-    assert not torch.equal(first.lm_head.weight, other.lm_head.weight)
 
 
 @pytest.mark.parametrize(
@@ -139,3 +69,42 @@ def test_the_old_name_of_the_answer_positions_is_taken_for_one_release():
     with pytest.warns(FutureWarning, match="logits_to_keep is called answer_positions now"):
         old = logits(model, input_ids=ids, logits_to_keep=keep)
     assert torch.equal(old, logits(model, input_ids=ids, answer_positions=keep))
+
+
+def test_labels_are_those_of_the_next_token_where_that_is_the_objective():
+    model, ids = model_of(causal=True, objective="next-token"), torch.randint(33, 91, (2, 9))
+    where = torch.tensor([[5, 6], [3, 7]])
+    output = model(input_ids=ids, labels=ids)
+    true = cross_entropy(output.logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
+    assert torch.allclose(output.loss, true)
+    output = model(input_ids=ids, labels=ids, answer_positions=where)
+    true = cross_entropy(output.logits.flatten(0, 1), ids.gather(1, where + 1).flatten())
+    assert torch.allclose(output.loss, true)
+
+
+def test_labels_outside_the_answer_mask_of_the_data_do_not_count():
+    model, samples = model_of(), sample("swap-nops1-5", "train", range(4))
+    ids, labels = (torch.from_numpy(x).long() for x in (samples.input_ids, samples.labels))
+    answer = torch.from_numpy(samples.answer_mask)
+    given = {"input_ids": ids, "labels": labels, "answer_mask": answer}
+    answer_alone = model(input_ids=ids, labels=labels.masked_fill(~answer, -100)).loss
+    assert torch.equal(model(**given).loss, answer_alone)
+    some = model(**given, answer_positions=answer_positions(samples)).loss
+    assert torch.allclose(some, answer_alone)
+
+
+def test_what_people_do_with_a_checkpoint_works_or_is_one_line(tmp_path):
+    model, (ids, _) = model_of(), rows()
+    model.save_pretrained(tmp_path)
+    for auto_class in (AutoModel, AutoModelForMaskedLM):
+        for attention in ("sdpa", "eager"):
+            loaded = auto_class.from_pretrained(tmp_path, attn_implementation=attention)
+            assert torch.equal(loaded(ids, return_dict=False)[0], logits(model, input_ids=ids))
+    refused = {
+        "output_hidden_states": lambda: model(ids, output_hidden_states=True),
+        "checkpointing": model.activation_checkpointing_enable,
+    }
+    for words, call in refused.items():
+        with pytest.raises((TypeError, ValueError), match=words) as error:
+            call()
+        assert "\n" not in str(error.value)

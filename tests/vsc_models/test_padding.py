@@ -5,6 +5,7 @@ import torch
 
 from tests.vsc_models.questions import ANSWER, QUESTIONS, close, logits, rows
 from tests.vsc_models.zoo import MODELS, model_of
+from vsc_models.configuration_vsc import VOCABULARIES
 
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -19,6 +20,17 @@ def test_a_row_gives_the_same_logits_alone_and_in_any_batch(name, given, length)
     for question, row in zip(QUESTIONS, together, strict=True):
         alone, _ = rows([question], length=len(question) + ANSWER)
         assert close(row[: alone.shape[1]], logits(model, input_ids=alone)[0])
+
+
+@every_model
+def test_rows_of_tokens_are_read_as_rows_of_bytes_are(name):
+    model, ids = model_of(name, layout="tokens", **VOCABULARIES["tokens"]), torch.ones(2, 17).long()
+    for row, length in zip(ids, (17, 12), strict=True):
+        row[:length] = torch.randint(2, 731, (length,))
+        row[length - 5 : length] = model.config.mask_token_id
+    together = logits(model, input_ids=ids)
+    assert together.shape == (2, 17, 731)
+    assert close(together[1, :12], logits(model, input_ids=ids[1:, :12])[0])
 
 
 @every_model

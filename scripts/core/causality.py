@@ -1,0 +1,61 @@
+"""Tell whether a model looks ahead: only one that does not can predict the next token."""
+
+import copy
+import inspect
+
+import torch
+from torch import Tensor, nn
+
+from scripts.core.batches import VOCABULARY, logits_of
+
+_FIRST_PLAIN_ID = 33
+"""From here on no id is a mask, padding or separator, in bytes and in tokens."""
+
+_NOISE = 0.02
+"""Added to the weights: a layer whose output begins at zero would hide that it looks ahead."""
+
+_TOLERANCE = 1e-5
+"""The share of the largest logit that rounding may move."""
+
+
+@torch.no_grad()
+def looks_ahead(
+    model: nn.Module, vocab_size: int = VOCABULARY, length: int = 16, seed: int = 0
+) -> int | None:
+    """Find the first position whose logits change with a token after it.
+
+    A copy of the model is tried, in evaluation mode and float32, one token after the other
+    changed; the model itself and torch's random state stay as they are.
+
+    Args:
+      model: see `logits_of`.
+      vocab_size: ids that it can read.
+      length: tokens of the row; no more than the model reads.
+    Returns:
+      The position, counted from 0; None for a causal model.
+    """
+    probe = copy.deepcopy(model).float().eval()
+    device = next(probe.parameters()).device
+    bits = torch.Generator().manual_seed(seed)
+    for weight in probe.parameters():
+        weight.add_(torch.randn(weight.shape, generator=bits).to(weight), alpha=_NOISE)
+    ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=bits).to(device)
+    logits_LxV = _logits(probe, ids_L)
+    allowed = _TOLERANCE * logits_LxV.abs().max()
+    first = length
+    for place in range(1, length):
+        changed_L = ids_L.clone()
+        changed_L[place] = _FIRST_PLAIN_ID + (ids_L[place] == _FIRST_PLAIN_ID).long()
+        moved_L = (_logits(probe, changed_L) - logits_LxV).abs().amax(1) > allowed
+        first = min([first, *moved_L[:place].nonzero().flatten().tolist()])
+    return first if first < length else None
+
+
+def _logits(model: nn.Module, ids_L: Tensor) -> Tensor:
+    """Run a row without padding alone: rows that a model mixes are another fault."""
+    known = inspect.signature(model.forward).parameters
+    inputs = {"input_ids": ids_L[None]}
+    if "attention_mask" in known:
+        inputs["attention_mask"] = torch.ones_like(ids_L)[None]
+    others = {"use_cache": False} if "use_cache" in known else {}
+    return logits_of(model, {**inputs, **others})[0].float()

@@ -1,0 +1,84 @@
+"""A model that sees what follows is told apart from a causal one, by what it does."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+
+from scripts.core.causality import looks_ahead
+from tests.vsc_models.zoo import CAUSAL, MODELS, model_of
+
+SIZES = {
+    "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 16},
+    "llama": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+    "mamba": {"hidden_size": 16, "num_hidden_layers": 1},
+    "rwkv": {"hidden_size": 16, "num_hidden_layers": 2, "attention_hidden_size": 16},
+    "bert": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
+}
+
+
+def of_type(model_type):
+    """A small model of transformers, its next-token head if it has no masked one."""
+    torch.manual_seed(0)
+    usual = {"vocab_size": 256, "intermediate_size": 32, "use_cache": False, "pad_token_id": 1}
+    config = AutoConfig.for_model(model_type, **usual, **SIZES[model_type])
+    auto_class = AutoModelForMaskedLM if model_type == "bert" else AutoModelForCausalLM
+    return auto_class.from_config(config).eval()
+
+
+class Convolution(nn.Module):
+    """A user's model around one convolution; its output layer begins at zero."""
+
+    def __init__(self, before, after):
+        super().__init__()
+        self.embedding = nn.Embedding(256, 8)
+        self.pad = nn.ZeroPad1d((before, after))
+        self.conv = nn.Conv1d(8, 8, before + after + 1)
+        self.head = nn.Linear(8, 256)
+        nn.init.zeros_(self.head.weight)
+
+    def forward(self, x):
+        return self.head(self.conv(self.pad(self.embedding(x).mT)).mT)
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "llama", "mamba", "rwkv"])
+def test_causal_models_of_transformers_pass(model_type):
+    assert looks_ahead(of_type(model_type)) is None
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_our_causal_models_pass(name):
+    assert looks_ahead(model_of(name)) is None
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in CAUSAL])
+def test_our_other_models_are_refused_from_the_first_position_on(name):
+    assert looks_ahead(model_of(name)) == 0
+
+
+def test_bert_and_a_centered_convolution_are_refused():
+    assert looks_ahead(of_type("bert")) == 0
+    assert looks_ahead(Convolution(1, 1)) == 0
+    assert looks_ahead(Convolution(2, 0)) is None
+
+
+def test_the_first_position_that_looked_ahead_is_returned():
+    class FromFive(Convolution):
+        def forward(self, x):
+            read = self.embedding(x)
+            read[:, 5] += read[:, 9]
+            return self.head(read)
+
+    assert looks_ahead(FromFive(0, 0)) == 5
+
+
+def test_model_and_random_state_stay_as_they_are():
+    model = model_of("delta").bfloat16().train()
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    looks_ahead(model)
+    assert model.training
+    assert torch.equal(torch.get_rng_state(), state)
+    for name, weight in model.state_dict().items():
+        assert torch.equal(weight, before[name])
