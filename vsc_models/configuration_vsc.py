@@ -13,6 +13,7 @@ from transformers import PreTrainedConfig
 _NEAR_MISS = 0.82
 
 DIRECTIONS = ("forward", "both")
+MAX_LAYERS = 1000
 
 OBJECTIVES = ("fill", "next-token", "scratchpad")
 
@@ -340,11 +341,13 @@ class VscMixerConfig(VscScaffoldConfig):
     """The scaffold of the delta-rule model, any layer in the place of its delta layer.
 
     Attributes:
-      mixer: the layer's class, a torch.nn.Module: "FILE.py:CLASS" or "package.module:CLASS".
+      mixer: the layer's class, a torch.nn.Module: "FILE.py:CLASS" or "package.module:CLASS"; or a
+        function of a file that makes the layer, "FILE.py:FUNCTION".
       mixer_args: its arguments by name; numbers, texts, lists and the like, as in JSON. The
         hidden size is added under the names that the layer has for it, see `make_layer`.
       mixer_version: "PACKAGE VERSION" of a layer from a package; written when it is first built.
       direction: "forward", or "both": a second layer reads each row from its end, results added.
+      num_layers: layers in each direction, one after the other, residual, with a norm between.
     Raises:
       As for VscConfig.
 
@@ -356,14 +359,17 @@ class VscMixerConfig(VscScaffoldConfig):
     """
 
     model_type = "vsc_mixer"
+    attribute_map = map_names("hidden_size", "intermediate_size", "num_layers")
 
     mixer: str = "torch.nn:GRU"
     mixer_args: dict[str, Any] = field(default_factory=dict)
     mixer_version: str | None = None
     direction: str = "forward"
+    num_layers: int = 1
 
     def validate_mixer(self) -> None:
-        """Check the direction, also against `causal`."""
+        """Check the direction, also against `causal`, and the number of layers."""
+        check_range("num_layers", self.num_layers, 1, MAX_LAYERS)
         check_choice("direction", self.direction, DIRECTIONS)
         if self.causal and self.direction == "both":
             raise ValueError("direction='both' looks ahead: use 'forward', or causal=False")

@@ -1,24 +1,33 @@
-"""Build the byte tokenizer: a text's ids are its UTF-8 bytes."""
+"""Build the tokenizers: a text's ids are its UTF-8 bytes, or one for each letter and operation."""
 
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from itertools import permutations
+from string import ascii_uppercase
+
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 MASK_TOKEN = "\0"
 PAD_TOKEN = " "
 
+TOKENS_PAD_TOKEN = "[PAD]"
+"""In the layout "tokens", whose texts have spaces between operations."""
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    r"""Build the byte tokenizer of every VSC model.
+
+def make_tokenizer(layout: str | None = None) -> PreTrainedTokenizerFast:
+    r"""Build the tokenizer of a layout.
 
     `tokenizer(question + ":" + tokenizer.mask_token * answer_width)` is a model's input. No token
     is added at either end. A saved one is loaded by AutoTokenizer and needs no code of ours.
 
-    Both special tokens are bytes that a text may hold: `decode(ids)` gives every text back, while
-    `skip_special_tokens=True` would drop the spaces within a question too.
+    Of bytes, both special tokens are bytes that a text may hold: `decode(ids)` gives every text
+    back, while `skip_special_tokens=True` would drop the spaces within a question too. Of the
+    layout "tokens", the text is that of the layout "compact", and spaces have no token.
 
+    Args:
+      layout: "tokens", or any other for bytes.
     Returns:
       256 tokens, whose ids are the bytes; mask token "\0", id 0; pad token " ", id 32; padding on
-      the right.
+      the right. Of "tokens" 731: mask 0, padding 1, separator 2, letters, swaps, `-x`, `+x`.
     Source: the byte-level alphabet of GPT-2, without any merge.
 
     >>> tokenizer = make_tokenizer()
@@ -26,21 +35,38 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     [78, 80, 70, 58, 49, 62, 50, 58, 0, 0, 0]
     >>> tokenizer.decode([78, 80, 70, 58, 32])
     'NPF: '
+    >>> make_tokenizer("tokens")("NPF:1>2 -3:" + tokenizer.mask_token * 3)["input_ids"]
+    [16, 18, 8, 2, 29, 681, 2, 0, 0, 0]
     """
-    tokenizer = Tokenizer(models.BPE(vocab=_vocabulary(), merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    is_tokens = layout == "tokens"
+    if is_tokens:
+        tokenizer = Tokenizer(models.WordLevel(_operation_vocabulary(), unk_token=MASK_TOKEN))
+        words = Regex(r"[A-Z:]|\d+>\d+|[-+]\d+")
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(words, behavior="removed", invert=True)
+    else:
+        tokenizer = Tokenizer(models.BPE(vocab=_byte_vocabulary(), merges=[]))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         mask_token=MASK_TOKEN,
-        pad_token=PAD_TOKEN,
+        pad_token=TOKENS_PAD_TOKEN if is_tokens else PAD_TOKEN,
         padding_side="right",
         clean_up_tokenization_spaces=False,
         model_input_names=["input_ids", "attention_mask"],
     )
 
 
-def _vocabulary() -> dict[str, int]:
+def _operation_vocabulary() -> dict[str, int]:
+    """List the tokens of the layout "tokens" with their ids, fixed for ever."""
+    positions = range(1, len(ascii_uppercase) + 1)
+    operations = [f"{x}>{y}" for x, y in permutations(positions, 2)]
+    operations += [f"{sign}{x}" for sign in "-+" for x in positions]
+    tokens = [MASK_TOKEN, TOKENS_PAD_TOKEN, ":", *ascii_uppercase, *operations]
+    return {token: id for id, token in enumerate(tokens)}
+
+
+def _byte_vocabulary() -> dict[str, int]:
     """What each byte is called inside the tokenizer, and its id, the byte itself.
 
     The byte-level alphabet calls a printable byte by its character and the others, in order, by

@@ -14,24 +14,12 @@ from transformers import AutoConfig, AutoModelForMaskedLM, pipeline
 
 from tests.vsc_models import own_layers
 from tests.vsc_models.questions import QUESTIONS, close, logits, rows
-from tests.vsc_models.test_checkpoint import python
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, VscMixerConfig, VscMixerForMaskedLM
 from vsc_models.import_utils import make_layer
 from vsc_models.modeling_delta import VscDeltaLayer
 
 FILE = own_layers.__file__
 GOOD = ("Causal", "SeesBothWays", "GivesTuple", "OwnNames", "WithBuffers")
-STRANGER = """
-import json, sys
-import torch
-from transformers import AutoModelForMaskedLM
-
-model = AutoModelForMaskedLM.from_pretrained(sys.argv[1], trust_remote_code=True)
-assert not any(name.startswith("vsc_models") for name in sys.modules)
-ids = torch.tensor([list(b"NPFKT:1>2:" + bytes(5))])
-with torch.no_grad():
-    print(json.dumps(model(input_ids=ids).logits.tolist()))
-"""
 
 
 def model_with(name, seed=0, **fields):
@@ -142,15 +130,6 @@ def test_a_checkpoint_is_loaded_in_the_type_that_it_has_or_that_one_asks_for(tmp
         assert {w.dtype for w in load(dtype=dtype).parameters()} == {torch.float32}
     tied = load(device_map="cpu").model.mixer[0]
     assert tied.again.weight is tied.model.weight
-
-
-def test_a_process_without_our_package_loads_layer_and_weights(tmp_path):
-    model = model_with("WithBuffers", direction="both")
-    model.save_pretrained(tmp_path / "checkpoint")
-    stranger = python(STRANGER, tmp_path / "checkpoint", tmp_path=tmp_path)
-    assert stranger.returncode == 0, stranger.stderr
-    ids = torch.tensor([list(b"NPFKT:1>2:" + bytes(5))])
-    assert torch.equal(torch.tensor(json.loads(stranger.stdout)), logits(model, input_ids=ids))
 
 
 def test_the_file_is_kept_as_it_was_built(tmp_path):

@@ -1,30 +1,15 @@
 """The tokenizer writes what the data holds: a text's bytes, byte 0 as mask, spaces as padding."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from tests.vsc_dataset.cases import programs
-from tests.vsc_models.test_checkpoint import python
 from vsc_dataset.encoding import encode
 from vsc_models.tokenization_vsc import make_tokenizer
 
 TEXTS = ["NPF:1>2:\0\0\0", "NPF: 1>2, -3: \0\0\0   ", "Ā Ġ\0é\n\t漢  "]
-
-STRANGER = """
-import json, sys
-from transformers import AutoTokenizer
-
-try:
-    import vsc_models
-except ModuleNotFoundError:
-    tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
-    ids = [tokenizer(text)["input_ids"] for text in json.loads(sys.argv[2])]
-    print(json.dumps([ids, [tokenizer.decode(row) for row in ids]]))
-"""
 
 TOKENIZER = make_tokenizer()
 
@@ -76,7 +61,8 @@ def test_the_special_tokens_are_mask_0_and_padding_32():
     check_specials(TOKENIZER)
 
 
-def test_a_saved_tokenizer_comes_back(folder):
+def test_a_saved_tokenizer_comes_back_without_code(folder):
+    assert not list(folder.glob("*.py"))
     loaded = AutoTokenizer.from_pretrained(folder)
     check_specials(loaded)
     for text in TEXTS:
@@ -84,10 +70,11 @@ def test_a_saved_tokenizer_comes_back(folder):
         assert loaded.decode(loaded(text)["input_ids"]) == text
 
 
-def test_a_saved_tokenizer_needs_no_code(folder, tmp_path):
-    assert not list(folder.glob("*.py"))
-    stranger = python(STRANGER, folder, json.dumps(TEXTS), tmp_path=tmp_path)
-    assert stranger.returncode == 0, stranger.stderr
-    ids, texts = json.loads(stranger.stdout)
-    assert ids == [list(text.encode("utf-8")) for text in TEXTS]
-    assert texts == TEXTS
+def test_the_tokens_are_fixed_for_ever():
+    tokenizer, operations = make_tokenizer("tokens"), {"26>25": 678, "-1": 679, "+26": 730}
+    swap = {f"{x}>{y}": 29 + 25 * (x - 1) + y - 1 - (y > x) for x, y in ((1, 2), (2, 1), (3, 26))}
+    for text, id in {"\0": 0, ":": 2, "A": 3, "Z": 28, **swap, **operations}.items():
+        assert tokenizer(text)["input_ids"] == [id]
+    assert (len(tokenizer), tokenizer.pad_token_id) == (731, 1)
+    row = tokenizer("NPF:12>3 -1:\0\0", padding="max_length", max_length=9)
+    assert row["input_ids"] == [16, 18, 8, 2, 306, 679, 2, 0, 0]
