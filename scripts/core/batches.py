@@ -18,6 +18,14 @@ IGNORED = -100
 """The label that no loss counts."""
 
 VOCABULARY = 256
+"""Ids of the layouts that are texts."""
+
+
+def objective_of(model: nn.Module) -> str:
+    """Return how a model predicts: "fill" or "next-token", as its config says."""
+    inner = _unwrap(model)
+    trained = getattr(inner, "evaluation_format", None) or getattr(inner, "config", None)
+    return getattr(trained, "objective", None) or "fill"
 
 
 def model_inputs(
@@ -34,18 +42,24 @@ def model_inputs(
         `trace_labels`).
     Returns:
       The arguments, tensors int64 (N, L), and the labels, shaped as the logits will be: (N, L),
-      IGNORED where the loss does not count, or (N, W) for the answer field alone. No shift.
+      IGNORED where the loss does not count, or (N, W) for the answer field alone. A model that
+      fills the field predicts id i at position i; one of next tokens reads the whole row and
+      predicts id i + 1 there.
     """
     mask = np.flip(np.logical_or.accumulate(np.flip(samples.answer_mask, 1), axis=1), 1)
+    fills = objective_of(model) == "fill"
     if loss == "trace":
         labels = torch.from_numpy(trace_labels(samples))
     else:
         counted = mask if loss == "all" else samples.answer_mask
         labels = torch.from_numpy(np.where(counted, samples.labels, np.int64(IGNORED)))
-    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(samples.input_ids.astype(np.int64))}
+    if not fills:
+        labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
+    ids = samples.input_ids if fills else samples.labels
+    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids.astype(np.int64))}
     ours = takes_answer_positions(model)
     if ours and loss == "answer":
-        inputs["answer_positions"] = answer_positions(samples)
+        inputs["answer_positions"] = predicting_positions(model, samples)
         labels = labels.gather(1, inputs["answer_positions"])
     elif not ours and "attention_mask" in _arguments(model):
         inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
@@ -55,8 +69,8 @@ def model_inputs(
     return inputs, labels.to(device, non_blocking=True)
 
 
-def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
-    """Run the model: logits (N, L or W, 256), alone, under "logits" or first in a tuple.
+def logits_of(model: nn.Module, inputs: Mapping[str, Any], vocab_size: int = VOCABULARY) -> Tensor:
+    """Run the model: logits (N, L or W, vocab_size), alone, under "logits" or first in a tuple.
 
     Raises:
       ValueError: it gives no logits, or logits of another shape; the message gives both shapes.
@@ -78,7 +92,7 @@ def logits_of(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
             f"the model's forward returns no logits but a {getattr(kind, '__name__', kind)}: "
             "return a tensor, a tuple that begins with it, or a dict with 'logits'"
         )
-    wanted = (*inputs.get("answer_positions", inputs["input_ids"]).shape, VOCABULARY)
+    wanted = (*inputs.get("answer_positions", inputs["input_ids"]).shape, vocab_size)
     if logits.shape != wanted:
         raise ValueError(f"the model's logits have shape {tuple(logits.shape)}, not {wanted}")
     return logits
@@ -88,7 +102,7 @@ def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Ten
     """Compute the mean cross entropy in nats, in float32, over the labels that are not IGNORED.
 
     Args:
-      logits: (N, L or W, 256).
+      logits: (N, L or W, V).
       labels: int64, of the same positions.
       label_smoothing: the share of each label that is spread over all bytes, as in torch.
     """
@@ -105,6 +119,11 @@ def answer_positions(samples: Examples) -> Tensor:
     first = torch.from_numpy(samples.answer_mask.argmax(axis=1))
     width = int(samples.answer_mask[0].sum())
     return first[:, None] + torch.arange(width)
+
+
+def predicting_positions(model: nn.Module, samples: Examples) -> Tensor:
+    """Return the positions whose logits are the answer's, int64 (N, W), see `model_inputs`."""
+    return answer_positions(samples) - int(objective_of(model) != "fill")
 
 
 def trace_labels(samples: Examples, ignored: int = IGNORED) -> NDArray[np.int64]:

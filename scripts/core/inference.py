@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from scripts.core.batches import answer_positions, logits_of, loss_of, model_inputs
+from scripts.core.batches import logits_of, loss_of, model_inputs, predicting_positions
 from vsc_dataset import Examples
 from vsc_dataset.encoding import decode_answers
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
@@ -54,7 +54,10 @@ def predict(
     batch_size: int = BATCH_SIZE,
     progress: str | None = None,
 ) -> Predictions:
-    """Evaluate a model on samples: byte i is read at position i, there is no generation.
+    """Evaluate a model on samples in one pass, without generation.
+
+    A model of next tokens reads the true answer: greedy decoding gives the same answer exactly
+    where every place is right given the right places before it.
 
     Args:
       model: see `model_inputs`; left in the mode in which it came.
@@ -73,16 +76,16 @@ def predict(
         for start in range(0, len(samples), rows):
             batch = samples[start : start + rows]
             inputs, labels = model_inputs(model, batch, loss, device)
-            logits = logits_of(model, inputs)
+            logits = logits_of(model, inputs, batch.vocab_size)
             losses.append(loss_of(logits, labels).item() * len(batch))
             if "answer_positions" not in inputs:
-                positions = answer_positions(batch).to(device)[:, :, None]
+                positions = predicting_positions(model, batch).to(device)[:, :, None]
                 logits = logits.gather(1, positions.expand(-1, -1, logits.shape[-1]))
-            blocks.append(logits.argmax(-1).to(torch.uint8).cpu().numpy())
+            blocks.append(logits.argmax(-1).cpu().numpy().astype(samples.labels.dtype))
             bar.update(len(batch))
     model.train(training)
     seconds = time.perf_counter() - started
-    answers = decode_answers(np.concatenate(blocks))
+    answers = decode_answers(np.concatenate(blocks), samples.layout)
     return Predictions(answers, sum(losses) / len(samples), seconds)
 
 

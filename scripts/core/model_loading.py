@@ -250,11 +250,12 @@ def device_name(model: nn.Module) -> str:
     return f"{device.type}, {torch.get_num_threads()} threads"
 
 
-def set_format(model: nn.Module, config: TaskConfig) -> None:
-    """Note in a model how the rows of its training data are written; its checkpoint keeps that."""
+def set_format(model: nn.Module, config: TaskConfig, objective: str = "fill") -> None:
+    """Note in a model how it is trained: how rows are written, what it predicts, for its config."""
     row_width = None if _masks_padding(model) else config.row_width
     limit = longest_row(model)
-    _write_format(model, EvaluationFormat(config.layout, config.answer_width, row_width, limit))
+    trained = EvaluationFormat(config.layout, config.answer_width, row_width, limit, objective)
+    _write_format(model, trained)
 
 
 def _write_format(model: Any, trained: EvaluationFormat) -> None:

@@ -173,7 +173,8 @@ def train_step(
       The loss, scaled so that its mean over processes is that over all labels of the batch.
     """
     inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
-    loss = loss_of(logits_of(model, inputs), labels, recipe.label_smoothing)
+    logits = logits_of(model, inputs, batch.vocab_size)
+    loss = loss_of(logits, labels, recipe.label_smoothing)
     if accelerator.num_processes > 1:
         # Processes hold different numbers of labels where the loss is over all bytes.
         count = (labels != IGNORED).sum().float()

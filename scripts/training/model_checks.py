@@ -80,12 +80,13 @@ def check_custom(
       ValueError: rows of a batch mix, or an output is not finite.
     """
     inputs, _ = model_inputs(model, sample(config, "validation", range(ROWS)), "all", device)
-    lines = [_check_rows(called, lambda given: logits_of(model, given), inputs)]
+    size = config.vocabulary.size
+    lines = [_check_rows(called, lambda given: logits_of(model, given, size), inputs)]
     layers = getattr(getattr(model, "model", None), "mixer", None)
     if not isinstance(layers, nn.ModuleList):
         return [
             *lines,
-            _reading(called, lambda given: logits_of(model, given), inputs, "input_ids"),
+            _reading(called, lambda given: logits_of(model, given, size), inputs, "input_ids"),
         ]
     states = {"x": torch.randn(*inputs["input_ids"].shape, model.config.hidden_size, device=device)}  # type: ignore[union-attr, arg-type]
     _check_rows(called, lambda given: _first(layers[0](given["x"])), states)

@@ -19,12 +19,15 @@ from transformers.models.auto.modeling_auto import (
 )
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.core.batches import VOCABULARY, logits_of, loss_of, model_inputs
+from scripts.core.batches import logits_of, loss_of, model_inputs
+from scripts.core.causality import looks_ahead
 from scripts.core.model_loading import head_of, load_model, make_file_model, set_format
 from scripts.training.model_checks import bounded, check_custom
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
 from vsc_dataset.checking import nearest
+from vsc_dataset.language import TOKENS
+from vsc_dataset.vocabulary import MASK
 from vsc_models import VscDeltaConfig, VscMixerConfig
 from vsc_models.import_utils import find_source, format_error, is_file
 
@@ -36,12 +39,13 @@ TOKEN_IDS = {
     "eos_token_id": 3,
     "sep_token_id": 3,
 }
-"""Bytes that no question holds. A space as padding would freeze its embedding at zero."""
+"""Bytes that no question holds: the embedding of padding is frozen at zero. In the layout of tokens
+all ids are in use, and only the mask is never predicted."""
 
 HEADS = {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
 USUAL_TYPES = "use a type that transformers knows, such as 'llama' or 'vsc_delta'"
 
-ELSEWHERE = {"answer_width": "data", "layout": "data"}
+ELSEWHERE = {"answer_width": "data", "layout": "data", "objective": "objective"}
 OF_MIXER = {"mixer": "mixer", "mixer_args": "mixer_args", "direction": "direction"}
 """Fields of our configurations, and the field of a recipe that they follow from."""
 
@@ -78,7 +82,7 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = F
         with bounded(_called(recipe), recipe.max_parameters):
             model = make()
     _check_size(recipe, sum(p.numel() for p in model.parameters()))
-    set_format(model, recipe.config)
+    set_format(model, recipe.config, recipe.objective)
     return model
 
 
@@ -115,10 +119,10 @@ def check_model(
         try:
             mixed = recipe.mixed_precision != "no"
             with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                logits = logits_of(trial, inputs)
+                logits = logits_of(trial, inputs, examples.vocab_size)
             loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
             with torch.no_grad():  # as it will be measured: without mixed precision
-                logits_of(trial.eval(), inputs)
+                logits_of(trial.eval(), inputs, examples.vocab_size)
             if recipe.mixer or not recipe.model.startswith("vsc_"):
                 given = recipe.mixer_args if recipe.mixer else recipe.model_args
                 tell(f"{_called(recipe)}: {_listed(given)}")
@@ -130,6 +134,14 @@ def check_model(
             if recipe.mixer or is_file(recipe.model):
                 raise
             raise ValueError(f"{_called(recipe)} cannot be run: {format_error(error)}") from error
+    if recipe.objective != "fill":
+        position = looks_ahead(trial, recipe.config.vocabulary.size)
+        if position is not None:
+            raise ValueError(
+                f"--objective {recipe.objective} needs a model that reads from left to right: "
+                f"{_called(recipe)} looks ahead at position {position}; take a causal one (of ours "
+                "--model-args causal=True), or --objective fill"
+            )
     idle = [n for n, p in trial.named_parameters() if p.requires_grad and p.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
@@ -217,12 +229,15 @@ def _from_type(
             f"{_called(recipe)} has no vocab_size, so it reads no text or is made of several "
             + (f"models: did you mean {text!r}?" if text in HEADS else f"models: {USUAL_TYPES}")
         )
-    usual: dict[str, Any] = {"vocab_size": VOCABULARY}
+    vocabulary = recipe.config.vocabulary
+    usual: dict[str, Any] = {"vocab_size": vocabulary.size}
     if model_type.startswith("vsc_"):
         _check_elsewhere(recipe, ELSEWHERE)
         usual |= {"answer_width": recipe.config.answer_width, "layout": recipe.config.layout}
+        usual |= {"pad_token_id": vocabulary.pad}
     else:
-        usual |= {name: byte for name, byte in TOKEN_IDS.items() if name in known}
+        ids = TOKEN_IDS if recipe.config.layout != TOKENS else dict.fromkeys(TOKEN_IDS, MASK)
+        usual |= {name: token for name, token in ids.items() if name in known}
         usual |= {"use_cache": False} if "use_cache" in known else {}
     config = _one_line(recipe, lambda: AutoConfig.for_model(model_type, **{**usual, **settings}))
     return lambda: _one_line(recipe, lambda: head_of(config).from_config(config))

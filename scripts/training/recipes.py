@@ -14,6 +14,7 @@ from vsc_dataset.configs import TaskConfig, make_config
 
 CHOICES = {
     "loss": ("answer", "all", "trace"),
+    "objective": ("fill", "next-token"),
     "mixed_precision": ("no", "bf16"),
     "weight_decay_on": ("all", "matrices"),
 }
@@ -121,6 +122,11 @@ class Recipe:
         "and the letters that each operation moves ('trace')",
         "all",
     )
+    objective: str = _documented(
+        "'fill' the answer field at once, or predict the 'next-token' as language models do: "
+        "only models that read from left to right",
+        "fill",
+    )
     num_validations: int = _documented("validations during training, evenly spread", 20)
     validation_questions: int | None = _documented(
         "samples of each, at the end it is all there are; as many as cost little if not given",
@@ -157,6 +163,11 @@ class Recipe:
         if self.num_samples < self.batch_size:
             raise ValueError(
                 f"num_samples is {self.num_samples}: one step needs batch_size {self.batch_size}"
+            )
+        if self.objective != "fill" and self.loss == "trace":
+            raise ValueError(
+                f"objective {self.objective} with loss 'trace': a position has one label; use loss "
+                "'answer' or 'all'"
             )
         if not self.mixer and (self.mixer_args or self.direction != "forward"):
             raise ValueError("mixer_args or direction without a mixer: name it or leave them out")

@@ -154,4 +154,4 @@ def test_the_longest_row_is_kept_and_a_checkpoint_that_is_trained_on_takes_the_n
     build_model(recipe).save_pretrained(tmp_path)
     assert json.loads((tmp_path / "config.json").read_text())["longest_row"] == 64
     again = build_model(replace(recipe, model=str(tmp_path), model_args={}, data="default-spaced"))
-    assert format_of(again) == ("spaced", 5, None, 64)
+    assert format_of(again) == ("spaced", 5, None, 64, "fill")

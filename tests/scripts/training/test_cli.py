@@ -31,6 +31,7 @@ CHANGES = {
     "max_grad_norm": ("0", 0.0),
     "label_smoothing": ("0.2", 0.2),
     "loss": ("all", "all"),
+    "objective": ("next-token", "next-token"),
     "num_validations": ("3", 3),
     "validation_questions": ("50", 50),
     "early_stop_pct": ("0.5", 0.5),
