@@ -279,9 +279,10 @@ def _is_checkpoint(model: str) -> bool:
 
 def _result_facts(folder: Path) -> dict[str, Any]:
     """Read results.json and the shown trial; texts are escaped, for a card may hold HTML."""
-    results, path = read_json(folder / "results.json", hint=RUN_HINT), folder / "trials.jsonl"
-    trials = {record.seed: record for record in read_records(path)}
-    with name_file(folder / "results.json", RUN_HINT):
+    path, trials_path = folder / "results.json", folder / "trials.jsonl"
+    results = read_json(path, hint=RUN_HINT)
+    trials = {record.seed: record for record in read_records(trials_path)}
+    with name_file(path, RUN_HINT):
         trial = trials.get(results["shown_seed"])
         versions = [", ".join(f"{name} {n}" for name, n in v.items()) for v in results["versions"]]
         by_nops = {int(nops): rates for nops, rates in results["by_nops"].items()}
@@ -298,7 +299,8 @@ def _result_facts(folder: Path) -> dict[str, Any]:
         }
         samples = f"{results['samples']:,}"
     if trial is None:
-        raise ValueError(f"{path} has no line of seed {results['shown_seed']}: {RUN_HINT}")
+        seed = repr(results["shown_seed"])[:40]
+        raise ValueError(f"{path} shows seed {seed}, {trials_path} has no line of it: {RUN_HINT}")
     texts = {name: escape(text) for name, text in facts.items()}
     return {**texts, "samples": samples, "trial": trial, "measures": measures(trial)}
 

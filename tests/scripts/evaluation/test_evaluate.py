@@ -364,9 +364,9 @@ def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(
     request = Request(grids=("grid-len3",), num_questions=2)
     check_request(models, request)
     (short,), (long,) = (found["grids"] for found in evaluate(models, request))
-    assert (short["ended"], short["too_long_for_the_model"][0]) == ("unreadable", 14)
+    assert (short["ended"], short["too_long_for_the_model"][0]) == ("unreadable", 16)
     assert (long["ended"], long["too_long_for_the_model"]) == ("", [])
-    assert (short["rows"][-1]["nops"], long["rows"][-1]["nops"]) == (12, 1024)
+    assert (short["rows"][-1]["nops"], long["rows"][-1]["nops"]) == (14, 1024)
     assert (short["horizon"], long["horizon"]) == (None, None)
     assert "short grid-len3: 16 operations are too long for the model" in capsys.readouterr().err
 

@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import DatasetCard, EvalResult, ModelCard, SpaceCard
 from jinja2 import UndefinedError
 
+from scripts.core.statistics import format_share
 from scripts.core.trial_store import append_record
 from scripts.publishing import cards
 from scripts.publishing.checkpoint import read_checkpoint
@@ -93,10 +94,12 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     rates = error_rates(question.answers(), question.answers(), question.questions())
     results = [json.loads((run / name).read_text()) for name in ("results.json", "run.json")]
     trials = [json.loads(line) for line in (run / "trials.jsonl").read_text().splitlines()]
+    solved = results[0]["sample_error_pct"]
+    share = format_share(solved["solved"], solved["n"])
     references = (TEMPLATES / "references.bib").read_text()
     data = {
         "dataset": [manifest, sums, baselines, "wheel/vsc_dataset-1.2.3.whl"],
-        "model": [results, trials],
+        "model": [results, trials, share],
         "metric": [metric, rates],
         "space": ["6.1.0", cards.project()["requires-python"]],
     }
