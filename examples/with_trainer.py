@@ -1,37 +1,44 @@
-"""NUM_TRAIN FOLDER -> this data and metric in `transformers.Trainer`, in place of our loop."""
+"""NUM_TRAIN FOLDER [next-token] -> this data and metric in transformers' Trainer; GPT-2 is causal.
+
+Without `next-token`, a masked model: our scaffold around the delta rule.
+"""
 
 import sys
 
-import numpy as np
-from transformers import AutoModelForMaskedLM, EvalPrediction, Trainer, TrainingArguments
+import transformers
 
 import vsc_models
-from vsc_dataset import Examples, sample
+from vsc_dataset import sample
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
+from vsc_dataset.torch_stream import Collator
+
+num_train, folder, is_causal = int(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["next-token"]
+if is_causal:
+    size = {"vocab_size": 256, "n_embd": 64, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    model = transformers.AutoModelForCausalLM.from_config(transformers.GPT2Config(**size))
+else:
+    config = vsc_models.VscDeltaConfig(answer_width=5)
+    model = transformers.AutoModelForMaskedLM.from_config(config)
 
 
-def rows(examples: Examples) -> list[dict[str, np.ndarray]]:
-    """A dict for each question; labels outside its answer field are -100, which is ignored."""
-    labels = np.where(examples.answer_mask, examples.labels, np.int64(-100))
-    inputs = examples.input_ids.astype(np.int64)
-    return [{"input_ids": i, "labels": a} for i, a in zip(inputs, labels, strict=True)]
-
-
-def metric(found: EvalPrediction) -> dict[str, float]:
+def metric(evaluated: transformers.EvalPrediction) -> dict[str, float]:
     """Sample and mask error in percent; every answer field has five bytes."""
-    answer = found.label_ids != -100
-    texts = [ids[answer].reshape(-1, 5) for ids in (found.predictions.argmax(-1), found.label_ids)]
-    texts = [[bytes(row.tolist()).decode("latin-1") for row in answers] for answers in texts]
+    predictions, labels = evaluated.predictions.argmax(-1), evaluated.label_ids
+    if is_causal:  # the logits at a position are of the next byte
+        predictions, labels = predictions[:, :-1], labels[:, 1:]
+    texts = [ids[labels != -100].reshape(-1, 5).tolist() for ids in (predictions, labels)]
+    texts = [[bytes(row).decode("latin-1") for row in answers] for answers in texts]
     return {k: v for k, v in error_rates(*texts, answer_width=5).items() if k.endswith("_pct")}
 
 
 settings = {"per_device_train_batch_size": 64, "num_train_epochs": 1, "report_to": "none"}
 settings |= {"learning_rate": 8e-3, "adam_beta2": 0.98, "warmup_steps": 100}
-trainer = Trainer(
-    AutoModelForMaskedLM.from_config(vsc_models.VscDeltaConfig(answer_width=5)),
-    TrainingArguments(sys.argv[2], **settings),
-    train_dataset=rows(sample("swap-nops1-5", "train", range(int(sys.argv[1])))),
-    eval_dataset=rows(sample("swap-nops1-5", "validation", range(1000))),
+trainer = transformers.Trainer(
+    model,
+    transformers.TrainingArguments(folder, remove_unused_columns=False, **settings),
+    Collator("swap-nops1-5", "next-token" if is_causal else "fill"),
+    train_dataset=list(sample("swap-nops1-5", "train", num_train)),
+    eval_dataset=list(sample("swap-nops1-5", "validation", 1000)),
     compute_metrics=metric,
 )
 trainer.train()

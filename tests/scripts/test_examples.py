@@ -1,7 +1,10 @@
 """The examples run as they stand, and are as short as they promise."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -12,16 +15,36 @@ from vsc_models.import_utils import make_layer
 
 LAYER = ROOT / "examples" / "own_layer.py"
 TRAINER = ROOT / "examples" / "with_trainer.py"
+TRL = ROOT / "examples" / "with_trl.py"
 
 
 @pytest.mark.filterwarnings("ignore:.pin_memory")  # its default, on a machine without a GPU
-def test_transformers_trainer_learns_on_our_data_and_metric(tmp_path):
-    assert len(TRAINER.read_text().splitlines()) < 40
-    done = run_script(TRAINER, 3200, tmp_path)
+@pytest.mark.parametrize("objective, highest", [((), 92), (("next-token",), 97)])
+def test_transformers_trainer_learns_on_our_data_and_metric(tmp_path, objective, highest):
+    assert len(TRAINER.read_text().splitlines()) < 50
+    done = run_script(TRAINER, 3200, tmp_path, *objective)
     rates = {k: float(v) for k, v in re.findall(r"'eval_(\w+)': '?([\d.]+)", done.stdout)}
     assert rates["loss"] < 3.5  # 5.5 is a guess among 256 bytes
-    assert 80 < rates["mask_error_pct"] < 92  # a letter at random is 96, one of the row 80
+    assert 80 < rates["mask_error_pct"] < highest  # a letter at random is 96, one of the row 80
     assert rates["mask_error_pct"] <= rates["sample_error_pct"] <= 100
+
+
+@pytest.mark.soak
+def test_trl_fine_tunes_and_rewards_on_our_columns_and_reward(tmp_path):
+    pytest.importorskip("trl")
+    assert len(TRL.read_text().splitlines()) < 40
+    done = subprocess.run(
+        [sys.executable, TRL, "6400", "10", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    losses = [float(loss) for loss in re.findall(r"'loss': '([\d.]+)'", done.stdout)]
+    assert losses[9] < 3 < losses[0]  # 5.5 is a guess among 257 tokens
+    reward = float(done.stdout.split()[-1])
+    assert 0.01 < reward < 1  # a letter of 26 at the right place is 0.04
 
 
 def test_the_layer_of_the_example_is_trained_by_the_command_next_to_it(tmp_path):
