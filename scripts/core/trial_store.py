@@ -43,6 +43,8 @@ class TrialRecord:
       planned_samples: the recipe's; an early stop leaves some of them out.
       validation_seconds: of the validations during training, which `seconds` leaves out.
       data: the configuration that was trained on; "" in lines that are older than this field.
+      programs_questions, programs_sample_error_pct, programs_mask_error_pct: the same on held-out
+        programs; None where the data has none, and in older lines.
     """
 
     recipe: str
@@ -65,6 +67,9 @@ class TrialRecord:
     planned_samples: int | None = None
     validation_seconds: float | None = None
     data: str = ""
+    programs_questions: int | None = None
+    programs_sample_error_pct: float | None = None
+    programs_mask_error_pct: float | None = None
 
     @property
     def budget(self) -> int:

@@ -24,7 +24,7 @@ from scripts.training.train_state import Job, Paused, RunOptions
 class Outcome(NamedTuple):
     """What became of a trial: its record, or why there is none."""
 
-    seed: int
+    job: Job
     result: TrialRecord | ValueError | OSError | Paused
 
 
@@ -37,11 +37,11 @@ def run_in_turn(
     """Run trials in this process, one after the other; none after one that is Paused."""
     for job in jobs:
         try:
-            yield Outcome(job.seed, run_trial(job, accelerator, options, built))
+            yield Outcome(job, run_trial(job, accelerator, options, built))
         except (ValueError, OSError) as error:  # that a user can fix
-            yield Outcome(job.seed, error)
+            yield Outcome(job, error)
         except Paused as pause:
-            yield Outcome(job.seed, pause)
+            yield Outcome(job, pause)
             return
 
 
@@ -97,7 +97,7 @@ def _receive(receiver: Any, process: SpawnProcess, job: Job) -> Outcome:
         except EOFError:
             process.join()
             error = f"its process died with exit code {process.exitcode}: go on with --resume"
-            outcome = Outcome(job.seed, ValueError(error))
+            outcome = Outcome(job, ValueError(error))
     return outcome
 
 

@@ -198,17 +198,19 @@ def each_trial(
         outcomes = run_in_turn(todo, accelerator, options, built)
     failed: list[str] = []
     paused: list[str] = []
-    for seed, result in outcomes:
+    for job, result in outcomes:
         if isinstance(result, OSError):
-            raise OSError(f"seed {seed}: {result}") from result  # the others have no room either
+            raise OSError(
+                f"seed {job.seed}: {result}"
+            ) from result  # the others have no room either
         if isinstance(result, Paused):
             paused.append(str(result))
         elif isinstance(result, ValueError):
-            failed.append(f"seed {seed}: {result}")
+            failed.append(f"seed {job.seed}: {result}")
         else:
             if accelerator.is_main_process:
                 append_record(path, result)
-                remove_checkpoints(trial_folder(folder, seed))
+                remove_checkpoints(job.folder)
             yield result
     if paused:
         raise Paused("; ".join([*failed, *paused]))

@@ -77,6 +77,7 @@ def finish_trial(
         planned_samples=recipe.num_steps * recipe.batch_size,
         validation_seconds=round(state.validation_seconds, 3),
         data=recipe.data_label,
+        **_programs(held_out.get("test_programs")),
     )
     if accelerator.is_main_process:
         answers = {"validation": validation.predictions, "by_nops": by_nops.predictions}
@@ -87,6 +88,15 @@ def finish_trial(
             (written / ANSWERS_FILE).write_text(json.dumps(answers), "utf-8")
     accelerator.wait_for_everyone()
     return record
+
+
+def _programs(measured: Measurement | None) -> dict[str, Any]:
+    """Return what the record keeps of held-out programs."""
+    if measured is None:
+        return {}
+    errors = ("sample_error_pct", "mask_error_pct")
+    rates = {f"programs_{name}": measured.rates[name] for name in errors}
+    return {"programs_questions": len(measured.questions), **rates}
 
 
 def first_samples(config: TaskConfig, split: str, count: int | None = None) -> Examples:

@@ -17,12 +17,12 @@ MODULES = {
     "vsc_models": """
         configuration_vsc import_utils delta_rule dilated_conv
         counter selective_scan modeling_vsc modeling_conv modeling_lstm modeling_mamba
-        modeling_scaffold modeling_delta modeling_mixer tokenization_vsc pipeline_vsc
+        baselines modeling_scaffold modeling_delta modeling_mixer tokenization_vsc pipeline_vsc
         registration
     """,
     "scripts": """
-        core reporting evaluation training reproduction publishing benchmarks train
-        evaluate reproduce build_dataset push_to_hub benchmark
+        core reporting evaluation training scorecards reproduction publishing benchmarks train
+        evaluate scorecard reproduce build_dataset push_to_hub benchmark
     """,
 }
 """The modules of each package: one imports only those before it; only `scripts` sees another."""
@@ -32,7 +32,7 @@ ORDER = {package: modules.split() for package, modules in MODULES.items()}
 USERS = {
     "accelerate": "scripts/training/distributed.py",
     "jinja2": "scripts/publishing/cards.py scripts/reproduction/pages.py",
-    "matplotlib": "scripts/reporting/figures.py",
+    "matplotlib": "scripts/reporting/figures.py scripts/scorecards/report.py",
     "torch": (
         "scripts/benchmarks scripts/core scripts/evaluation "
         "scripts/reproduction/trials.py scripts/reproduction/word_problem.py "
@@ -41,7 +41,7 @@ USERS = {
     "transformers": (
         "scripts/benchmarks scripts/build_dataset.py scripts/core/model_loading.py "
         "scripts/evaluate.py scripts/publishing/checkpoint.py scripts/reproduce.py "
-        "scripts/train.py scripts/training vsc_models"
+        "scripts/scorecard.py scripts/train.py scripts/training vsc_models"
     ),
     "datasets": (
         "vsc_dataset/builder.py vsc_dataset/load_dataset.py "

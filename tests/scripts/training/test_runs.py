@@ -121,7 +121,7 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
 def test_a_job_that_dies_is_named(folder, monkeypatch):
     monkeypatch.setattr(jobs, "_work", die)
     (outcome,) = jobs.run_in_processes([Job(RECIPE, 3, folder)], 2, RunOptions())
-    assert outcome.seed == 3
+    assert outcome.job.seed == 3
     assert "its process died with exit code 7: go on with --resume" in str(outcome.result)
 
 
@@ -137,7 +137,7 @@ def die_or_send(job, options, threads, parent, lock, sender) -> None:
     """What the processes do of which one dies."""
     if job.seed == 1:
         os._exit(7)
-    sender.send(Outcome(job.seed, record(job.seed)))
+    sender.send(Outcome(job, record(job.seed)))
 
 
 def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch):
@@ -146,27 +146,28 @@ def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkey
     todo = [Job(RECIPE, seed, folder) for seed in (0, 1, 2)]
     outcomes = jobs.run_in_processes(todo, 2, RunOptions())
     first = next(outcomes)
-    assert (first.seed, str(first.result)) == (0, "0 paused")
+    assert (first.job.seed, str(first.result)) == (0, "0 paused")
     (folder / "go").write_text("")  # waits for its reader, the job that still runs
-    assert [(seed, str(result)) for seed, result in outcomes] == [(1, "1 paused")]
+    assert [(job.seed, str(result)) for job, result in outcomes] == [(1, "1 paused")]
 
 
 def pause(job, options, threads, parent, lock, sender) -> None:
     """What the processes do of which the second has the longer way to its checkpoint."""
     if job.seed == 1:
         (job.folder / "go").read_text()
-    sender.send(Outcome(job.seed, Paused(f"{job.seed} paused")))
+    sender.send(Outcome(job, Paused(f"{job.seed} paused")))
 
 
-def test_what_ends_behind_a_pause_is_kept(folder, monkeypatch):
-    found = [Outcome(0, Paused("one")), Outcome(1, record(1)), Outcome(2, Paused("two"))]
+def test_what_ends_after_a_pause_is_kept(folder, monkeypatch):
+    results = [Paused("one"), record(1), Paused("two")]
+    found = [Outcome(Job(RECIPE, seed, folder), one) for seed, one in enumerate(results)]
     monkeypatch.setattr(runs, "run_in_processes", lambda *_: iter(found))
     with pytest.raises(Paused, match=r"^one; two$"):
         run_trials(RECIPE, folder, [0, 1, 2], jobs=2)
     assert [found.seed for found in read_records(folder / "trials.jsonl")] == [1]
 
 
-def test_checkpoints_that_a_kill_behind_the_record_left_are_removed(folder, monkeypatch):
+def test_checkpoints_that_a_kill_after_the_record_left_are_removed(folder, monkeypatch):
     monkeypatch.setattr(jobs, "run_trial", lambda job, *_: record(job.seed))
     run_trials(RECIPE, folder, [0, 1])
     for seed in (0, 1):

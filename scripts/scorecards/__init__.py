@@ -1,0 +1,1 @@
+"""Scorecards: six skills of a layer under one frozen protocol."""

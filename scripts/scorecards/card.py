@@ -1,0 +1,245 @@
+"""A scorecard as data: its trials, the verdicts that follow from them, and how it is checked.
+
+scorecard.json holds protocol, track, quick, name, model (what the recipe says of it), code (its
+hash), parameters, versions, device, `search` and `trials` (a line each, see `TRIAL`), `horizons` (a
+grid's rows for each seed) and `summary`, which `summarize_card` computes from the rest.
+"""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from scripts.core.io import has_type, replace_file
+from scripts.core.statistics import find_horizon, format_share, published
+from scripts.core.trial_store import SOLVED_PCT
+from scripts.scorecards.protocol import Protocol, read_protocol
+from vsc_dataset import sample
+from vsc_dataset.configs import make_config
+from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
+
+TRIAL: dict[str, Any] = {
+    "skill": str,
+    "learning_rate": float,
+    "seed": int,
+    "split": str,
+    "questions": int,
+    "wrong": int,
+    "mask_error_pct": float,
+    "val_sample_error_pct": float,
+    "val_mask_error_pct": float,
+    "val_loss": float,
+    "samples": int,
+    "seconds": float,
+}
+"""A trial's line: how it was trained, its errors on the split that counts, and on validation."""
+
+CARD: dict[str, Any] = {
+    "protocol": int,
+    "track": str,
+    "quick": bool,
+    "name": str,
+    "model": Mapping[str, Any],
+    "code": str,
+    "parameters": int,
+    "versions": Mapping[str, Any],
+    "device": str,
+    "search": list,
+    "trials": list,
+    "horizons": Mapping[str, Any],
+    "summary": Mapping[str, Any],
+}
+
+Trial = Mapping[str, Any]
+
+
+def headline_split(data: str) -> str:
+    """Return the split that counts: held-out programs where the data has them, else `test`.
+
+    >>> headline_split("swap-nops1-5"), headline_split("swap-nops2")
+    ('test_programs', 'test')
+    """
+    return "test_programs" if "test_programs" in make_config(data).splits else "test"
+
+
+@lru_cache(maxsize=16)
+def chance_mask_error(data: str, copying: bool) -> float:
+    """Compute the mask error, in percent, of the best answers that read no operation.
+
+    Args:
+      data: a configuration's name.
+      copying: without an operation copying is the task itself, so only guessing counts.
+    """
+    config = make_config(data)
+    split = headline_split(data)
+    questions = sample(config, split, range(config.num_rows(split))).questions()
+    rates = trivial_baselines(questions, config.answer_width)
+    names = ("guess",) if copying else ("copy", "guess")
+    return round(min(rates[name]["mask_error_pct"] for name in names), 2)
+
+
+def sample_error_pct(trial: Trial) -> float:
+    """Compute a trial's sample error on the split that counts."""
+    return 100 * float(trial["wrong"]) / float(trial["questions"])
+
+
+def choose_rate(search: Sequence[Trial]) -> float:
+    """Choose the learning rate of the lowest validation errors, then of the lowest loss."""
+    keys = ("val_sample_error_pct", "val_mask_error_pct", "val_loss", "learning_rate")
+    return float(min(search, key=lambda trial: tuple(trial[key] for key in keys))["learning_rate"])
+
+
+def summarize_skill(trials: Sequence[Trial], chance: float, says: str) -> dict[str, Any]:
+    """Give a verdict on the trials of a skill.
+
+    Args:
+      trials: of all seeds.
+      chance: the mask error of answers that read no operation, in percent.
+      says: what the skill is, after "can".
+    Returns:
+      verdict ("solved", "partly" or "at chance"), solved, trials, both errors (medians), chance,
+      and a sentence.
+    """
+    errors = [sample_error_pct(trial) for trial in trials]
+    solved = sum(error <= SOLVED_PCT for error in errors)
+    error = round(statistics.median(errors), 2)
+    mask_error = round(statistics.median(trial["mask_error_pct"] for trial in trials), 2)
+    share = format_share(solved, len(trials))
+    if 2 * solved > len(trials):
+        verdict, words = "solved", f"it can {says}: solved in {share} trials"
+    elif mask_error < chance:
+        verdict = "partly"
+        words = (
+            f"it learns in part to {says}: {error:.2f}% sample error, {mask_error:.2f}% mask "
+            f"error where chance is {chance:.2f}%; solved in {share} trials"
+        )
+    else:
+        verdict = "at chance"
+        words = (
+            f"it does not learn to {says}: {mask_error:.2f}% mask error, no better than chance, "
+            f"{chance:.2f}%"
+        )
+    return {
+        "verdict": verdict,
+        "solved": solved,
+        "trials": len(trials),
+        "sample_error_pct": error,
+        "mask_error_pct": mask_error,
+        "chance_mask_error_pct": chance,
+        "sentence": words,
+    }
+
+
+def summarize_horizon(protocol: Protocol, horizons: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the horizons of the trials, rising; of two in the middle the lower one counts."""
+    listed = published(protocol.tables["horizon"]["grid"])
+    found = [find_horizon(rows, listed) for rows in horizons.values()]
+    found.sort(key=lambda horizon: (isinstance(horizon, str), horizon or 0))
+    middle = found[(len(found) - 1) // 2]
+    text = f"it holds up to {middle} operations"
+    if found[0] != found[-1]:
+        text += f" (trials from {found[0]} to {found[-1]})"
+    if not middle:
+        text = "it holds for no number of operations, not even for one"
+    return {"horizon": middle, "horizons": found, "sentence": text}
+
+
+def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
+    """Compute every verdict of a scorecard from its trials."""
+    skills: dict[str, Any] = {}
+    for skill in protocol.skills:
+        task = protocol.tables["skills"][skill]
+        trials = [trial for trial in card["trials"] if trial["skill"] == skill]
+        chance = chance_mask_error(task["data"], skill == "copy")
+        skills[skill] = summarize_skill(trials, chance, task["says"])
+    lacking = [skill for skill in skills if skills[skill]["verdict"] != "solved"]
+    return {
+        "skills": skills,
+        "horizon": summarize_horizon(protocol, card["horizons"]),
+        "first_unsolved": lacking[0] if lacking else None,
+    }
+
+
+def write_card(path: Path, card: Mapping[str, Any]) -> None:
+    """Write scorecard.json whole or not at all."""
+    with replace_file(path) as tmp_path:
+        tmp_path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """Read and check a scorecard: schema, protocol, completeness, arithmetic.
+
+    Raises:
+      ValueError: one line with the file and what is wrong.
+    """
+    try:
+        card = json.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not a scorecard: {error}") from None
+    try:
+        check_card(card)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return dict(card)
+
+
+def check_card(card: Any) -> None:
+    """Check a scorecard against the protocol, and its summary against its trials.
+
+    Raises:
+      ValueError: it is not one of this protocol, a trial is missing, or a number does not follow.
+    """
+    _check_fields(card, CARD, "the scorecard")
+    protocol = read_protocol(card["track"], card["quick"])
+    if card["protocol"] != protocol.version:
+        raise ValueError(f"protocol is {card['protocol']}: this tree has {protocol.version}")
+    for name in ("search", "trials"):
+        for trial in card[name]:
+            _check_fields(trial, TRIAL, f"a line of {name}")
+    protocol.check_parameters(card["parameters"])
+    for skill in protocol.skills:
+        _check_skill(card, protocol, skill)
+    _check_horizons(card, protocol)
+    summary = json.loads(json.dumps(summarize_card(card, protocol)))
+    if card["summary"] != summary:
+        raise ValueError("summary does not follow from the trials: write it anew by --summarize")
+
+
+def _check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
+    if not isinstance(value, dict) or set(value) != set(fields):
+        keys = sorted(set(value) ^ set(fields)) if isinstance(value, dict) else type(value).__name__
+        raise ValueError(f"{what} must have the keys {[*fields]}; these differ: {keys}")
+    for name, kind in fields.items():
+        if not has_type(value[name], kind):
+            raise ValueError(f"{what}: {name} is {value[name]!r}")
+
+
+def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> None:
+    """Check that a skill's trials are those that the protocol asks for."""
+    data = protocol.tables["skills"][skill]["data"]
+    split = headline_split(data)
+    search = [trial for trial in card["search"] if trial["skill"] == skill]
+    rates = sorted(trial["learning_rate"] for trial in search)
+    if len(protocol.learning_rates) > 1 and rates != sorted(protocol.learning_rates):
+        raise ValueError(f"{skill}: the search has the learning rates {rates}")
+    best = choose_rate(search) if search else protocol.learning_rates[0]
+    trials = [trial for trial in card["trials"] if trial["skill"] == skill]
+    seeds = sorted(trial["seed"] for trial in trials)
+    if seeds != sorted(protocol.seeds):
+        raise ValueError(f"{skill}: trials have the seeds {seeds}, not {protocol.seeds}")
+    questions = make_config(data).num_rows(split)
+    for trial in trials:
+        if trial["learning_rate"] != best:
+            raise ValueError(f"{skill}: validation chooses the learning rate {best:g} for seed 0")
+        if (trial["split"], trial["questions"]) != (split, questions):
+            raise ValueError(f"{skill}: trials count on {questions} samples of {split}")
+        if not 0 <= trial["wrong"] <= questions:
+            raise ValueError(f"{skill}: wrong is {trial['wrong']} of {questions}")
+
+
+def _check_horizons(card: Mapping[str, Any], protocol: Protocol) -> None:
+    seeds = sorted(int(seed) for seed in card["horizons"])
+    if seeds != sorted(protocol.seeds):
+        raise ValueError(f"horizons have the seeds {seeds}, not {protocol.seeds}")

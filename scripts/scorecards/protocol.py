@@ -1,0 +1,123 @@
+"""Read protocol.toml: what a scorecard trains, under which conditions."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.training.recipes import Recipe
+
+PROTOCOL = Path(__file__).parents[1] / "protocol.toml"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The protocol's tables, read for one track; with `quick` its short form.
+
+    Attributes:
+      tables: protocol.toml.
+      track: "efficiency" or "capability".
+      quick: a first look: fewer rates, seeds and samples.
+    """
+
+    tables: Mapping[str, Any]
+    track: str
+    quick: bool = False
+
+    @property
+    def version(self) -> int:
+        """The version: scorecards of another one are not comparable."""
+        return int(self.tables["version"])
+
+    @property
+    def skills(self) -> list[str]:
+        """The skills that are trained, in the order in which they build on each other."""
+        return [*self.tables["skills"]]
+
+    @property
+    def learning_rates(self) -> list[float]:
+        """The rates among which validation chooses."""
+        return list(self.tables["quick" if self.quick else "search"]["learning_rates"])
+
+    @property
+    def search_seed(self) -> int:
+        """The seed of the trials that choose a learning rate."""
+        return int(self.tables["search"]["seed"])
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the trials that count."""
+        return list(self.tables["quick" if self.quick else "trials"]["seeds"])
+
+    def scaffold(
+        self,
+        mixer: str = "",
+        mixer_args: Mapping[str, Any] | None = None,
+        direction: str = "forward",
+        causal: bool = True,
+    ) -> Recipe:
+        """Put a layer into the protocol's scaffold; without one the delta rule.
+
+        Args:
+          mixer, mixer_args, direction: see `Recipe`.
+          causal: the scaffold's convolutions see nothing of what follows.
+        """
+        return Recipe(
+            name=mixer.rpartition(":")[2] or "delta",
+            data=self.tables["skills"][self.skills[0]]["data"],
+            model="vsc_mixer" if mixer else "vsc_delta",
+            model_args={**self.tables["scaffold"], "causal": causal},
+            mixer=mixer,
+            mixer_args=mixer_args or {},
+            direction=direction,
+        )
+
+    def recipe(self, base: Recipe, skill: str, learning_rate: float) -> Recipe:
+        """Train the model of a recipe on a skill: all else is the protocol's."""
+        task, track = self.tables["skills"][skill], self.tables["tracks"][self.track]
+        samples = track.get("num_samples", task["num_samples"])
+        if self.quick:
+            samples //= self.tables["quick"]["samples_divisor"]
+        return Recipe(
+            name=f"{skill}-lr{learning_rate:g}",
+            data=task["data"],
+            model=base.model,
+            model_args=base.model_args,
+            mixer=base.mixer,
+            mixer_args=base.mixer_args,
+            direction=base.direction,
+            learning_rate=learning_rate,
+            num_samples=samples,
+            loss=track["loss"],
+            label_smoothing=track["label_smoothing"],
+            early_stop_pct=track.get("early_stop_pct"),
+            **self.tables["optimizer"],
+        )
+
+    def check_parameters(self, count: int) -> None:
+        """Raise a ValueError where a model is outside the protocol's band."""
+        band = self.tables["parameters"]
+        if not band["least"] <= count <= band["most"]:
+            raise ValueError(
+                f"the model has {count:,} parameters: protocol {self.version} compares models of "
+                f"{band['least']:,} to {band['most']:,}; change the layer's size by --mixer-args"
+            )
+
+
+def read_protocol(track: str = "efficiency", quick: bool = False) -> Protocol:
+    """Read the protocol.
+
+    Raises:
+      ValueError: there is no such track.
+
+    >>> read_protocol().skills
+    ['copy', 'select', 'track', 'combine', 'stack']
+    >>> read_protocol("capable")
+    Traceback (most recent call last):
+    ValueError: track is 'capable': use one of ['efficiency', 'capability']
+    """
+    tables = tomllib.loads(PROTOCOL.read_text("utf-8"))
+    if track not in tables["tracks"]:
+        raise ValueError(f"track is {track!r}: use one of {[*tables['tracks']]}")
+    return Protocol(tables, track, quick)

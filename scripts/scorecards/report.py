@@ -1,0 +1,146 @@
+"""Show scorecards: a page, a picture, a table of several."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from scripts.core.io import replace_file
+from scripts.reporting.tables import table
+from scripts.scorecards.card import read_card
+from scripts.scorecards.protocol import read_protocol
+
+Card = Mapping[str, Any]
+COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
+"""The color of each verdict, told apart in gray too."""
+
+
+def cell(skill: Mapping[str, Any]) -> str:
+    """Write a skill's median sample error and how many trials solved it.
+
+    >>> cell({"sample_error_pct": 0.4, "solved": 5, "trials": 5})
+    '0.40% (5 of 5)'
+    """
+    return f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})"
+
+
+def compare(cards: Sequence[Card], markdown: bool = True) -> str:
+    """Lay out scorecards of one protocol and track, a line each: sample error, trials solved.
+
+    Args:
+      cards: in the order in which they are shown.
+      markdown: see `table`.
+    """
+    skills = [*cards[0]["summary"]["skills"]]
+    rows = [
+        [
+            card["name"],
+            f"{card['parameters']:,}",
+            *(cell(card["summary"]["skills"][skill]) for skill in skills),
+            str(card["summary"]["horizon"]["horizon"]),
+        ]
+        for card in cards
+    ]
+    return table(["layer", "parameters", *skills, "horizon"], rows, markdown)
+
+
+def rank(cards: Sequence[Card]) -> list[Card]:
+    """Order scorecards: most skills solved, then the lower sample errors, then the horizon."""
+
+    def key(card: Card) -> tuple[Any, ...]:
+        skills = card["summary"]["skills"].values()
+        horizon = card["summary"]["horizon"]["horizon"]
+        beyond = isinstance(horizon, str)
+        return (
+            -sum(skill["verdict"] == "solved" for skill in skills),
+            -(10_000 if beyond else horizon or 0),
+            sum(skill["sample_error_pct"] for skill in skills),
+            card["name"],
+        )
+
+    return sorted(cards, key=key)
+
+
+def read_baselines(folder: Path, card: Card) -> list[Card]:
+    """Read the kept scorecards of the same protocol and track; a first look has none of its own."""
+    cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
+    return [other for other in cards if other["track"] == card["track"]]
+
+
+def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
+    """Write scorecard.md and scorecard.png.
+
+    Args:
+      folder: that holds scorecard.json.
+      card: what it holds.
+      baselines: kept scorecards of the same protocol and track.
+    Returns:
+      The page.
+    """
+    protocol = read_protocol(card["track"], card["quick"])
+    summary = card["summary"]
+    lines = [f"- **{skill}**: {found['sentence']}." for skill, found in summary["skills"].items()]
+    first = summary["first_unsolved"]
+    verdict = f"The first skill that it lacks is **{first}**." if first else "It has all skills."
+    quick = " A first look: fewer seeds and samples than the protocol." if card["quick"] else ""
+    says = protocol.tables["tracks"][card["track"]]["says"]
+    page = "\n\n".join(
+        [
+            f"# Scorecard of {card['name']}",
+            f"Protocol {card['protocol']}, track {card['track']} ({says}); "
+            f"{card['parameters']:,} parameters; {card['device']}.{quick}",
+            verdict,
+            "\n".join([*lines, f"- **horizon**: {summary['horizon']['sentence']}."]),
+            "Sample error on held-out programs where the skill has them (median over trials), and "
+            "trials solved (sample error at most 1%):",
+            compare([card, *rank(baselines)]),
+        ]
+    )
+    with replace_file(folder / "scorecard.md") as tmp_path:
+        tmp_path.write_text(page + "\n", "utf-8")
+    draw([card, *rank(baselines)], folder / "scorecard.png")
+    return page
+
+
+def draw(cards: Sequence[Card], path: Path) -> None:
+    """Draw scorecards as colored cells: layers by skills, the first one framed."""
+    skills = [*cards[0]["summary"]["skills"]]
+    says = read_protocol(cards[0]["track"]).tables["skills"]
+    figure = Figure(figsize=(2.2 + 1.7 * (len(skills) + 1), 1.9 + 0.42 * len(cards)))
+    axes = figure.subplots()
+    for y, card in enumerate(cards):
+        for x, skill in enumerate(skills):
+            found = card["summary"]["skills"][skill]
+            _cell(axes, x, y, COLORS[found["verdict"]], f"{found['sample_error_pct']:.1f}%")
+        horizon = card["summary"]["horizon"]["horizon"]
+        _cell(axes, len(skills), y, "#d9d9d9", "none" if not horizon else str(horizon))
+    axes.set_xticks(range(len(skills) + 1), [*(f"{s}" for s in skills), "horizon"])
+    axes.set_yticks(range(len(cards)), [card["name"] for card in cards])
+    axes.get_yticklabels()[0].set_fontweight("bold")
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set(xlim=(-0.5, len(skills) + 0.5), ylim=(len(cards) - 0.5, -0.5))
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title(
+        f"What a layer can do: sample error, protocol {cards[0]['protocol']}, "
+        f"track {cards[0]['track']}",
+        pad=12,
+    )
+    words = [f"{skill}: {says[skill]['says']}" for skill in skills]
+    words.append("horizon: operations up to which the sample error is surely at most 1%")
+    figure.text(0.01, 0.01, "\n".join([*words, ""]), fontsize=7, va="bottom")
+    handles = [axes.scatter([], [], marker="s", s=60, color=c, label=v) for v, c in COLORS.items()]
+    axes.legend(
+        handles=handles, loc="upper left", bbox_to_anchor=(0, -0.02), ncols=3, frameon=False
+    )
+    figure.tight_layout(rect=(0, 0.09 + 0.35 / figure.get_figheight(), 1, 1))
+    with replace_file(path) as tmp_path:
+        figure.savefig(tmp_path, dpi=150, format="png")
+
+
+def _cell(axes: Any, x: int, y: int, color: str, text: str) -> None:
+    axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=color))
+    axes.text(x, y, text, ha="center", va="center", fontsize=9)

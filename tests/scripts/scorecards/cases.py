@@ -1,0 +1,64 @@
+"""Scorecards with made-up trials."""
+
+from scripts.scorecards.card import headline_split, summarize_card
+from scripts.scorecards.protocol import read_protocol
+from vsc_dataset.configs import make_config
+
+LISTED = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12]
+
+
+def line(protocol, skill, seed, rate, wrong_share, mask_error):
+    data = protocol.tables["skills"][skill]["data"]
+    split = headline_split(data)
+    questions = make_config(data).num_rows(split)
+    return {
+        "skill": skill,
+        "learning_rate": rate,
+        "seed": seed,
+        "split": split,
+        "questions": questions,
+        "wrong": round(wrong_share * questions),
+        "mask_error_pct": mask_error,
+        "val_sample_error_pct": 100 * wrong_share,
+        "val_mask_error_pct": mask_error,
+        "val_loss": 1.0 + rate,
+        "samples": 1000,
+        "seconds": 1.0,
+    }
+
+
+def make_card(shares, horizon=0, name="a layer", quick=True):
+    """Make a scorecard whose trials of each skill err on a share of samples and of characters."""
+    protocol = read_protocol(quick=quick)
+    best = protocol.learning_rates[0]
+    card = {
+        "protocol": protocol.version,
+        "track": "efficiency",
+        "quick": quick,
+        "name": name,
+        "model": protocol.scaffold("torch.nn:GRU").to_json(),
+        "code": "",
+        "parameters": 50_000,
+        "versions": {},
+        "device": "cpu",
+        "search": [],
+        "trials": [],
+        "horizons": {},
+    }
+    for skill, (wrong, mask_error) in zip(protocol.skills, shares, strict=True):
+        if len(protocol.learning_rates) > 1:
+            card["search"] += [
+                line(protocol, skill, protocol.search_seed, rate, wrong, mask_error)
+                for rate in protocol.learning_rates
+            ]
+        card["trials"] += [
+            line(protocol, skill, seed, best, wrong, mask_error) for seed in protocol.seeds
+        ]
+    rows = [
+        {"nops": nops, "questions": 1000, "sample_error_pct": 0.0 if nops <= horizon else 50.0}
+        for nops in LISTED
+    ]
+    for seed in protocol.seeds:
+        card["horizons"][str(seed)] = rows
+    card["summary"] = summarize_card(card, protocol)
+    return card

@@ -1,0 +1,90 @@
+"""Verdicts follow from the trials, and a scorecard that was changed is refused."""
+
+import copy
+import json
+
+import pytest
+
+from scripts.scorecards.card import check_card, choose_rate, read_card, write_card
+from tests.scripts.scorecards.cases import make_card
+
+FAILS_AT_SELECT = [(0.0, 0.0), (0.4, 30.0), (1.0, 79.9), (1.0, 80.0), (0.9, 70.0)]
+
+
+@pytest.fixture(scope="module")
+def card():
+    return make_card(FAILS_AT_SELECT, horizon=4)
+
+
+def test_each_skill_has_its_verdict_and_the_first_that_fails_is_named(card):
+    skills = card["summary"]["skills"]
+    assert [skill["verdict"] for skill in skills.values()] == [
+        "solved",
+        "partly",
+        "at chance",
+        "at chance",
+        "at chance",
+    ]
+    assert card["summary"]["first_unsolved"] == "select"
+    assert "1 of 1 (at least 2%)" in skills["copy"]["sentence"]
+    assert "40.00% sample error" in skills["select"]["sentence"]
+    assert card["summary"]["horizon"]["horizon"] == 4
+
+
+def test_copying_is_not_chance_where_it_is_the_task(card):
+    skills = card["summary"]["skills"]
+    assert skills["copy"]["chance_mask_error_pct"] > 75  # guessing the order of five letters
+    assert skills["select"]["chance_mask_error_pct"] == pytest.approx(40, abs=1)  # copying
+
+
+def test_validation_alone_chooses_the_learning_rate():
+    line = {"val_sample_error_pct": 3.0, "val_mask_error_pct": 1.0, "val_loss": 0.5, "wrong": 0}
+    better = {**line, "learning_rate": 2.0, "val_mask_error_pct": 0.9, "wrong": 99}
+    assert choose_rate([{**line, "learning_rate": 1.0}, better]) == 2.0
+
+
+def test_a_card_comes_back_from_its_file(card, tmp_path):
+    write_card(tmp_path / "scorecard.json", card)
+    assert read_card(tmp_path / "scorecard.json") == json.loads(json.dumps(card))
+
+
+def change(card, *path, value):
+    changed = copy.deepcopy(card)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    "path, value, words",
+    [
+        (("trials", 0, "wrong"), 300, "does not follow"),
+        (("trials", 0, "wrong"), -1, "wrong is -1"),
+        (("trials", 0, "seed"), 7, "seeds"),
+        (("trials", 0, "split"), "train", "count on"),
+        (("trials", 0, "learning_rate"), 0.5, "learning rate"),
+        (("trials", 0, "seconds"), "fast", "seconds"),
+        (("summary", "skills", "copy", "verdict"), "partly", "does not follow"),
+        (("horizons", "1", 3, "sample_error_pct"), 60.0, "does not follow"),
+        (("protocol",), 2, "protocol is 2"),
+        (("track",), "luck", "track is 'luck'"),
+        (("parameters",), 10, "10 parameters"),
+        (("trials",), [], "seeds"),
+        (("quick",), False, "learning rate"),
+        (("notes",), "", "keys"),
+    ],
+)
+def test_a_changed_card_is_refused(card, path, value, words):
+    check_card(card)
+    with pytest.raises(ValueError, match=words):
+        check_card(change(card, *path, value=value))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"protocol": 1}', "\0"])
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "scorecard.json").write_text(text)
+    with pytest.raises(ValueError, match=r"scorecard\.json") as error:
+        read_card(tmp_path / "scorecard.json")
+    assert "\n" not in str(error.value)

@@ -1,0 +1,30 @@
+"""What a scorecard shows."""
+
+from scripts.scorecards.report import rank, write_report
+from tests.scripts.scorecards.cases import make_card
+
+SOLVED = [(0.0, 0.0)] * 5
+FAILED = [(1.0, 80.0)] * 5
+
+
+def test_the_page_has_a_sentence_for_each_skill_and_a_line_for_each_layer(tmp_path):
+    card, other = make_card(FAILED, name="mine"), make_card(SOLVED, horizon=8, name="delta rule")
+    page = write_report(tmp_path, card, [other])
+    assert "The first skill that it lacks is **copy**." in page
+    for skill in ("copy", "select", "track", "combine", "stack", "horizon"):
+        assert f"- **{skill}**: it " in page
+    lines = page.splitlines()
+    assert any(line.startswith("| delta rule") and "0.00% (1 of 1)" in line for line in lines)
+    assert (tmp_path / "scorecard.md").read_text() == page + "\n"
+    assert (tmp_path / "scorecard.png").stat().st_size > 10_000
+
+
+def test_more_skills_come_before_longer_horizons():
+    half = [*SOLVED[:3], *FAILED[3:]]
+    cards = [
+        make_card(FAILED, horizon=8, name="c"),
+        make_card(half, horizon=2, name="b"),
+        make_card(half, horizon=4, name="a"),
+        make_card(SOLVED, name="all"),
+    ]
+    assert [card["name"] for card in rank(cards)] == ["all", "a", "b", "c"]

@@ -1,0 +1,142 @@
+"""The command: it trains what is missing, goes on where it was cut off, checks and trains again."""
+
+import json
+
+import pytest
+
+from scripts.scorecards import protocol
+from scripts.scorecards.card import choose_rate, summarize_card, write_card
+from scripts.scorecards.train import diverged
+from scripts.training.recipes import find_recipe
+from scripts.training.train_state import Job
+from tests.commands import run_command
+
+PROTOCOL = """
+version = 1
+[scaffold]
+hidden_size = 8
+conv_kernel_sizes = [3]
+intermediate_size = 8
+[parameters]
+least = 1
+most = 10_000
+[optimizer]
+batch_size = 64
+num_validations = 1
+[search]
+learning_rates = [1e-3, 1e3]
+seed = 0
+[trials]
+seeds = [1]
+[skills.copy]
+says = "move letters"
+data = "copy"
+num_samples = 640
+[skills.combine]
+says = "do all"
+data = "swap-nops1-5"
+num_samples = 640
+[horizon]
+skill = "combine"
+grid = "grid-len5"
+samples = 300
+[tracks.efficiency]
+says = "the answer alone"
+loss = "answer"
+label_smoothing = 0.0
+[quick]
+learning_rates = [1e-3]
+seeds = [1]
+samples_divisor = 2
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_protocol(tmp_path_factory):
+    path = tmp_path_factory.mktemp("protocol") / "protocol.toml"
+    path.write_text(PROTOCOL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "PROTOCOL", path)
+        yield
+
+
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+    """A finished scorecard."""
+    folder = tmp_path_factory.mktemp("card") / "gru"
+    result = run_command("scorecard", "--mixer", "torch.nn:GRU", "--output-dir", folder)
+    assert result.exit_code == 0, result.stderr
+    return folder, result.stdout
+
+
+def results_of(folder):
+    """A scorecard without its times."""
+    card = json.loads((folder / "scorecard.json").read_text())
+    for line in [*card["search"], *card["trials"]]:
+        del line["seconds"]
+    return card
+
+
+def test_it_leaves_json_page_and_picture(scored):
+    folder, printed = scored
+    assert "# Scorecard of GRU" in printed
+    assert {"scorecard.json", "scorecard.md", "scorecard.png"} <= {p.name for p in folder.iterdir()}
+    card = results_of(folder)
+    assert [(line["skill"], line["seed"]) for line in card["trials"]] == [
+        ("copy", 1),
+        ("combine", 1),
+    ]
+    assert [line["split"] for line in card["trials"]] == ["test", "test_programs"]
+
+
+def test_a_learning_rate_that_diverges_counts_as_wrong_and_is_not_chosen(scored, tmp_path):
+    (best,) = {line["learning_rate"] for line in results_of(scored[0])["trials"]}
+    assert best == 1e-3
+    recipe = find_recipe("swap-delta").changed(name="combine-lr0.1", learning_rate=0.1)
+    line = diverged(Job(recipe, 0, tmp_path), ValueError("the loss is nan after 64 samples"))
+    assert (line["skill"], line["wrong"], line["questions"]) == ("combine", 10_000, 10_000)
+    other = {**line, "learning_rate": 0.2, "val_sample_error_pct": 99.9}
+    assert choose_rate([line, other]) == 0.2
+
+
+@pytest.mark.parametrize("kept", [3, 5])
+def test_cut_off_it_ends_with_the_same_card(scored, tmp_path, kept):
+    folder = tmp_path / "again"
+    folder.mkdir()
+    lines = (scored[0] / "trials.jsonl").read_text().splitlines(keepends=True)
+    (folder / "trials.jsonl").write_text("".join(lines[:kept]))
+    for name in ("protocol.json", *(["trials"] if kept == 5 else [])):
+        (folder / name).symlink_to(scored[0] / name)
+    result = run_command("scorecard", "--mixer", "torch.nn:GRU", "--output-dir", folder)
+    assert result.exit_code == 0, result.stderr
+    assert results_of(folder) == results_of(scored[0])
+
+
+def test_a_folder_of_another_layer_is_refused(scored):
+    result = run_command("scorecard", "--mixer", "torch.nn:LSTM", "--output-dir", scored[0])
+    assert result.exit_code == 1
+    assert "holds the scorecard of another layer" in result.stderr
+
+
+def test_check_accepts_it_and_rerun_gives_the_same_numbers(scored):
+    result = run_command("scorecard", "--check", scored[0] / "scorecard.json", "--rerun", 1)
+    assert result.exit_code == 0, result.stderr
+    assert "as it must be" in result.stdout
+    assert "seed 1: the same, number for number" in result.stdout
+
+
+def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):
+    card = json.loads((scored[0] / "scorecard.json").read_text())
+    card["trials"][0].update(wrong=0, mask_error_pct=0.0)
+    card["summary"] = summarize_card(card, protocol.read_protocol())
+    write_card(tmp_path / "better.json", card)
+    result = run_command("scorecard", "--check", tmp_path / "better.json", "--rerun", 1)
+    assert result.exit_code == 1
+    assert "samples wrong, the scorecard has 0" in result.stderr
+
+
+def test_nothing_to_score_is_one_line():
+    result = run_command("scorecard")
+    assert result.stderr == (
+        "scorecard: give the layer to score as --mixer, or a whole model as --recipe\n"
+    )
