@@ -1,7 +1,7 @@
 """What shapes the samples of a split: their key, and the radices of their digits."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from vsc_dataset.generator.hashing import assign_halves, make_key
 
@@ -82,21 +82,8 @@ class SampleSpec:
 
         Of the length of which the fewest do: a sample keeps the length that it was drawn with.
         """
-        return min(self._reach(n, nops) for n in range(self.length[0], self.length[1] + 1))
-
-    def _reach(self, length: int, nops: int) -> float:
-        """Compute the share of one length."""
-        shares = {(length, 0): 1.0}
-        for _ in range(nops):
-            following: dict[tuple[int, int], float] = {}
-            for (n, depth), share in shares.items():
-                weights = self.kind_weights(n, depth)
-                for kind, weight in weights.items():
-                    after = n + CHANGES[kind], depth - CHANGES[kind]
-                    drawn = share * weight / sum(weights.values())
-                    following[after] = following.get(after, 0.0) + drawn
-            shares = following
-        return sum(shares.values())
+        lengths, most = range(self.length[0], self.length[1] + 1), max(nops, self.nops[1])
+        return min(_executed_shares(self, length, most)[nops] for length in lengths)
 
     def too_rare(self, length: int, nops: int) -> ValueError:
         """Make the error of a sample for which no attempt fell into the split."""
@@ -105,3 +92,20 @@ class SampleSpec:
             f"{self.max_attempts} attempts: allow more letters or operations, or leave the split "
             f"out (num_{self.split}=0)"
         )
+
+
+@lru_cache(maxsize=256)  # configurations of the same settings ask again and again
+def _executed_shares(spec: SampleSpec, length: int, most: int) -> list[float]:
+    """Compute for 0 to `most` planned operations the share of draws that execute them all."""
+    states, shares = {(length, 0): 1.0}, [1.0]
+    for _ in range(most):
+        following: dict[tuple[int, int], float] = {}
+        for (n, depth), share in states.items():
+            weights = spec.kind_weights(n, depth)
+            for kind, weight in weights.items():
+                after = n + CHANGES[kind], depth - CHANGES[kind]
+                drawn = share * weight / sum(weights.values())
+                following[after] = following.get(after, 0.0) + drawn
+        states = following
+        shares.append(sum(states.values()))
+    return shares
