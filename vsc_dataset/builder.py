@@ -15,6 +15,7 @@ from vsc_dataset.arrow import PROMPT_SCHEMA, make_prompt_table, make_schema, mak
 from vsc_dataset.checking import check_bool, check_choice, check_int
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
 from vsc_dataset.encoding import Examples
+from vsc_dataset.language import quote
 from vsc_dataset.sampling import sample
 
 ROWS_PER_TABLE = 50_000
@@ -145,7 +146,7 @@ LIBRARY_SETTINGS = {
 def refuse_files(key: str, value: Any) -> None:
     """Raise a ValueError for files that would not be read."""
     if value:
-        raise ValueError(f"{key} is {value!r}: the rows of vsc are made, nothing is read")
+        raise ValueError(f"{key} is {quote(value)}: the rows of vsc are made, nothing is read")
 
 
 def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -161,14 +162,18 @@ def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     if extra["scratchpad"] and columns != "prompt-completion":
         raise ValueError('scratchpad is True: it needs columns="prompt-completion"')
     if settings.get("description"):
-        raise ValueError(f"description is {settings['description']!r}: the configuration's stands")
+        raise ValueError(
+            f"description is {quote(settings['description'])}: the configuration's stands"
+        )
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})
     if not task.splits:
         raise ValueError(f"configuration {name!r} has no rows left in any split: ask for some")
     if extra["scratchpad"] and min(task.nops[0], task.eval_nops[0]) == 0:
         raise ValueError("scratchpad is True, but nops begins at 0: without operation no trace")
-    only = set(extra.pop("only", ()))
-    if only <= set(task.splits):  # datasets itself names a split that does not exist
+    only = extra.pop("only", ())
+    if not isinstance(only, list | tuple) or not all(isinstance(split, str) for split in only):
+        raise ValueError(f"only is {quote(only)}: it must be a list of splits")
+    if set(only) <= set(task.splits):  # datasets itself names a split that does not exist
         extra["only"] = tuple(split for split in task.splits if split in only)
     named = CONFIGS[name]
     changed = {k: getattr(task, k) for k in TASK_FIELDS if getattr(task, k) != getattr(named, k)}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from vsc_dataset.generator.spec import Range
+from vsc_dataset.language import quote
 
 
 def check_int(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
@@ -19,7 +20,7 @@ def check_int(name: str, value: Any, lowest: int, highest: int | None = None) ->
     """
     limits = "" if highest is not None else f" from {lowest}"
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError(f"{name} is {value!r}: it must be a whole number{limits}")
+        raise ValueError(f"{name} is {quote(value)}: it must be a whole number{limits}")
     number = int(value)
     if highest is None and number < lowest:
         raise ValueError(f"{name} is {number}: it must be a whole number{limits}")
@@ -36,7 +37,7 @@ def check_bool(name: str, value: Any) -> bool:
     ValueError: trace is 'no': it must be True or False
     """
     if not isinstance(value, int | np.bool_) or value not in (True, False):
-        raise ValueError(f"{name} is {value!r}: it must be True or False")
+        raise ValueError(f"{name} is {quote(value)}: it must be True or False")
     return bool(value)
 
 
@@ -44,7 +45,9 @@ def check_range(name: str, value: Any, lowest: int, highest: int) -> Range:
     """Make an inclusive range from a number or a pair."""
     pair = (value, value) if isinstance(value, Integral) else value
     if not isinstance(pair, Sequence) or isinstance(pair, str | bytes) or len(pair) != 2:
-        raise ValueError(f"{name} is {value!r}: it must be a whole number or a (lowest, highest)")
+        raise ValueError(
+            f"{name} is {quote(value)}: it must be a whole number or a (lowest, highest)"
+        )
     low, high = (check_int(name, end, lowest, highest) for end in pair)
     if low > high:
         raise ValueError(f"{name} is ({low}, {high}): the lowest comes first")
@@ -59,7 +62,7 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> str:
     ValueError: objective is 'fil': did you mean 'fill'?
     """
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} is {value!r}: {nearest(value, choices)}")
+        raise ValueError(f"{name} is {quote(value)}: {nearest(value, choices)}")
     return value
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from vsc_dataset.checking import check_bool, check_int, check_range, nearest
+from vsc_dataset.checking import check_bool, check_choice, check_int, check_range, nearest
 from vsc_dataset.generator.spec import CHANGES, Range, SampleSpec
-from vsc_dataset.language import LAYOUTS, OPERATORS, Operation
+from vsc_dataset.language import LAYOUTS, OPERATORS, Operation, quote
 from vsc_dataset.splits import HELD_OUT_MIN_OPS, HELD_OUT_MIN_POSITION, SPLITS
 from vsc_dataset.vocabulary import VOCABULARIES, Vocabulary
 
@@ -96,8 +96,7 @@ class TaskConfig:
         """Raise ValueError where a field, or fields that are fine alone, cannot work."""
         put, longest = partial(object.__setattr__, self), self.length[1]
         put("fixed_letters", check_bool("fixed_letters", self.fixed_letters))
-        if self.layout not in list(LAYOUTS):
-            raise ValueError(f"layout is {self.layout!r}: use one of {list(LAYOUTS)}")
+        check_choice("layout", self.layout, LAYOUTS)
         put("num_items", check_int("num_items", self.num_items, 1, MAX_ITEMS))
         if longest > self.num_items:
             raise ValueError(
@@ -112,7 +111,7 @@ class TaskConfig:
             put(name, check_int(name, getattr(self, name), least, MAX_ROWS))
         put("complete", check_bool("complete", self.complete))
         if not isinstance(self.description, str):
-            raise ValueError(f"description is {self.description!r}: it must be a text")
+            raise ValueError(f"description is {quote(self.description)}: it must be a text")
         if self.complete and not self.grid_nops:
             self._check_reach()
 
@@ -150,7 +149,9 @@ class TaskConfig:
           ValueError: the split does not exist in this configuration.
         """
         if not isinstance(split, str) or split not in self.splits:
-            raise ValueError(f"split {split!r} does not exist here: {nearest(split, self.splits)}")
+            raise ValueError(
+                f"split {quote(split)} does not exist here: {nearest(split, self.splits)}"
+            )
         if self.grid_nops:
             nops = int(split.removeprefix("nops"))
             return self._spec("test", self.length, (nops, nops))
@@ -229,7 +230,7 @@ def _or_default(value: Any, default: Any) -> Any:
 def _numbers(value: Any) -> tuple[int, ...]:
     """Check a grid's numbers of operations, which rise."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise ValueError(f"grid_nops is {value!r}: it must be a list of whole numbers")
+        raise ValueError(f"grid_nops is {quote(value)}: it must be a list of whole numbers")
     numbers = tuple(check_int("grid_nops", number, 0, MAX_NOPS) for number in value)
     if list(numbers) != sorted(set(numbers)):
         raise ValueError(f"grid_nops is {list(numbers)}: give each number once, the lowest first")
@@ -239,7 +240,7 @@ def _numbers(value: Any) -> tuple[int, ...]:
 def _operators(operators: Any, weights: Any) -> tuple[str, tuple[int, ...]]:
     """Check both and bring them to the order of OPERATORS, weights without a common divisor."""
     if not isinstance(operators, str) or not operators:
-        raise ValueError(f"operators is {operators!r}: it must be a text out of '{OPERATORS}'")
+        raise ValueError(f"operators is {quote(operators)}: it must be a text out of '{OPERATORS}'")
     for kind in operators:
         if kind not in OPERATORS or operators.count(kind) > 1:
             raise ValueError(f"operators is {operators!r}: use each of '{OPERATORS}' at most once")
@@ -249,7 +250,9 @@ def _operators(operators: Any, weights: Any) -> tuple[str, tuple[int, ...]]:
         weights = [DEFAULT_WEIGHTS[kind] for kind in operators]
     is_list = isinstance(weights, Sequence) and not isinstance(weights, str | bytes)
     if not is_list or len(weights) != len(operators):
-        raise ValueError(f"weights is {weights!r}: give one whole number for each of {operators!r}")
+        raise ValueError(
+            f"weights is {quote(weights)}: give one whole number for each of {operators!r}"
+        )
     by_kind = {
         kind: check_int(f"the weight of {kind!r}", weight, 1, MAX_WEIGHT)
         for kind, weight in zip(operators, weights, strict=True)
@@ -272,7 +275,7 @@ def make_config(name: str = "default", **settings: Any) -> TaskConfig:
     ValueError: configuration 'swap-nop5' is unknown: did you mean 'swap-nops5'?
     """
     if not isinstance(name, str) or name not in _TABLES:
-        raise ValueError(f"configuration {name!r} is unknown: {nearest(name, _TABLES)}")
+        raise ValueError(f"configuration {quote(name)} is unknown: {nearest(name, _TABLES)}")
     # The settings join the table, not the finished configuration: what the table leaves out
     # (answer_width, eval_nops, weights) follows them.
     values = {**_TABLES[name], **settings}

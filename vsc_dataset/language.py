@@ -15,7 +15,10 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from string import ascii_uppercase
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+MAX_QUOTED = 200
+"""Characters of a wrong value in a message."""
 
 OPERATORS = ">-+"
 """The kinds of operations, in the order in which every table of this project lists them."""
@@ -79,10 +82,10 @@ class Program:
     def __post_init__(self) -> None:
         _check_letters(self.letters)
         if not isinstance(self.layout, str) or self.layout not in LAYOUTS:
-            raise ValueError(f"layout {self.layout!r} is unknown: use one of {list(LAYOUTS)}")
+            raise ValueError(f"layout {quote(self.layout)} is unknown: use one of {list(LAYOUTS)}")
         is_list = isinstance(self.operations, tuple | list)
         if not is_list or not all(isinstance(o, Operation) for o in self.operations):
-            raise ValueError(f"operations are {self.operations!r}: give a tuple of Operation")
+            raise ValueError(f"operations are {quote(self.operations)}: give a tuple of Operation")
         object.__setattr__(self, "operations", tuple(self.operations))
         _ = self.trace  # a program that cannot be executed must not exist
 
@@ -125,7 +128,7 @@ def parse(question: str) -> Program:
     ValueError: question 'NPFKT:5>4 3>6': operation 2 '3>6': position 6 is out of range 1 to 5
     """
     if not isinstance(question, str):
-        raise ValueError(f"a question is a text such as 'NPFKT:5>4 3>1', not {question!r}")
+        raise ValueError(f"a question is a text such as 'NPFKT:5>4 3>1', not {quote(question)}")
     letters, colon, rest = question.partition(":")
     try:
         if not colon:
@@ -167,17 +170,23 @@ def score(question: str, text: str) -> float:
     (1.0, 0.6, 0.6666666666666666)
     """
     if not isinstance(text, str):
-        raise ValueError(f"the answer is {text!r}: it must be a text")
+        raise ValueError(f"the answer is {quote(text)}: it must be a text")
     answer, text = execute(question), text.rstrip(" ")
     if text == answer:
         return 1.0
     return sum(a == b for a, b in zip(answer, text, strict=False)) / max(len(answer), len(text))
 
 
+def quote(value: Any) -> str:
+    """Write a value for a message: on one line, as an array's is not, and cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…"
+
+
 def _check_letters(letters: str) -> None:
     """Raise ValueError unless these are distinct capitals, at least one."""
     if not isinstance(letters, str):
-        raise ValueError(f"letters are {letters!r}: they must be a text")
+        raise ValueError(f"letters are {quote(letters)}: they must be a text")
     if not letters:
         raise ValueError("no letters before the first colon")
     for i, letter in enumerate(letters):

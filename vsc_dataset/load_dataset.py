@@ -13,6 +13,9 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from vsc_dataset.checking import check_bool, check_int
+from vsc_dataset.language import quote
+
 NAME = "vsc"
 LIBRARY = "datasets.load"
 
@@ -105,7 +108,10 @@ def load(
     from vsc_dataset.builder import VscBuilder, source_hash
 
     if split is not None and not isinstance(split, str):
-        raise ValueError(f"split is {split!r}: it must be a text, or None for all splits")
+        raise ValueError(f"split is {quote(split)}: it must be a text, or None for all splits")
+    check_bool("streaming", streaming)
+    if num_proc is not None:
+        check_int("num_proc", num_proc, 1)
     if split is not None and not streaming:  # preparing others would only take time
         settings["only"] = [part.partition("[")[0].strip() for part in split.split("+")]
     builder = VscBuilder(config_name=name, dataset_name=NAME, hash=source_hash(), **settings)

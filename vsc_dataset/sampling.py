@@ -15,6 +15,7 @@ from vsc_dataset.generator.draw import CACHED_SAMPLES, draw_programs
 from vsc_dataset.generator.hashing import UInt64Array, sample_state_array
 from vsc_dataset.generator.lookup import make_lookup_tables
 from vsc_dataset.generator.render import render_samples
+from vsc_dataset.language import quote
 
 BLOCK = 131_072
 """Samples that are made at once: enough that a few drawn again do not delay all others."""
@@ -86,7 +87,7 @@ def _as_indices(indices: int | Iterable[int] | NDArray[np.integer]) -> UInt64Arr
     if isinstance(indices, Integral) and not isinstance(indices, bool):
         return np.arange(check_int("the number of samples", indices, 0), dtype=np.uint64)
     if isinstance(indices, str | bytes) or not isinstance(indices, Iterable):
-        raise ValueError(f"indices is {indices!r}: give whole numbers, or how many from 0 on")
+        raise ValueError(f"indices is {quote(indices)}: give whole numbers, or how many from 0 on")
     if isinstance(indices, np.ndarray):
         array = indices
     else:

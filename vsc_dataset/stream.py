@@ -15,6 +15,9 @@ BLOCK = 16_384
 MAX_START = 2**63 - 1
 """Samples have numbers below 2^64: a stream that begins here reaches no end."""
 
+MAX_BATCH, MAX_EVERY = 2**28, 2**16
+"""More would not fit into memory, or into a sample's number."""
+
 
 class TrainingStream(Iterator[Examples]):
     """Endless batches of the split `train`; the whole state is the integer `position`.
@@ -56,11 +59,11 @@ class TrainingStream(Iterator[Examples]):
         pad_to: int | None = None,
         trace: bool = False,
     ) -> None:
-        self.batch_size = check_int("batch_size", batch_size, 1)
+        self.batch_size = check_int("batch_size", batch_size, 1, MAX_BATCH)
         self.seed = check_int("seed", seed, 0)
         self._position = check_int("start", start, 0, MAX_START)
         self.world_size = check_int("world_size", world_size, 1)
-        self.every = check_int("every", every, 1)
+        self.every = check_int("every", every, 1, MAX_EVERY)
         self.trace = check_bool("trace", trace)
         self.rank = check_int("rank", rank, 0, world_size - 1)
         if batch_size % world_size:

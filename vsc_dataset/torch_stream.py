@@ -84,7 +84,8 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
         self.rows = batch_size is None
         self.objective = check_choice("objective", objective, OBJECTIVES)
         start = settings.pop("start", 0)
-        self.settings = {"config": config, "batch_size": batch_size or 1, **settings}
+        batch_size = 1 if batch_size is None else batch_size
+        self.settings = {"config": config, "batch_size": batch_size, **settings}
         self._stream = TrainingStream(**self.settings, start=start)
         self._worker_position: int | None = None
         self._begun = torch.full((1,), -1).share_memory_()  # where workers last began

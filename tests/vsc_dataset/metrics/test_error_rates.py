@@ -149,7 +149,7 @@ def test_all_right_and_all_wrong_have_exact_ends():
         ((["A"], [""], None, 0), "answer_width is 0: it must be a whole number from 1"),
         ((["A"], ["A"], ["A1>2"]), "question 'A1>2' has no colon"),
         (("AB", ["A", "B"]), "predictions is the text 'AB'"),
-        (([None], ["A"]), r"predictions\[0\] is None"),
+        (([None], ["A"]), r"predictions\[0\] is of type NoneType"),
     ],
 )
 def test_bad_input_is_a_value_error_that_names_it(arguments, message):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,30 @@ def test_batches_give_the_same_as_all_at_once(metric, answers):
     metric.add_batch(predictions=["A", "B"], references=["A", "B"])
     with pytest.raises(ValueError, match="1 questions for 2 references: give each batch's"):
         metric.compute(questions=["A:"])
+
+
+def compute_as_process(rank, folder, answers):
+    """Give one of two processes its half of the answers, in batches."""
+    import evaluate
+
+    metric = evaluate.load(
+        METRIC_PATH, num_process=2, process_id=rank, cache_dir=folder, experiment_id="two"
+    )
+    for start in range(rank * 250, rank * 250 + 250, 50):
+        questions, references, predictions = (texts[start : start + 50] for texts in answers)
+        metric.add_batch(predictions=predictions, references=references, questions=questions)
+    return metric.compute(answer_width=5)
+
+
+@pytest.mark.usefixtures("metric")  # offline, and loaded before the fork
+def test_two_processes_give_the_same_as_one(tmp_path, answers):
+    other = get_context("fork").Process(target=compute_as_process, args=(1, tmp_path, answers))
+    other.start()
+    rates = compute_as_process(0, tmp_path, answers)
+    other.join()
+    questions, references, predictions = answers
+    assert rates == error_rates(predictions, references, questions, 5)
+    assert other.exitcode == 0
 
 
 def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):

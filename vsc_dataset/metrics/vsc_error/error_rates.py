@@ -16,6 +16,9 @@ Z_95 = 1.959963984540054
 RESAMPLES = 10_000
 """Bootstrap resamples: the ends of an interval then move by about 3% of a standard error."""
 
+MAX_WIDTH = 2**16
+"""Characters of an answer field."""
+
 OPERATORS = ">-+"
 
 
@@ -75,9 +78,9 @@ def wrong_characters(
     >>> wrong_characters(["AC", "ABC"], ["AB", "AB"]).tolist()
     [[False, True], [False, True]]
     """
+    _check_texts("references", references)
     if len(references) == 0:
         raise ValueError("0 references: at least 1 answer is needed for a rate")
-    _check_texts("references", references, len(references))
     _check_texts("predictions", predictions, len(references))
     width = field_width(references, answer_width)
     wrong_NxW: NDArray[np.bool_] = _characters(predictions, width) != _characters(references, width)
@@ -97,8 +100,12 @@ def field_width(references: Sequence[str], answer_width: int | None = None) -> i
     longest = max(references, key=len)
     if answer_width is None:
         return max(1, len(longest))
-    if isinstance(answer_width, bool) or not isinstance(answer_width, Integral) or answer_width < 1:
-        raise ValueError(f"answer_width is {answer_width!r}: it must be a whole number from 1")
+    is_int = isinstance(answer_width, Integral) and not isinstance(answer_width, bool)
+    if not is_int or not 1 <= answer_width <= MAX_WIDTH:
+        value = answer_width if is_int else f"of type {type(answer_width).__name__}"
+        raise ValueError(
+            f"answer_width is {value}: it must be a whole number from 1 to {MAX_WIDTH}"
+        )
     if len(longest) > answer_width:
         raise ValueError(
             f"answer_width is {answer_width}: reference {longest!r} has {len(longest)} characters, "
@@ -133,15 +140,18 @@ def _split(question: str) -> tuple[str, str]:
     return letters, operations
 
 
-def _check_texts(name: str, texts: Sequence[str], count: int) -> None:
-    """Raise ValueError unless these are `count` texts."""
+def _check_texts(name: str, texts: Sequence[str], count: int | None = None) -> None:
+    """Raise ValueError unless these are texts, and `count` of them."""
     if isinstance(texts, str):
         raise ValueError(f"{name} is the text {texts!r}: give a list of texts")
-    if len(texts) != count:
+    is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__")  # or an array or column
+    if not is_list or hasattr(texts, "keys"):
+        raise ValueError(f"{name} is of type {type(texts).__name__}: give a list of texts")
+    if count is not None and len(texts) != count:
         raise ValueError(f"{len(texts)} {name} for {count} references: give one for each")
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise ValueError(f"{name}[{i}] is {text!r}: it must be a text")
+            raise ValueError(f"{name}[{i}] is of type {type(text).__name__}: it must be a text")
 
 
 def _characters(texts: Sequence[str], width: int) -> NDArray[np.uint32]:

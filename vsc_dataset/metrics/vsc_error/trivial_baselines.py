@@ -1,10 +1,11 @@
 """The error rates of answers that need no model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from vsc_dataset.language import Operation, Program, parse
+from vsc_dataset.checking import check_int
+from vsc_dataset.language import Operation, Program, parse, quote
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
 KS = (1, 2, 3, 4)
@@ -30,8 +31,8 @@ def trivial_baselines(
     >>> rates["copy"]["mask_error_pct"], rates["first 1"]["mask_error_pct"]
     (80.0, 40.0)
     """
-    answers = [parse(question).answer for question in questions]
     predictions = baseline_predictions(questions, ks)
+    answers = [parse(question).answer for question in questions]
     return {
         name: error_rates(texts, answers, questions, answer_width)
         for name, texts in predictions.items()
@@ -59,9 +60,11 @@ def baseline_predictions(questions: Sequence[str], ks: Sequence[int] = KS) -> di
     >>> baseline_predictions(["YNP:3>1 -3 2>1"], ks=[2])
     {'copy': ['YNP'], 'guess': ['PY'], 'first 2': ['PN'], 'last 2': ['NY']}
     """
+    for name, values in {"questions": questions, "ks": ks}.items():
+        if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+            raise ValueError(f"{name} is {quote(values)}: it must be a list")
     for k in ks:
-        if k < 1:
-            raise ValueError(f"k is {k}: at least 1 operation is executed (0 would be copy)")
+        check_int("k", k, 1)  # 0 would be copy
     programs = [parse(question) for question in questions]
     return {
         "copy": [program.letters for program in programs],
