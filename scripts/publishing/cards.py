@@ -178,7 +178,7 @@ def dataset_card(
         hash=_hash_constants(),
         floors=floors,
         floor_names=[name for name in names if not name.startswith("last")],
-        baselines=_baselines(results),
+        baselines=baseline_rows(results),
         solved_pct=SOLVED_PCT,
         seed=0,
     )
@@ -201,7 +201,7 @@ def _hash_constants() -> dict[str, Any]:
     }
 
 
-def _baselines(folder: Path) -> list[dict[str, Any]]:
+def baseline_rows(folder: Path) -> list[dict[str, Any]]:
     """Summarize the best settings of the recipes in recipes.toml, the best one first.
 
     Other recipes, such as a level of the ladder, are changes of these.

@@ -7,6 +7,7 @@ and the pipeline are written by this package.
 import json
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def _own_code(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
     return {LAYER_FILE: folder / LAYER_FILE}
 
 
+@cache
 def _package_files(model_type: str, auto_class: str) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Write tokenizer, pipeline and code of a model type, and what `config.json` says of them.
 

@@ -8,15 +8,6 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 PACKAGES = ("vsc_dataset", "vsc_models", "scripts", "hub_cards")
-ALLOWED = {
-    "scripts/publishing/test_bundles.py": {"_package_files", "_without_places"},
-    "scripts/publishing/test_cards.py": {"_baselines", "_dataset_data"},
-    "scripts/publishing/test_push.py": {"_move_tag"},
-    "scripts/training/test_model_factory.py": {"_size_without_memory"},
-    "scripts/training/test_runs.py": {"_numbered", "_work"},
-    "vsc_models/test_mamba.py": {"_memory"},
-}
-"""What is left to be tested by its effect."""
 
 
 def private_names(code: str) -> set[str]:
@@ -38,8 +29,7 @@ def private_names(code: str) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: path.stem)
 def test_no_private_name_is_used(path):
-    allowed = ALLOWED.get(path.relative_to(TESTS).as_posix(), set())
-    assert private_names(path.read_text("utf-8")) <= allowed
+    assert not private_names(path.read_text("utf-8"))
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     rows = [split for config in manifest["configs"].values() for split in config.values()]
     sums = [[sum(f["bytes"] for f in split["files"].values()) for split in rows]]
     sums += [sum(split["rows"] for split in rows), sum(sums[0]), len(manifest["configs"])]
-    baselines = cards._baselines(cards.RESULTS)
+    baselines = cards.baseline_rows(cards.RESULTS)
     questions = [
         sample(name, "validation", [0]).questions() for name in ("swap-nops5", "swap-nops1-5")
     ]
@@ -223,7 +223,7 @@ def test_the_split_by_the_dataset_card_is_the_package_s(every_card):
 def rows_of(folder, *records) -> list[dict]:
     for found in records:
         append_record(folder / f"{found.recipe}.jsonl", found)
-    return cards._baselines(folder)
+    return cards.baseline_rows(folder)
 
 
 def test_trials_on_other_data_are_another_row_and_each_says_its_own(tmp_path):
