@@ -7,18 +7,22 @@ import hashlib
 import tomllib
 from pathlib import Path
 
-from vsc_dataset import CONFIGS, DATA_VERSION, sample, split_of
+from vsc_dataset import CONFIGS, DATA_VERSION, Examples, sample, split_of
 from vsc_dataset.generator.hashing import sample_state, word
 
 GOLDEN = tomllib.loads((Path(__file__).parent / "golden.toml").read_text("utf-8"))
 
 
-def digest(name: str, split: str) -> str:
-    """SHA-256 of the first samples as lines "question TAB answer NEWLINE"; fewer of a grid's.
+def first_samples(name: str, split: str) -> Examples:
+    """Draw the first samples of a split; fewer of a grid's."""
+    return sample(name, split, range(20 if CONFIGS[name].grid_nops else 1_000))
+
+
+def digest(samples: Examples) -> str:
+    """SHA-256 of samples as lines "question TAB answer NEWLINE".
 
     In the layout "tokens" the ids follow after another tab.
     """
-    samples = sample(name, split, range(20 if CONFIGS[name].grid_nops else 1_000))
     rows = zip(samples.questions(), samples.answers(), strict=True)
     lines = [f"{question}\t{answer}" for question, answer in rows]
     if samples.layout == "tokens":
@@ -41,7 +45,9 @@ def combined(rows: dict[str, str]) -> str:
 def main() -> None:
     """Print all golden values; refuse samples that differ under a version that has others."""
     rows = {
-        f"{name} {split}": digest(name, split) for name, c in CONFIGS.items() for split in c.splits
+        f"{name} {split}": digest(first_samples(name, split))
+        for name, config in CONFIGS.items()
+        for split in config.splits
     }
     versions = GOLDEN.get("versions", {})
     if versions.get(DATA_VERSION, combined(rows)) != combined(rows):

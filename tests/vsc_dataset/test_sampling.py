@@ -1,19 +1,16 @@
 """Sampling: the the fast path against the reference, byte for byte, and the purity of a sample."""
 
-import os
-import subprocess
-import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.commands import ROOT, run_python
 from tests.vsc_dataset.cases import configs
-from tests.vsc_dataset.golden import GOLDEN, combined, digest
+from tests.vsc_dataset.golden import GOLDEN, combined, digest, first_samples
 from vsc_dataset import (
     CONFIGS,
     DATA_VERSION,
@@ -25,6 +22,7 @@ from vsc_dataset import (
     parse,
     sample,
     sampling,
+    split_of,
 )
 from vsc_dataset.configs import make_config
 from vsc_dataset.encoding import encode
@@ -46,8 +44,12 @@ def assert_same(a: Examples, b: Examples) -> None:
 
 
 @pytest.mark.parametrize("place, value", GOLDEN["rows"].items())
-def test_samples_never_change(place, value):
-    assert digest(*place.split()) == value
+def test_samples_never_change_and_are_of_their_split(place, value):
+    name, split = place.split()
+    samples = first_samples(name, split)
+    assert digest(samples) == value
+    splits = {split_of(question) for question in samples.questions()}
+    assert splits == {"test" if CONFIGS[name].grid_nops else split}
 
 
 def test_every_configuration_and_split_has_golden_samples_under_the_version():
@@ -164,10 +166,7 @@ def test_samples_are_the_same_in_another_process(hash_seed):
         "from vsc_dataset import sample\n"
         f"print(sample('default', 'train', {indices}, seed=5).questions())"
     )
-    root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": root}
-    command = [sys.executable, "-c", code]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    output = run_python("-c", code, cwd=ROOT, PYTHONHASHSEED=hash_seed)
     assert output.stdout.strip() == str(sample("default", "train", indices, seed=5).questions())
 
 
