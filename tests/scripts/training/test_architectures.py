@@ -1,20 +1,17 @@
 """Any architecture, layer or file is trained by one command."""
 
-import os
-import runpy
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from scripts.core.inference import measure
 from scripts.core.model_loading import load_model
 from scripts.core.trial_store import read_records
+from tests.commands import run_python, script
+from tests.scripts.training.commands import train
 from tests.vsc_models import own_layers
 from vsc_dataset import sample
 
-ROOT = Path(__file__).parents[3]
 FILE = own_layers.__file__
 TINY = {
     "llama": "hidden_size=16 num_hidden_layers=1 num_attention_heads=2 num_key_value_heads=2 "
@@ -35,13 +32,11 @@ ARCHITECTURES = (
 )  # fmt: skip
 
 
-def here(command, *flags):
-    """Run a command in this process: a fresh one spends its time on imports."""
-    path = ROOT / "scripts" / f"{command}.py"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(path), *map(str, flags)])
-        patch.setattr(sys, "path", [str(path.parent), *sys.path])
-        runpy.run_path(str(path), run_name="__main__")
+def train_briefly(*flags, cwd):
+    """Train for five steps and evaluate on 200 samples."""
+    small = ("--max-samples", 320, "--final-samples", 200, "--validation-questions", 200)
+    done = train(*flags, *small, "--output-dir", cwd / "run", cwd=cwd)
+    assert done.exit_code == 0, done.stderr
 
 
 def flag(name, words):
@@ -53,7 +48,7 @@ def check_run(folder):
     (record,) = read_records(folder / "trials.jsonl")
     model = load_model(folder, trust_remote_code=True)
     assert record.parameters == sum(p.numel() for p in model.parameters())
-    found = measure(model, sample("swap-nops1-5", "test", range(10_000)))
+    found = measure(model, sample("swap-nops1-5", "test", range(record.test_questions)))
     assert found.rates["mask_error_pct"] == pytest.approx(record.test_mask_error_pct, abs=0.01)
     return record
 
@@ -62,7 +57,7 @@ def check_run(folder):
 def test_an_architecture_is_trained_by_a_command(model_type, tmp_path):
     words = TINY[model_type].split()
     flags = ["--recipe", "zoo-delta", "--model", model_type, "--model-args", *words]
-    here("train", *flags, "--max-samples", 320, "--output-dir", tmp_path / "run")
+    train_briefly(*flags, cwd=tmp_path)
     (record,) = read_records(tmp_path / "run" / "trials.jsonl")
     model = load_model(tmp_path / "run")
     assert model.config.model_type == model_type
@@ -73,14 +68,13 @@ def test_an_architecture_is_trained_by_a_command(model_type, tmp_path):
 def test_a_layer_is_trained_by_a_command(mixer, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", False)  # a layer's code leaves __pycache__
     flags = ["--recipe", "swap-delta", "--mixer", mixer, *flag("--mixer-args", LAYERS[mixer])]
-    here("train", *flags, "--max-samples", 320, "--output-dir", tmp_path / "run")
+    train_briefly(*flags, cwd=tmp_path)
     assert check_run(tmp_path / "run").samples == 320
 
 
 def test_a_file_makes_a_model_that_is_trained_by_a_command(tmp_path):
-    words = ["--recipe", "zoo-delta", "--max-samples", "320", "--model"]
-    here("train", *words, f"{FILE}:make_model", "--output-dir", tmp_path / "first")
-    check_run(tmp_path / "first")
+    train_briefly("--recipe", "zoo-delta", "--model", f"{FILE}:make_model", cwd=tmp_path)
+    check_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -92,23 +86,17 @@ def test_a_file_makes_a_model_that_is_trained_by_a_command(tmp_path):
     ],
 )
 def test_a_mistake_is_one_clear_line_before_anything_is_written(flags, words, tmp_path):
-    with pytest.raises(SystemExit) as stop:
-        here("train", "--recipe", "zoo-delta", "--output-dir", tmp_path / "run", *flags)
-    assert words in str(stop.value)
-    assert "\n" not in str(stop.value)
+    done = train("--recipe", "zoo-delta", "--output-dir", tmp_path / "run", *flags, cwd=tmp_path)
+    assert done.exit_code == 1
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
 
 def process(command, *flags, cwd):
     """Run a command as a user does."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / f"{command}.py"), *map(str, flags)],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_python(script(command), *flags, cwd=cwd)
+    assert done.exit_code == 0, done.stderr
     return done.stdout
 
 
