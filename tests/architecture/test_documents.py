@@ -2,18 +2,15 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
 from scripts.reproduction.pages import TEMPLATE, render_readme, render_results
 from scripts.training.recipes import read_recipes
+from tests.commands import ROOT, run_script
 
-ROOT = Path(__file__).parents[2]
 FOLDERS = ("vsc_dataset", "vsc_models", "scripts", "tests")
 PAGES = [ROOT / "README.md", *(ROOT / folder / "README.md" for folder in FOLDERS)]
 PAGES.append(ROOT / "CONTRIBUTING.md")
@@ -44,9 +41,9 @@ def commands(page):
 
 @cache
 def help_of(script):
-    done = subprocess.run([sys.executable, script, "--help"], cwd=ROOT, capture_output=True)
-    assert done.returncode == 0, done.stderr
-    return set(re.findall(r"--[a-z][a-z-]*", done.stdout.decode()))
+    done = run_script(ROOT / script, "--help", cwd=ROOT)
+    assert done.exit_code == 0, done.stderr
+    return set(re.findall(r"--[a-z][a-z-]*", done.stdout))
 
 
 def test_the_readme_is_read_in_three_minutes():

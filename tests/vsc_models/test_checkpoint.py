@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForMaskedLM
 
 import vsc_models
+from tests.commands import run_python
 from tests.vsc_models import own_layers
 from tests.vsc_models.zoo import MODELS, ONE_OF_EACH, model_of
 from vsc_models import VscMixerConfig, VscMixerForMaskedLM
@@ -66,16 +65,12 @@ def python(code, *args, tmp_path, path=()):
     """Run code in a fresh interpreter that sees site-packages, but no .pth file and no clone."""
     libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     environment = {
-        **os.environ,
         "PYTHONPATH": os.pathsep.join([*map(str, path), *libraries]),
         "HF_HOME": str(tmp_path / "hf"),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": str(torch.get_num_threads()),  # other threads, other rounding
     }
-    command = [sys.executable, "-S", "-c", code, *map(str, args)]
-    return subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    return run_python("-S", "-c", code, *args, cwd=tmp_path, **environment)
 
 
 def test_from_pretrained_is_bit_equal(saved):
@@ -130,7 +125,7 @@ def test_a_process_without_our_package_gives_the_same_logits_and_errors(tmp_path
     wanted = break_one(weights, "missing")
     save_file(weights, broken / "model.safetensors", {"format": "pt"})
     stranger = python(STRANGER, folders, tmp_path=tmp_path)
-    assert stranger.returncode == 0, stranger.stderr
+    assert stranger.exit_code == 0, stranger.stderr
     found = json.loads(stranger.stdout)
     assert found.pop("broken").startswith(f"{broken}: {wanted}")
     assert found.keys() == models.keys()
@@ -227,6 +222,6 @@ def test_without_a_library_the_import_succeeds_and_names_say_what_to_install(lib
         "assert not hasattr(vsc_models, 'nonsense')\n"
     )
     result = python(code, tmp_path=tmp_path, path=[clone])
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     wanted = f"needs {library}, which is not installed: pip install -e '.[models]' in a clone"
     assert result.stdout.count(wanted) == len(vsc_models.__all__)

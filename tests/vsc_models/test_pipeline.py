@@ -317,7 +317,7 @@ def test_saved_pipelines_answer_alike_here_and_without_our_package(tmp_path):
         assert here(QUESTIONS) == pipes[name](QUESTIONS)
 
     stranger = python(STRANGER, tmp_path / "saved", json.dumps(QUESTIONS), tmp_path=tmp_path)
-    assert stranger.returncode == 0, stranger.stderr
+    assert stranger.exit_code == 0, stranger.stderr
     theirs = json.loads(stranger.stdout)
     assert theirs.keys() == how.keys()
     for name, (results, saved_again, their_logits) in theirs.items():

@@ -1,22 +1,19 @@
 """The frame of the commands, where it is not shown by its doctests."""
 
 import logging
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.commands import ROOT, run_python
+
 COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if path.stem[0] != "_")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_another_python_is_told_to_activate_the_environment(command):
     # -S: without the environment's packages.
-    words = [sys.executable, "-S", f"scripts/{command}", "--help"]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 1
+    done = run_python("-S", f"scripts/{command}", "--help", cwd=ROOT)
+    assert done.exit_code == 1
     assert done.stderr.count("\n") == 1
     assert "activate the environment" in done.stderr
 

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,20 +16,13 @@ from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadMode
 from scripts.core.model_loading import LoadedModel, find_device, open_model
 from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
 from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
+from tests.commands import run_command
 from tests.scripts.evaluation.oracles import Oracle
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
 
-ROOT = Path(__file__).parents[3]
 SMALL = {"hidden_size": 16, "key_dim": 4, "value_dim": 4, "intermediate_size": 16}
-
-
-def command(*flags, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run `evaluate.py` to its end."""
-    line = [sys.executable, str(ROOT / "scripts" / "evaluate.py"), *map(str, flags)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(line, cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +49,9 @@ def test_the_command_asks_what_was_trained_and_leaves_its_report(run, tmp_path):
     (tmp_path / "x").mkdir()
     for older in ("answers-3.png", "grid.png"):
         (tmp_path / "x" / older).touch()
-    done = command(
-        run, run / "seed-0/model", "--num-questions", 40, "--output-dir", "x", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
+    flags = (run, run / "seed-0/model", "--num-questions", 40, "--output-dir", "x")
+    done = run_command("evaluate", *flags, cwd=tmp_path)
+    assert done.exit_code == 0, done.stderr
     assert "baseline: first 4" in done.stdout
     results = json.loads((tmp_path / "x" / "evaluation.json").read_text())
     assert [found["checkpoint"] for found in results] == [str(run), str(run / "seed-0/model")]
@@ -302,8 +292,8 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path):
     ],
 )
 def test_contradicting_flags_are_one_clear_line(tmp_path, flags, words):
-    done = command(*flags, cwd=tmp_path)
-    assert done.returncode == 1
+    done = run_command("evaluate", *flags, cwd=tmp_path)
+    assert done.exit_code == 1
     assert done.stderr.startswith("evaluate: ")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1

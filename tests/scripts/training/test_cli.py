@@ -1,8 +1,6 @@
 """Flags: every field of a recipe has one, and a mistake is one line with the way out."""
 
 import json
-import subprocess
-import sys
 from dataclasses import fields
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from scripts.core.cli import read_pairs
 from scripts.training.cli import FLAG_NAMES, read_flags, with_flags
 from scripts.training.recipes import UNTRAINED, Recipe, find_recipe
-from tests.commands import ROOT
+from tests.commands import ROOT, run_python
 
 SAY = ("--recipe", "swap-delta")
 CHANGES = {
@@ -164,7 +162,7 @@ def test_flags_are_read_without_a_heavy_library():
         "read_flags(['--recipe', 'swap-delta', '--model-args', 'hidden_size=48'])\n"
         "print(*{'torch', 'transformers', 'accelerate', 'datasets'} & {*sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = run_python("-c", code, cwd=ROOT)
     assert (done.stdout, done.stderr) == ("\n", "")
 
 
