@@ -2,10 +2,12 @@
 
 import contextlib
 import io
+import multiprocessing
 import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
@@ -71,3 +73,19 @@ def run_python(*words: object, cwd: Path, **environment: str) -> Result:
     process = start_python(*words, cwd=cwd, **environment)
     out, error = process.communicate()
     return Result(process.returncode, out, error)
+
+
+def kill_fork_when(moment: Callable[[], bool], run: Callable[[], object]) -> None:
+    """Run a function in a fork of this process, and kill it at the first look at a moment.
+
+    A fork has imported everything: a fresh process would take most of its time for that.
+    """
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    try:
+        while not moment():
+            process.join(0.001)
+            assert process.is_alive() or moment(), "it ended before it was killed"
+    finally:
+        process.kill()
+        process.join()

@@ -1,15 +1,9 @@
 """The command: what it trains, keeps and writes; the committed tables are what it writes."""
 
 import json
-import os
 import re
-import runpy
 import shutil
-import signal
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,25 +12,35 @@ from scripts.core.trial_store import read_records, read_trials
 from scripts.reproduction import trials
 from scripts.reproduction.experiments import TABLES, choose
 from scripts.reproduction.report import render, table_lines
+from tests.commands import ROOT, Result, kill_fork_when, run_command
 from tests.scripts.reporting.cases import COPY, cells
 from tests.scripts.reporting.cases import record as made
 from vsc_dataset import sample
 
-ROOT = Path(__file__).parents[2]
 ROW = "swap-delta-level-1"
 
 
-def here(*flags):
-    """Run the command in this process: a fresh one spends its time on imports."""
-    path = ROOT / "scripts" / "reproduce.py"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [str(path), *map(str, flags)])
-        patch.setattr(sys, "path", [str(path.parent), *sys.path])
-        runpy.run_path(str(path), run_name="__main__")
+ONE_TRIAL = ("ladder", "--rows", ROW, "--max-samples", 640, "--trials", 1)
 
 
 def places(folder):
     return ["--hub-cards", folder / "hub", "--output-dir", folder / "runs"]
+
+
+def reproduce(*flags: object) -> str:
+    """Run the command to its good end, and return what it printed."""
+    done = run_command("reproduce", *flags)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def refused(*flags: object) -> Result:
+    """Run the command, which ends with one line."""
+    done = run_command("reproduce", *flags)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("reproduce: ")
+    assert done.stderr.count("\n") == 1
+    return done
 
 
 def rendered(name, results):
@@ -53,7 +57,7 @@ def test_the_committed_table_is_what_the_committed_results_give(name):
 def done(tmp_path_factory):
     """A folder with a trial of a level, and what was printed."""
     folder = tmp_path_factory.mktemp("reproduce")
-    here("ladder", "--rows", ROW, "--max-samples", 640, "--trials", 1, *places(folder))
+    reproduce(*ONE_TRIAL, *places(folder))
     return folder
 
 
@@ -94,14 +98,12 @@ def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
     assert asked[-1].questions()[: record.test_questions] == split
 
 
-def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path, capsys):
+def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path):
     table = (done / "hub" / "tables" / "ladder.md").read_text()
-    flags = ["--rows", ROW, "--max-samples", 640, "--trials", 1, "--hub-cards", done / "hub"]
-    here("ladder", *flags, "--output-dir", tmp_path / "elsewhere")
-    assert f"{ROW}: nothing is missing" in capsys.readouterr().out
+    elsewhere = ("--hub-cards", done / "hub", "--output-dir", tmp_path / "elsewhere")
+    assert f"{ROW}: nothing is missing" in reproduce(*ONE_TRIAL, *elsewhere)
     assert not (tmp_path / "elsewhere").exists()
-    here("ladder", "--report-only", "--hub-cards", done / "hub")
-    assert table in capsys.readouterr().out
+    assert table in reproduce("ladder", "--report-only", "--hub-cards", done / "hub")
     assert (done / "hub" / "tables" / "ladder.md").read_text() == table
 
 
@@ -136,49 +138,31 @@ def test_a_trial_of_other_settings_is_no_line_of_the_table(done, tmp_path):
     assert cells(rendered("ladder", tmp_path / "results"), ROW)["solved"] != "0 of 1 (at most 98%)"
 
 
-def test_a_run_whose_model_is_gone_says_so_and_the_way_out(done, tmp_path, capsys):
+def test_a_run_whose_model_is_gone_says_so_and_the_way_out(done, tmp_path):
     shutil.copytree(done, tmp_path / "all")
     (tmp_path / "all" / "hub" / "results" / f"{ROW}.jsonl").unlink()
     shutil.rmtree(tmp_path / "all" / "runs" / ROW / "640" / "seed-0" / "model")
-    flags = ["--rows", ROW, "--max-samples", 640, "--trials", 1, *places(tmp_path / "all")]
-    with pytest.raises(SystemExit) as ended:
-        here("ladder", *flags)
-    said = f"{ended.value}{capsys.readouterr()}"
-    assert "curve.json is missing though trials.jsonl lists seed 0" in said
-    assert ROW in said
+    error = refused(*ONE_TRIAL, *places(tmp_path / "all")).stderr
+    assert "curve.json is missing though trials.jsonl lists seed 0" in error
+    assert ROW in error
 
 
 def test_killed_between_two_trials_it_goes_on_and_keeps_the_first_line(tmp_path):
-    words = ["baselines", "--rows", "swap-delta*", "--max-samples", "6400", "--trials", "2"]
-    command = [sys.executable, ROOT / "scripts" / "reproduce.py", *words, *places(tmp_path)]
-    own = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}, "cwd": tmp_path}
-    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    row = "swap-delta-swap-nops2-5"
-    line = tmp_path / "hub" / "results" / f"{row}.jsonl"
-    log = tmp_path / "runs" / row / "6400" / "seed-1" / "log.jsonl"
-    process = subprocess.Popen([*map(str, command)], **own, **silent)
-    try:
-        while not (line.exists() and log.exists()):
-            try:
-                process.wait(0.005)
-            except subprocess.TimeoutExpired:
-                continue
-            pytest.fail("it ended before it was killed")
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    command = (*ONE_TRIAL[:-1], 2, *places(tmp_path))
+    line = tmp_path / "hub" / "results" / f"{ROW}.jsonl"
+    log = tmp_path / "runs" / ROW / "640" / "seed-1" / "log.jsonl"
+    kill_fork_when(lambda: line.exists() and log.exists(), lambda: reproduce(*command))
     first = line.read_text()
     assert len(read_records(line)) == 1
-    done = subprocess.run([*map(str, command)], **own, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    table = reproduce(*command)
     assert line.read_text().startswith(first)
     assert [record.seed for record in read_records(line)] == [0, 1]
-    assert {trial.details["seed"] for trial in read_trials(line.parent, row)} == {0, 1}
-    assert cells(done.stdout, row)["solved"].startswith("0 of 2 ")
+    assert {trial.details["seed"] for trial in read_trials(line.parent, ROW)} == {0, 1}
+    assert cells(table, ROW)["solved"].startswith("0 of 2 ")
     assert not [*tmp_path.rglob("*.partial")]
 
 
-def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch):
     def run_row(row, *_):
         if row.recipe.name == "lstm-l6":
             raise ValueError("seed 0: the loss is nan")
@@ -186,29 +170,26 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch
         yield trial_store.Trial(record, {"floors": COPY})
 
     monkeypatch.setattr(trials, "run_row", run_row)
-    with pytest.raises(SystemExit) as stop:
-        here("baselines", "--rows", "lstm-l6", "mamba-l6", *places(tmp_path))
-    assert str(stop.value) == "reproduce: lstm-l6: seed 0: the loss is nan"
-    said = capsys.readouterr().out
-    assert cells(said, "lstm-l6")["rank"] == "not run"
-    assert cells(said, "mamba-l6")["rank"] == "1"
+    done = refused("baselines", "--rows", "lstm-l6", "mamba-l6", *places(tmp_path))
+    assert done.stderr == "reproduce: lstm-l6: seed 0: the loss is nan\n"
+    assert cells(done.stdout, "lstm-l6")["rank"] == "not run"
+    assert cells(done.stdout, "mamba-l6")["rank"] == "1"
 
 
-def test_several_tables_are_written_by_one_command(tmp_path, capsys):
-    here("ladder", "zoo", "--report-only", *places(tmp_path))
-    said = capsys.readouterr().out
+def test_several_tables_are_written_by_one_command(tmp_path):
+    printed = reproduce("ladder", "zoo", "--report-only", *places(tmp_path))
     for name in ("ladder", "zoo"):
-        assert (tmp_path / "hub" / "tables" / f"{name}.md").read_text().strip() in said
+        assert (tmp_path / "hub" / "tables" / f"{name}.md").read_text().strip() in printed
 
 
-def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch, capsys):
+def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch):
     def run_row(row, *_):
         yield trial_store.Trial(replace(made(), recipe=row.name), {"floors": COPY})
 
     monkeypatch.setattr(trials, "run_row", run_row)
-    here("baselines", "attention", "--rows", "lstm-l6", "attn-00004", *places(tmp_path))
-    said = capsys.readouterr().out
-    assert re.findall(r"^(\S+), seed", said, re.M) == ["lstm-l6", "attn-00004"]
+    rows = ("--rows", "lstm-l6", "attn-00004")
+    printed = reproduce("baselines", "attention", *rows, *places(tmp_path))
+    assert re.findall(r"^(\S+), seed", printed, re.M) == ["lstm-l6", "attn-00004"]
 
 
 def test_every_table_that_shows_a_row_is_written_behind_it(tmp_path, monkeypatch):
@@ -216,7 +197,7 @@ def test_every_table_that_shows_a_row_is_written_behind_it(tmp_path, monkeypatch
         yield trial_store.Trial(replace(made(), recipe=row.name), {"floors": COPY})
 
     monkeypatch.setattr(trials, "run_row", run_row)
-    here("zoo", "--rows", "zoo-lstm", *places(tmp_path))
+    reproduce("zoo", "--rows", "zoo-lstm", *places(tmp_path))
     written = {path.stem for path in (tmp_path / "hub" / "tables").iterdir()}
     assert written == {"zoo", "zoo_longer", "fair_search"}
 
@@ -232,8 +213,5 @@ def test_every_table_that_shows_a_row_is_written_behind_it(tmp_path, monkeypatch
     ],
 )
 def test_a_mistake_is_one_clear_line(flags, words, tmp_path):
-    with pytest.raises(SystemExit) as stop:
-        here(*flags, *places(tmp_path))
-    assert words in str(stop.value)
-    assert "\n" not in str(stop.value)
+    assert words in refused(*flags, *places(tmp_path)).stderr
     assert not [*tmp_path.iterdir()]

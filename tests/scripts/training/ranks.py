@@ -1,10 +1,6 @@
-"""What several processes make of the same questions -> a JSON file for each of them.
-
-Started by test_processes.py in each process: python -m tests.scripts.training.ranks FOLDER
-"""
+"""What each of several processes makes of the same samples: a JSON file for each."""
 
 import json
-import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -26,7 +22,7 @@ RECIPE = Recipe(
     data="default",  # rows of many lengths: the processes count different numbers of bytes
     model="vsc_delta",
     model_args={"hidden_size": 16},
-    num_samples=24 * 60,
+    num_samples=24 * 20,
     batch_size=24,
     num_validations=1,
     learning_rate=1e-3,
@@ -35,7 +31,7 @@ RECIPE = Recipe(
 )
 
 
-def trained(accelerator) -> dict:
+def trained(accelerator, folder: Path) -> dict:
     """The samples that this process learned from, the losses, and the weights afterwards."""
     seen: list[str] = []
     found: dict = {}
@@ -47,7 +43,7 @@ def trained(accelerator) -> dict:
     def keep(model, *_):
         found["weights"] = [weight.flatten().tolist() for weight in model.parameters()]
 
-    scratch = Path(sys.argv[1], f"trial-of-{accelerator.num_processes}")
+    scratch = folder / f"trial-of-{accelerator.num_processes}"
     with (
         patch.object(loop, "model_inputs", spy),
         patch.object(loop, "finish_trial", keep),
@@ -59,20 +55,21 @@ def trained(accelerator) -> dict:
 
 
 def measured(accelerator) -> dict:
-    """10,001 questions, asked of a model that has learned nothing."""
+    """1,001 questions, asked of a model that has learned nothing."""
     torch.manual_seed(1)
     model = build_model(RECIPE).eval()
-    questions = sample(RECIPE.config, "validation", np.arange(10_001))
+    questions = sample(RECIPE.config, "validation", np.arange(1_001))
     found = measure_shared(model, questions, "answer", accelerator)
     return {"rates": found.rates, "loss": found.loss, "predictions": found.predictions}
 
 
-if __name__ == "__main__":
+def main(folder: Path) -> None:
+    """Write what this process made."""
     accelerator = make_accelerator()
     result = {
         "processes": accelerator.num_processes,
-        "trained": trained(accelerator),
+        "trained": trained(accelerator, folder),
         "measured": measured(accelerator),
     }
-    path = Path(sys.argv[1], f"{accelerator.num_processes}-{accelerator.process_index}.json")
-    path.write_text(json.dumps(result))
+    name = f"{accelerator.num_processes}-{accelerator.process_index}.json"
+    (folder / name).write_text(json.dumps(result))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.training.commands import check_resumes, ended_within, log, start, train
+from tests.commands import kill_fork_when
+from tests.scripts.training.commands import check_resumes, log, train
 
 LONG = ("--recipe", "swap-delta", "--max-samples", "5120", "--num-validations", "3")
 LONG = (*LONG, "--validation-questions", "4000")  # so that a validation takes a while
@@ -29,14 +30,9 @@ def lines(folder: Path) -> int:
 
 
 def kill_when(folder: Path, moment: Callable[[], bool], *flags: str) -> None:
-    """Start a run and kill it at the first look at which the moment has come."""
-    process = start(*LONG, "--output-dir", folder, *flags, cwd=folder.parent)
-    try:
-        while not moment():
-            assert not ended_within(process, 0.001) or moment(), "it ended before"
-    finally:
-        process.kill()
-        process.communicate()
+    """Begin a run and kill it at the first look at which the moment has come."""
+    command = (*LONG, "--output-dir", folder, *flags)
+    kill_fork_when(moment, lambda: train(*command, cwd=folder.parent))
 
 
 def checkpoints(folder: Path) -> list[str]:

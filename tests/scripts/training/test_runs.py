@@ -1,11 +1,10 @@
 """Folders of runs: the newest is resumed, nothing torn counts, nothing blocks a second try."""
 
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 from dataclasses import asdict, replace
-from pathlib import Path
+from pathlib import Path, PosixPath
 
 import pytest
 
@@ -118,30 +117,30 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
     assert asked == [seed for seed in (0, 1, 2) if seed not in kept]
 
 
-def test_a_job_that_dies_is_named(folder, monkeypatch):
-    monkeypatch.setattr(jobs, "_work", die)
-    (outcome,) = jobs.run_in_processes([Job(RECIPE, 3, folder)], 2, RunOptions())
-    assert outcome.job.seed == 3
-    assert "its process died with exit code 7: go on with --resume" in str(outcome.result)
+@pytest.fixture
+def forks(monkeypatch):
+    """Let jobs be forks, which see what a test has replaced; fresh processes import for long."""
+    monkeypatch.setattr(jobs, "get_context", lambda _: multiprocessing.get_context("fork"))
 
 
-def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monkeypatch):
-    monkeypatch.setattr(jobs, "_work", die_or_send)
+def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monkeypatch, forks):
+    def run_trial(job, *_):
+        return os._exit(7) if job.seed == 1 else record(job.seed)  # as for its memory
+
+    monkeypatch.setattr(jobs, "run_trial", run_trial)
     with pytest.raises(ValueError, match=r"^seed 1: its process died with exit code 7: go on with"):
         run_trials(RECIPE, folder, [0, 1, 2, 3], jobs=2)
     kept = read_records(folder / "trials.jsonl")
     assert sorted(found.seed for found in kept) == [0, 2, 3]
 
 
-def die_or_send(job, options, threads, parent, lock, sender) -> None:
-    """What the processes do of which one dies."""
-    if job.seed == 1:
-        os._exit(7)
-    sender.send(Outcome(job, record(job.seed)))
+def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch, forks):
+    def run_trial(job, *_):
+        if job.seed == 1:  # has the longer way to its checkpoint
+            (folder / "go").read_text()
+        raise Paused(f"{job.seed} paused")
 
-
-def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch):
-    monkeypatch.setattr(jobs, "_work", pause)
+    monkeypatch.setattr(jobs, "run_trial", run_trial)
     os.mkfifo(folder / "go")
     todo = [Job(RECIPE, seed, folder) for seed in (0, 1, 2)]
     outcomes = jobs.run_in_processes(todo, 2, RunOptions())
@@ -149,13 +148,6 @@ def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkey
     assert (first.job.seed, str(first.result)) == (0, "0 paused")
     (folder / "go").write_text("")  # waits for its reader, the job that still runs
     assert [(job.seed, str(result)) for job, result in outcomes] == [(1, "1 paused")]
-
-
-def pause(job, options, threads, parent, lock, sender) -> None:
-    """What the processes do of which the second has the longer way to its checkpoint."""
-    if job.seed == 1:
-        (job.folder / "go").read_text()
-    sender.send(Outcome(job, Paused(f"{job.seed} paused")))
 
 
 def test_what_ends_after_a_pause_is_kept(folder, monkeypatch):
@@ -193,7 +185,12 @@ def test_a_layer_file_that_has_changed_is_named(folder):
 
 def test_a_number_that_another_run_has_just_taken_is_left_to_it(folder, monkeypatch):
     (folder / "runs" / "001-swap-delta").mkdir(parents=True)
-    monkeypatch.setattr(runs, "_numbered", dict)
+
+    class Unlisted(PosixPath):
+        def glob(self, pattern):
+            return iter(())
+
+    monkeypatch.setattr(runs, "RUNS", Unlisted("runs"))
     assert open_run(RECIPE, None, [0], False)[0].name == "002-swap-delta"
 
 
@@ -237,28 +234,20 @@ def test_a_file_in_the_place_of_the_folder_is_named(folder):
         open_run(RECIPE, folder / "a", None, False)
 
 
-def die(*_) -> None:
-    """What a process does that the kernel ends for its memory."""
-    os._exit(7)
-
-
 def test_a_run_is_trained_by_one_process_at_a_time(folder):
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from scripts.training.recipes import find_recipe\n"
-        "from scripts.training.distributed import make_accelerator\n"
-        "from scripts.training.runs import open_run\n"
-        "open_run(find_recipe('swap-delta'), Path('a'), [0], False, make_accelerator())\n"
-        "print('open', flush=True)\n"
-        "sys.stdin.read()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    with other:
-        assert other.stdout.readline() == "open\n"
-        with pytest.raises(ValueError, match="a is being trained by another process: wait for"):
-            open_run(RECIPE, folder / "a", None, True)
-        other.stdin.close()
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe()
+
+    def open_and_wait():
+        open_run(RECIPE, folder / "a", [0], False)
+        theirs.send("open")
+        theirs.recv()
+
+    other = context.Process(target=open_and_wait)
+    other.start()
+    assert ours.recv() == "open"
+    with pytest.raises(ValueError, match="a is being trained by another process: wait for"):
+        open_run(RECIPE, folder / "a", None, True)
+    ours.send("end")
+    other.join()
     assert open_run(RECIPE, folder / "a", None, True)[1] == [0]

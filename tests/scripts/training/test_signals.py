@@ -83,7 +83,13 @@ def test_a_signal_ends_with_a_checkpoint_and_resumes_to_the_same_bits(
     check_resumes(folder, whole, flags)
 
 
-@pytest.mark.parametrize("launch", [LAUNCH, [*LAUNCH, *TWO]], ids=["one", "two"])
+@pytest.mark.parametrize(
+    "launch",
+    [
+        pytest.param(LAUNCH, id="one"),
+        pytest.param([*LAUNCH, *TWO], id="two", marks=pytest.mark.soak),
+    ],
+)
 def test_training_ends_with_its_launcher(tmp_path, launch):
     folder = tmp_path / "run"
     endless = (*SHORT, "--max-samples", "64000000", "--output-dir", folder)

@@ -1,6 +1,7 @@
 """The command `train.py`, as a process: what a run leaves, jobs, and clear words."""
 
 import json
+import os
 import resource
 import shutil
 from importlib.util import find_spec
@@ -15,13 +16,13 @@ import vsc_models  # noqa: F401  registers the model types
 from scripts.core.trial_store import read_records
 from scripts.train import push
 from scripts.training import loop
+from tests.commands import kill_fork_when
 from tests.scripts.training.commands import (
     LAUNCH,
     SHORT,
     TWO,
     children_of,
     curve,
-    ended_within,
     log,
     start,
     train,
@@ -85,18 +86,18 @@ def test_a_second_run_takes_the_next_number_and_gives_the_same_bits(run):
 def test_jobs_end_with_their_parent_and_resume_to_the_same_bits(run, tmp_path):
     folder = tmp_path / "jobs"
     flags = (*SHORT, "--trials", "2", "--jobs", "2", "--output-dir", folder)
-    parent = start(*flags, cwd=tmp_path)
-    logs = [folder / f"seed-{seed}" / "log.jsonl" for seed in (0, 1)]
-    while not all(path.exists() for path in logs):
-        assert not ended_within(parent, 0.01), parent.stderr.read()
-    children = children_of(parent.pid)
-    parent.kill()
-    parent.communicate()
-    wait_for_end(children)
-    assert len(children) >= 2
+    logs, processes = [folder / f"seed-{seed}" / "log.jsonl" for seed in (0, 1)], []
+
+    def both_train() -> bool:
+        processes[:] = children_of(os.getpid()) if all(path.exists() for path in logs) else []
+        return bool(processes)
+
+    kill_fork_when(both_train, lambda: train(*flags, cwd=tmp_path))
+    wait_for_end(processes)
+    assert len(processes) >= 3
     assert len([*folder.glob("seed-*/checkpoint-*")]) >= 2
     assert not (folder / "trials.jsonl").exists()
-    done = train(*flags, "--resume", cwd=tmp_path)
+    done = train(*flags, "--jobs", "1", "--resume", cwd=tmp_path)  # in this process: cheaper
     assert done.exit_code == 0, done.stderr
     assert f"{folder}: swap-delta, seeds 0, 1" in done.stdout
     assert sorted(record.seed for record in read_records(folder / "trials.jsonl")) == [0, 1]
