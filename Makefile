@@ -22,7 +22,7 @@ test: $(READY)
 soak: $(READY)
 	OMP_NUM_THREADS=1 pytest -m soak
 
-# The oldest `datasets` that is supported, in front of the newest: the private door must fit both.
+# The oldest `datasets` that is supported, before the newest: what datasets' private API is used for must fit both.
 oldest: $(READY)
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .oldest datasets==5.1.0
 	PYTHONPATH=.oldest pytest tests/vsc_dataset/test_builder.py

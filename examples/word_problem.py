@@ -126,18 +126,18 @@ def train(cell: str, seed: int = 0, num_steps: int | None = None) -> dict[str, A
 def report(results: list[dict[str, Any]], picture: Path) -> str:
     """Draw the middle of each cell's seeds, and lay it out next to what is published."""
     heads = ["cell", "seeds", "steps", *map(str, LENGTHS), "tokens", "published", "source"]
-    lines, shown = [heads, ["---"] * len(heads)], {}
+    lines, medians = [heads, ["---"] * len(heads)], {}
     for cell, row in CELLS.items():
         if trials := [result for result in results if result["cell"] == cell]:
             counts = ([*one["sequences"].values(), one["tokens_to_256"]] for one in trials)
-            shown[cell] = [median_low(seeds) for seeds in zip(*counts, strict=True)]
-            cells = [cell, str(len(trials)), row["steps"], *(f"{x:.3f}" for x in shown[cell])]
+            medians[cell] = [median_low(seeds) for seeds in zip(*counts, strict=True)]
+            cells = [cell, str(len(trials)), row["steps"], *(f"{x:.3f}" for x in medians[cell])]
             lines.append([*cells, row["published"], row["source"]])
-    axes = Figure((7, 1 + len(shown) / 4), layout="constrained").subplots()
-    axes.imshow([shares[:-1] for shares in shown.values()], vmin=0, vmax=1, aspect="auto")
+    axes = Figure((7, 1 + len(medians) / 4), layout="constrained").subplots()
+    axes.imshow([shares[:-1] for shares in medians.values()], vmin=0, vmax=1, aspect="auto")
     axes.set(title="right sequences: 0% dark, 100% light", xlabel="length, trained to 32")
     axes.set_xticks(range(len(LENGTHS)), map(str, LENGTHS))
-    axes.set_yticks(range(len(shown)), shown)
+    axes.set_yticks(range(len(medians)), medians)
     axes.figure.savefig(picture)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

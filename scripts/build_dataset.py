@@ -46,7 +46,7 @@ def main() -> None:
     from scripts.publishing import parquet
     from vsc_dataset import CONFIGS
 
-    folder, found = arguments.verify or arguments.output_dir, []
+    folder, all_faults = arguments.verify or arguments.output_dir, []
     names = list(dict.fromkeys(arguments.config)) or list(CONFIGS)
     if arguments.verify and not arguments.config:
         names = list(parquet.read_manifest(folder)["configs"])
@@ -55,17 +55,17 @@ def main() -> None:
     work = parquet.verify if arguments.verify else parquet.build
     with tqdm(total=rows, unit="row", unit_scale=True) as bar:
         for shard, faults in work(folder, shards, arguments.num_proc):
-            found += faults or []
+            all_faults += faults or []
             bar.set_postfix_str(shard.path, refresh=False)
             bar.update(shard.stop - shard.start)
     if arguments.verify:
-        found += parquet.folder_faults(folder, names)
+        all_faults += parquet.folder_faults(folder, names)
     else:
         whole = parquet.write_manifest(folder)
         print(f"{folder}: {len(whole)} configurations are whole: {', '.join(whole)}")
-        found += parquet.strays(folder, names)
-    if found:
-        raise ValueError("\n".join(found))
+        all_faults += parquet.strays(folder, names)
+    if all_faults:
+        raise ValueError("\n".join(all_faults))
     if arguments.verify:
         print(f"{folder}: {len(shards)} files, {rows:,} rows: all as they should be")
 

@@ -171,8 +171,8 @@ class VscDeltaConfig(VscScaffoldConfig):
       num_counters: gated steps a token whose running sum rotates keys and queries; 0 for none.
     Raises:
       As for VscConfig.
-    Source: DeltaNet with betas up to 2, arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; the
-      stretched sigmoid, without its noise, arXiv 1712.01312.
+    Source: DeltaNet with betas up to 2, arXiv 2411.12537; DeltaProduct, arXiv 2502.10297; betas
+      scaled, then clipped, as the hard concrete gates, without their noise, arXiv 1712.01312.
 
     >>> VscDeltaConfig(num_head=2)
     Traceback (most recent call last):
@@ -291,7 +291,7 @@ class VscMambaConfig(VscConfig):
       num_layers: Mamba layers on top of each other.
       state_size: numbers that each inner channel remembers.
       expand: inner channels for each channel of the model.
-      conv_kernel: bytes that the convolution in front of the scan sees, its own and those before.
+      conv_kernel: bytes that the convolution before the scan sees, the current one among them.
       time_step_rank: channels that a byte's time step is made of; None: hidden_size / 16, up.
       time_step_min, time_step_max: the first time steps, drawn evenly on a logarithmic scale.
       layer_norm_epsilon: what the norms add to the mean square.

@@ -1,4 +1,4 @@
-"""Import a class or function by its place, "FILE.py:NAME" or "package.module:NAME", and call it."""
+"""Import a class or function by "FILE.py:NAME" or "package.module:NAME", and call it."""
 
 import difflib
 import importlib
@@ -47,11 +47,11 @@ _PACKAGES = {"fla": "flash-linear-attention", "mamba_ssm": "mamba-ssm", "xlstm":
 """Modules that pip knows by another name."""
 
 
-def find(place: str) -> Any:
-    """Import the class or function of a place.
+def find(target: str) -> Any:
+    """Import the class or function of a target.
 
     Args:
-      place: "FILE.py:NAME", the file seen from the working directory and imported alone, without
+      target: "FILE.py:NAME", the file seen from the working directory and imported alone, without
         its neighbours; or "package.module:NAME".
     Raises:
       ValueError: one line: there is no such file, module or name, a package is missing, or the
@@ -63,40 +63,40 @@ def find(place: str) -> Any:
     Traceback (most recent call last):
     ValueError: torch.nn has no 'GRUU': did you mean 'GRU'?
     """
-    where, name = split(place)
+    where, name = split(target)
     module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     if not hasattr(module, name):
-        own = [key for key in vars(module) if not key.startswith("_")]
-        raise ValueError(f"{where} has no {name!r}: {_nearest(name, own)}")
+        names = [key for key in vars(module) if not key.startswith("_")]
+        raise ValueError(f"{where} has no {name!r}: {_nearest(name, names)}")
     return getattr(module, name)
 
 
-def find_source(place: str) -> bytes | None:
-    """Read the file of a place, as it is now; None for a package."""
-    return Path(split(place)[0]).read_bytes() if is_file(place) else None
+def find_source(target: str) -> bytes | None:
+    """Read the file of a target, as it is now; None for a package."""
+    return Path(split(target)[0]).read_bytes() if is_file(target) else None
 
 
-def split(place: str) -> tuple[str, str]:
-    """Split a place into file or module and name; ValueError for a place without both."""
-    where, colon, name = place.rpartition(":")
+def split(target: str) -> tuple[str, str]:
+    """Split a target into file or module and name; ValueError for a target without both."""
+    where, colon, name = target.rpartition(":")
     if not (where and colon and name.isidentifier()):
-        raise ValueError(f"{place!r} is not a place: use FILE.py:NAME or package.module:NAME")
+        raise ValueError(f"{target!r} is not a target: use FILE.py:NAME or package.module:NAME")
     return where, name
 
 
-def is_file(place: str) -> bool:
-    """Return whether the place is in a file, rather than in a package."""
-    return place.rpartition(":")[0].endswith(".py")
+def is_file(target: str) -> bool:
+    """Return whether the target is in a file, rather than in a package."""
+    return target.rpartition(":")[0].endswith(".py")
 
 
-def is_library(place: str) -> bool:
-    """Return whether the place is in an installed library of LIBRARIES, not in a folder here.
+def is_library(target: str) -> bool:
+    """Return whether the target is in an installed library of LIBRARIES, not in a folder here.
 
     >>> is_library("torch.nn:GRU"), is_library("mine.layers:GRU"), is_library("torch.py:GRU")
     (True, False, False)
     """
-    top = split(place)[0].partition(".")[0]
-    if is_file(place) or top not in LIBRARIES:
+    top = split(target)[0].partition(".")[0]
+    if is_file(target) or top not in LIBRARIES:
         return False
     try:
         installed = distribution(LIBRARIES[top]).locate_file("")
@@ -109,12 +109,12 @@ def is_library(place: str) -> bool:
 
 
 def make_layer(
-    place: str, arguments: Mapping[str, Any], hidden_size: int, layer_idx: int = 0
+    target: str, arguments: Mapping[str, Any], hidden_size: int, layer_idx: int = 0
 ) -> nn.Module:
     """Build a layer (B, L, D) -> (B, L, D).
 
     Args:
-      place: of its class, or of a function that makes it, not one of LIBRARIES; see `find`.
+      target: of its class, or of a function that makes it, not one of LIBRARIES; see `find`.
       arguments: what it is called with. Every name of WIDTHS that its signature has is added
         with D, and `layer_idx` and `batch_first=True` where the signature has those; `arguments`
         come first.
@@ -131,49 +131,49 @@ def make_layer(
     Traceback (most recent call last):
     ValueError: torch.nn:GRU has no argument 'num_layer': did you mean 'num_layers'?
     """
-    make = find(place)
+    make = find(target)
     is_layer = isinstance(make, type) and issubclass(make, nn.Module)
     # A checkpoint may name layers of LIBRARIES, but not have any function of them called.
-    if not is_layer and (not inspect.isfunction(make) or _top(place) in LIBRARIES):
-        raise ValueError(f"{place} is not a torch.nn.Module: name the class of a layer")
-    known, takes_any = _parameters(make)
+    if not is_layer and (not inspect.isfunction(make) or _top(target) in LIBRARIES):
+        raise ValueError(f"{target} is not a torch.nn.Module: name the class of a layer")
+    parameters, takes_any = _parameters(make)
     for name in arguments:
-        close = difflib.get_close_matches(name, known, 1, 0.8)
-        if name not in known and (close or not takes_any):
-            raise ValueError(f"{place} has no argument {name!r}: {_nearest(name, known)}")
-    usual = {name: hidden_size for name in WIDTHS if name in known}
-    usual |= {"batch_first": True} if "batch_first" in known else {}
-    usual |= {"layer_idx": layer_idx} if "layer_idx" in known else {}
-    if known.get("config") is inspect.Parameter.empty and "config" not in arguments:
+        close = difflib.get_close_matches(name, parameters, 1, 0.8)
+        if name not in parameters and (close or not takes_any):
+            raise ValueError(f"{target} has no argument {name!r}: {_nearest(name, parameters)}")
+    usual = {name: hidden_size for name in WIDTHS if name in parameters}
+    usual |= {"batch_first": True} if "batch_first" in parameters else {}
+    usual |= {"layer_idx": layer_idx} if "layer_idx" in parameters else {}
+    if parameters.get("config") is inspect.Parameter.empty and "config" not in arguments:
         raise ValueError(
-            f"{place} needs a config object: write a function that makes config and layer, and "
+            f"{target} needs a config object: write a function that makes config and layer, and "
             "name that, FILE.py:FUNCTION; it is called with hidden_size where it takes that"
         )
-    layer = call(place, make, {**usual, **arguments})
+    layer = call(target, make, {**usual, **arguments})
     if not isinstance(layer, nn.Module):
-        raise ValueError(f"{place} returns a {type(layer).__name__}, not a torch.nn.Module")
+        raise ValueError(f"{target} returns a {type(layer).__name__}, not a torch.nn.Module")
     return layer
 
 
-def call(place: str, function: Any, arguments: Mapping[str, Any]) -> Any:
+def call(target: str, function: Any, arguments: Mapping[str, Any]) -> Any:
     """Call a user's function or class; its errors are one line that shows the arguments."""
     try:
         return function(**arguments)
     except Exception as error:
-        shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        written = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         raise ValueError(
-            f"{place.rpartition(':')[2]}({shown}) raised {format_error(error)}"
+            f"{target.rpartition(':')[2]}({written}) raised {format_error(error)}"
         ) from error
 
 
-def package_version(place: str) -> str | None:
-    """Return the package of a place and its version; None for a file.
+def package_version(target: str) -> str | None:
+    """Return the package of a target and its version; None for a file.
 
     >>> package_version("torch.nn:GRU").split()[0]
     'torch'
     """
-    top = split(place)[0].partition(".")[0]
-    names = [] if is_file(place) else packages_distributions().get(top, [])
+    top = split(target)[0].partition(".")[0]
+    names = [] if is_file(target) else packages_distributions().get(top, [])
     return f"{names[0]} {version(names[0])}" if names else None
 
 
@@ -203,9 +203,9 @@ def _parameters(make: Any) -> tuple[dict[str, Any], bool]:
     return defaults, takes_any
 
 
-def _top(place: str) -> str | None:
-    """Return the top-level module of a place; None for a file."""
-    return None if is_file(place) else split(place)[0].partition(".")[0]
+def _top(target: str) -> str | None:
+    """Return the top-level module of a target; None for a file."""
+    return None if is_file(target) else split(target)[0].partition(".")[0]
 
 
 def _import_file(path: Path) -> ModuleType:
@@ -255,10 +255,10 @@ def format_error(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, names: Iterable[str]) -> str:
     """Write the end of a message about an unknown name."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, 1, 0.5)
+    names = list(names)
+    close = difflib.get_close_matches(name, names, 1, 0.5)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"use one of {', '.join(known[:12])}" if known else "nothing like it is there"
+    return f"use one of {', '.join(names[:12])}" if names else "nothing like it is there"

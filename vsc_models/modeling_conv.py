@@ -51,8 +51,8 @@ class VscAttentionLayer(nn.Module):
         q, k, v = qkv_3xLxBxHxV.permute(0, 2, 3, 1, 4)
         mask = None if mask_BxL is None else mask_BxL[:, None, None]
         if self.causal:
-            place_L = torch.arange(len(x_LxBxD), device=x_LxBxD.device)
-            seen_LxL = place_L <= place_L[:, None]
+            position_L = torch.arange(len(x_LxBxD), device=x_LxBxD.device)
+            seen_LxL = position_L <= position_L[:, None]
             mask = seen_LxL if mask is None else seen_LxL & mask
         read_BxHxLxV = scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return gelu(inner.out_proj(read_BxHxLxV.permute(2, 0, 1, 3).flatten(2)))

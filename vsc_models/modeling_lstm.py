@@ -25,8 +25,8 @@ class VscLstmModel(VscBackbone):
         # A byte of padding would change the state even as zeros: the row goes first.
         order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
         packed_BxLxD = self._run(take_positions(x_BxLxD, order_BxL))
-        place_BxL = order_BxL.argsort(dim=1)
-        wanted = place_BxL if positions_BxW is None else place_BxL.gather(1, positions_BxW)
+        position_BxL = order_BxL.argsort(dim=1)
+        wanted = position_BxL if positions_BxW is None else position_BxL.gather(1, positions_BxW)
         return take_positions(packed_BxLxD, wanted)
 
     def _run(self, x_BxLxD: Tensor) -> Tensor:

@@ -69,12 +69,12 @@ class VscMixerModel(VscScaffold):
         positions_BxW: Tensor | None,
     ) -> Tensor:
         """As VscScaffold.mix: every layer runs over all real bytes."""
-        place_BxL = None
+        position_BxL = None
         if mask_BxL is not None:
             x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
             if not _padding_is_last(mask_BxL):
                 order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
-                place_BxL = order_BxL.argsort(dim=1)
+                position_BxL = order_BxL.argsort(dim=1)
                 x_BxLxD = take_positions(x_BxLxD, order_BxL)
                 mask_BxL = mask_BxL.gather(1, order_BxL)
         forward, backward = self.mixer[: self.num_layers], self.mixer[self.num_layers :]
@@ -84,9 +84,9 @@ class VscMixerModel(VscScaffold):
             turned_BxLxD = take_positions(x_BxLxD, back_BxL)
             back_BxLxD = _run_stack(backward, turned_BxLxD, mask_BxL)
             out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
-        if place_BxL is not None:
+        if position_BxL is not None:
             positions_BxW = (
-                place_BxL if positions_BxW is None else place_BxL.gather(1, positions_BxW)
+                position_BxL if positions_BxW is None else position_BxL.gather(1, positions_BxW)
             )
         return take_positions(out_BxLxD, positions_BxW)
 
@@ -263,8 +263,8 @@ def _padding_is_last(mask_BxL: Tensor) -> bool:
 def _reverse(x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
     """Return positions (B, L) that reverse each row and leave the padding after it."""
     batch, length, _ = x_BxLxD.shape
-    place_L = torch.arange(length, device=x_BxLxD.device)
+    position_L = torch.arange(length, device=x_BxLxD.device)
     if mask_BxL is None:
-        return place_L.flip(0).expand(batch, length)
-    turned_BxL = mask_BxL.sum(1, keepdim=True) - 1 - place_L
-    return torch.where(turned_BxL < 0, place_L, turned_BxL)
+        return position_L.flip(0).expand(batch, length)
+    turned_BxL = mask_BxL.sum(1, keepdim=True) - 1 - position_L
+    return torch.where(turned_BxL < 0, position_L, turned_BxL)

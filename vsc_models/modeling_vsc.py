@@ -55,7 +55,7 @@ class VscPreTrainedModel(PreTrainedModel):
 
         transformers draws anew what a checkpoint lacks, drops what the model lacks, and says so
         in a table. `ignore_mismatched_sizes=True` brings that back. Pickled weights are not looked
-        at unless `use_safetensors=False` asks for them.
+        at without `use_safetensors=False`.
 
         Returns:
           the model in evaluation mode; with `output_loading_info=True` also transformers' report.
@@ -216,9 +216,9 @@ def _find_padding_mask(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: 
     if attention_mask is not None:
         return attention_mask.bool()
     length = ids_BxL.shape[1]
-    place_L = torch.arange(1, length + 1, device=ids_BxL.device)
-    last_B = ((ids_BxL == mask_id) * place_L).amax(1, keepdim=True)
-    return place_L <= last_B.masked_fill(last_B == 0, length)
+    position_L = torch.arange(1, length + 1, device=ids_BxL.device)
+    last_B = ((ids_BxL == mask_id) * position_L).amax(1, keepdim=True)
+    return position_L <= last_B.masked_fill(last_B == 0, length)
 
 
 def _check_shapes(

@@ -62,7 +62,7 @@ class VscPipeline(Pipeline):
     other layout is rewritten. Padding is excluded through the attention mask, so a question has
     one answer, alone or in any batch. A model of next tokens decodes greedily.
 
-    `save_pretrained` writes model, tokenizer and code. What it wrote asks for
+    `save_pretrained` writes model, tokenizer and code. What it wrote needs
     `trust_remote_code=True`, or, where this package is installed, `pipeline_class=VscPipeline`.
 
     Args (as keywords of `pipeline("vsc", …)` or of one call; the call's come first):
@@ -72,7 +72,7 @@ class VscPipeline(Pipeline):
       pad_to: width to which every row is padded; needed for a model without a padding mask
         (`mask_padding=False`) whose config has no row_width. Other models do not notice it.
     Raises:
-      ValueError: one line, from a call: the question is no question, its row or its answer is
+      ValueError: one line, from a call: it is not a question, its row or its answer is
         too long, or one of the two widths is needed and missing.
 
     >>> from .configuration_vsc import VscDeltaConfig
@@ -133,8 +133,8 @@ class VscPipeline(Pipeline):
         for name, value in (("answer_width", answer_width), ("pad_to", pad_to)):
             if value is not None and (type(value) is not int or value < 1):
                 raise ValueError(f"{name}={value!r}: give a number of bytes, 1 or more")
-        given = {"answer_width": answer_width, "pad_to": pad_to, "layout": layout}
-        return {name: value for name, value in given.items() if value is not None}, {}, {}
+        settings = {"answer_width": answer_width, "pad_to": pad_to, "layout": layout}
+        return {name: value for name, value in settings.items() if value is not None}, {}, {}
 
     def preprocess(  # type: ignore[override]
         self,
@@ -207,17 +207,17 @@ class VscPipeline(Pipeline):
         knows no attention mask too, which the left padding of `generate` would not be.
         """
         first_B, count_B = places_BxL.int().argmax(1), places_BxL.sum(1)
-        row_B, place_L = (torch.arange(n, device=ids_BxL.device) for n in ids_BxL.shape)
+        row_B, position_L = (torch.arange(n, device=ids_BxL.device) for n in ids_BxL.shape)
         ids_BxL, written = ids_BxL.clone(), []
         for step in range(int(count_B.max())):
-            place_B = (first_B + step).clamp(max=ids_BxL.shape[1] - 1)
-            end = int(place_B.max())
-            seen_BxL = mask_BxL * (place_L < place_B[:, None])
+            position_B = (first_B + step).clamp(max=ids_BxL.shape[1] - 1)
+            end = int(position_B.max())
+            seen_BxL = mask_BxL * (position_L < position_B[:, None])
             logits_BxLxV = self.model(
                 input_ids=ids_BxL[:, :end], attention_mask=seen_BxL[:, :end]
             ).logits
-            written.append(logits_BxLxV[row_B, place_B - 1])
-            ids_BxL[row_B, place_B] = written[-1].argmax(-1)
+            written.append(logits_BxLxV[row_B, position_B - 1])
+            ids_BxL[row_B, position_B] = written[-1].argmax(-1)
         answer_BxW = count_B[:, None] + torch.arange(-answer_width, 0, device=ids_BxL.device)
         return torch.stack(written, 1)[row_B[:, None], answer_BxW]
 

@@ -22,7 +22,7 @@ if find_spec("vsc_dataset") is None:  # a Space installs packages before its own
         zipfile.ZipFile(wheel).extractall(packages)
     sys.path.append(packages)
 
-from demo import loading, results, showing  # noqa: E402
+from demo import display, loading, results  # noqa: E402
 from demo.handlers import Handlers, measured_baselines  # noqa: E402
 
 from vsc_dataset import CONFIGS  # noqa: E402
@@ -69,11 +69,11 @@ def answers_tab(handlers: Handlers, faults: list[str]) -> None:
         return skipping(handlers.draw_any(config, split))
 
     def splits_of(config: str) -> Any:
-        found = handlers.splits_of(config)
-        return gr.Dropdown(found, value=handlers.usual_split(found)) if found else gr.skip()
+        splits = handlers.splits_of(config)
+        return gr.Dropdown(splits, value=handlers.usual_split(splits)) if splits else gr.skip()
 
     for fault in faults:
-        gr.HTML(showing.error(fault))
+        gr.HTML(display.error(fault))
     splits = CONFIGS["swap-nops5"].splits
     with gr.Row(elem_classes="vsc-row"):
         question = gr.Textbox(
@@ -92,10 +92,10 @@ def answers_tab(handlers: Handlers, faults: list[str]) -> None:
         index = gr.Number(0, label="row", scale=1, elem_id="index")
         row = gr.Button("Draw this row", scale=1, elem_id="draw")
         any_row = gr.Button("Draw any row", scale=1, elem_id="draw-any")
-    shown = gr.HTML(handlers.answer(FIRST), elem_id="answers")
-    gr.on([button.click, question.submit], answer, question, shown)
-    row.click(draw, [config, split, index], [question, shown])
-    any_row.click(draw_any, [config, split], [index, question, shown])
+    answers = gr.HTML(handlers.answer(FIRST), elem_id="answers")
+    gr.on([button.click, question.submit], answer, question, answers)
+    row.click(draw, [config, split, index], [question, answers])
+    any_row.click(draw_any, [config, split], [index, question, answers])
     config.change(splits_of, config, split)
 
 
@@ -104,13 +104,13 @@ def results_tab(folder: Path) -> None:
     trials = results.read_trials(folder / "results")
     gr.Markdown("### Trials\nOn `test`. Solved: a sample error of at most 1%.")
     if not trials:
-        gr.HTML(showing.error("no results: put lines of trials into results/"))
+        gr.HTML(display.error("no results: put lines of trials into results/"))
     for data, rows in results.leaderboards(trials).items():
         gr.Markdown(f"#### Trained on `{data}`")
-        gr.HTML(showing.leaderboard(rows))
+        gr.HTML(display.leaderboard(rows))
     words, rates = measured_baselines()
     gr.Markdown(f"### Trivial baselines\nAnswers without a model, on {words}.")
-    gr.HTML(showing.trivial_baselines(rates))
+    gr.HTML(display.trivial_baselines(rates))
     for picture in results.pictures(folder / "figures"):
         gr.Image(str(picture), label=picture.stem, interactive=False, buttons=["fullscreen"])
 

@@ -43,19 +43,19 @@ def looks_ahead(
     logits_LxV = _logits(probe, ids_L, vocab_size)
     allowed = _TOLERANCE * logits_LxV.abs().max()
     first = length
-    for place in range(1, length):
+    for position in range(1, length):
         changed_L = ids_L.clone()
-        changed_L[place] = _FIRST_PLAIN_ID + (ids_L[place] == _FIRST_PLAIN_ID).long()
+        changed_L[position] = _FIRST_PLAIN_ID + (ids_L[position] == _FIRST_PLAIN_ID).long()
         moved_L = (_logits(probe, changed_L, vocab_size) - logits_LxV).abs().amax(1) > allowed
-        first = min([first, *moved_L[:place].nonzero().flatten().tolist()])
+        first = min([first, *moved_L[:position].nonzero().flatten().tolist()])
     return first if first < length else None
 
 
 def _logits(model: nn.Module, ids_L: Tensor, vocab_size: int) -> Tensor:
     """Run a row without padding alone: rows that a model mixes are another fault."""
-    known = inspect.signature(model.forward).parameters
+    parameters = inspect.signature(model.forward).parameters
     inputs = {"input_ids": ids_L[None]}
-    if "attention_mask" in known:
+    if "attention_mask" in parameters:
         inputs["attention_mask"] = torch.ones_like(ids_L)[None]
-    others = {"use_cache": False} if "use_cache" in known else {}
+    others = {"use_cache": False} if "use_cache" in parameters else {}
     return logits_of(model, {**inputs, **others}, vocab_size)[0].float()

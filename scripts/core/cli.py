@@ -94,9 +94,9 @@ class Parser(argparse.ArgumentParser):
         """Say what to write in place of an unknown flag."""
         if flag in self.hints:
             return self.hints[flag]
-        known = sorted(self._option_string_actions)
-        meant = [name for name, others in OTHER_NAMES.items() if flag in others and name in known]
-        return f"did you mean {meant[0]!r}?" if meant else nearest(flag, known)
+        flags = sorted(self._option_string_actions)
+        meant = [name for name, others in OTHER_NAMES.items() if flag in others and name in flags]
+        return f"did you mean {meant[0]!r}?" if meant else nearest(flag, flags)
 
 
 def flag_of(name: str) -> str:

@@ -12,14 +12,14 @@ def check_repo_id(repo: str, called: str) -> None:
 
     Args:
       repo: "owner/name".
-      called: what the user wrote it behind, such as "--push-to-hub".
+      called: the flag before it, such as "--push-to-hub".
 
     >>> check_repo_id("acme/vsc", "REPO")
     >>> check_repo_id("vsc", "REPO")
     Traceback (most recent call last):
-    ValueError: REPO 'vsc' is no repository: write OWNER/NAME, such as my-org/vsc
+    ValueError: REPO 'vsc' is not a repository: write OWNER/NAME, such as my-org/vsc
     """
-    words = f"{called} {repo!r} is no repository: write OWNER/NAME, such as my-org/vsc"
+    words = f"{called} {repo!r} is not a repository: write OWNER/NAME, such as my-org/vsc"
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo, re.ASCII):
         raise ValueError(words)
     try:

@@ -133,30 +133,30 @@ def head_of(config: PreTrainedConfig) -> Any:
     )
 
 
-def make_file_model(place: str, arguments: Mapping[str, Any]) -> nn.Module:
+def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Call FILE.py:FUNCTION; the model's `save_pretrained` keeps file, arguments and weights.
 
     Raises:
       ValueError: one line: there is no such function, it raises, or returns another type.
     """
-    function, code = find(place), find_source(place)
-    model = call(place, function, arguments)
+    function, code = find(target), find_source(target)
+    model = call(target, function, arguments)
     if not isinstance(model, nn.Module):
-        raise ValueError(f"{place} returns a {type(model).__name__}, not a torch.nn.Module")
+        raise ValueError(f"{target} returns a {type(model).__name__}, not a torch.nn.Module")
 
     def save_pretrained(self: nn.Module, folder: str | Path) -> None:
-        target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
         made_by = {
-            "made_by": f"{CODE}:{split(place)[1]}",
+            "made_by": f"{CODE}:{split(target)[1]}",
             "arguments": dict(arguments),
             "evaluation_format": format_of(self)._asdict(),
         }
-        with replace_file(target / WEIGHTS) as tmp_path:
+        with replace_file(path / WEIGHTS) as tmp_path:
             save_weights(self, str(tmp_path))
-        with replace_file(target / CODE) as tmp_path:
+        with replace_file(path / CODE) as tmp_path:
             tmp_path.write_bytes(code or b"")
-        with replace_file(target / MADE_BY) as tmp_path:
+        with replace_file(path / MADE_BY) as tmp_path:
             tmp_path.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
 
     model.save_pretrained = MethodType(save_pretrained, model)  # type: ignore[assignment]
@@ -172,13 +172,13 @@ def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
         )
     try:
         made_by = json.loads((folder / MADE_BY).read_text("utf-8"))
-        place, arguments = f"{folder}/{made_by['made_by']}", dict(made_by["arguments"])
+        target, arguments = f"{folder}/{made_by['made_by']}", dict(made_by["arguments"])
         trained = EvaluationFormat(**made_by.get("evaluation_format", {}))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{folder / MADE_BY} does not say how the model is made ({error!r}): copy it again"
         ) from None
-    model = make_file_model(place, arguments)
+    model = make_file_model(target, arguments)
     _write_format(model, trained)
     try:
         load_weights(model, str(folder / WEIGHTS))

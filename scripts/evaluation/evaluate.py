@@ -55,10 +55,14 @@ def grid_names(swaps: bool, all_operations: bool, lengths: Sequence[int]) -> tup
     ('grid-len3', 'grid-len5', 'grid-all-len3', 'grid-all-len5')
     """
     kinds = ["grid"] * swaps + ["grid-all"] * all_operations
-    known = sorted(c.length[1] for name, c in CONFIGS.items() if name.startswith("grid-len"))
+    lengths_of_grids = sorted(
+        c.length[1] for name, c in CONFIGS.items() if name.startswith("grid-len")
+    )
     for length in lengths:
-        if length not in known:
-            raise ValueError(f"--length {length}: there is no grid of it, use some of {known}")
+        if length not in lengths_of_grids:
+            raise ValueError(
+                f"--length {length}: there is no grid of it, use some of {lengths_of_grids}"
+            )
     return tuple(f"{kind}-len{length}" for kind in kinds for length in sorted(set(lengths)))
 
 
@@ -178,8 +182,8 @@ def _first_wrong(
     questions, references, predictions = (texts[name] for name in ANSWERS)
     wrong = [r != p for r, p in zip(references, predictions, strict=True)]
     chosen = [i for i, is_wrong in enumerate(wrong) if is_wrong or i < SURVIVAL_SAMPLES]
-    asked = [questions[i] for i in chosen], [wrong[i] for i in chosen]
-    first = first_wrong_steps(loaded.model, *asked, config, steps, batch_size, width)
+    chosen_questions = [questions[i] for i in chosen], [wrong[i] for i in chosen]
+    first = first_wrong_steps(loaded.model, *chosen_questions, config, steps, batch_size, width)
     count = min(SURVIVAL_SAMPLES, len(wrong))  # the first ones of those chosen
     shares = survival(first[:count], count_operations(questions[:count]), steps)
     return {

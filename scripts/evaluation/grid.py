@@ -191,4 +191,4 @@ def _baselines(config: TaskConfig, nops: int, num_questions: int) -> dict[str, d
         if name == "copy" or name.startswith("first")
     }
     keys = ("sample_error_pct", "mask_error_pct")
-    return {name: {key: found[key] for key in keys} for name, found in rates.items()}
+    return {name: {key: errors[key] for key in keys} for name, errors in rates.items()}

@@ -17,7 +17,7 @@ from scripts.reporting.figures import (
     survival_curves,
 )
 from scripts.reporting.report import Answered, worst_and_best
-from scripts.reporting.tables import HORIZON, floor_cell, nops_table, rate_cells, table
+from scripts.reporting.tables import HORIZON, baseline_cell, nops_table, rate_cells, table
 
 Result = Mapping[str, Any]
 PICTURES = ("answers-*.png", "first_wrong_step.png", "first_error.png", "grid.png", "grid-all.png")
@@ -58,8 +58,8 @@ def write_report(folder: Path, results: Sequence[Result]) -> None:
     """
     draw = _draw_grids if "grids" in results[0] else _draw_answers
     pictures = draw(folder, results)
-    shown = [f"\n![{name}]({name})" for name in pictures]
-    write_lines(folder / "evaluation.md", [describe(results, markdown=True), *shown])
+    images = [f"\n![{name}]({name})" for name in pictures]
+    write_lines(folder / "evaluation.md", [describe(results, markdown=True), *images])
     for path in (path for pattern in PICTURES for path in folder.glob(pattern)):
         if path.name not in pictures:
             path.unlink()
@@ -127,7 +127,7 @@ def _grid_table(grids: Sequence[Mapping[str, Any]], markdown: bool) -> str:
         cells = [cell for r in measured for cell in (rate_cells(r)[1:] if r else ["-"] * 3)]
         for width, name in fields:
             rows = by_width[width]
-            cells.append(floor_cell(rows[i]["floors"][name]) if i < len(rows) else "-")
+            cells.append(baseline_cell(rows[i]["floors"][name]) if i < len(rows) else "-")
         lines.append([str(row["nops"]), *cells])
     return table(header, lines, markdown)
 
@@ -141,8 +141,8 @@ def _answer_parts(results: Sequence[Result], markdown: bool) -> list[tuple[str, 
         if len(data["by_nops"]) > 1:
             title = f"{label} by number of operations (trivial baselines: sample/mask error %)"
             parts.append((title, nops_table(data["by_nops"], data["floors"], markdown)))
-    found = zip(labels, (result["data"]["first_wrong_step"] for result in results), strict=True)
-    first = [(label, one) for label, one in found if one and one["wrong"]]
+    by_label = zip(labels, (result["data"]["first_wrong_step"] for result in results), strict=True)
+    first = [(label, one) for label, one in by_label if one and one["wrong"]]
     if first:
         steps = sorted({k for _, one in first for k in one["counts"]}, key=_step_order)
         rows = [

@@ -81,7 +81,7 @@ def assemble(
       path: a folder, see KINDS.
       repo: "owner/name".
       scratch: an empty folder, for what is made for the repository.
-      checkpoints: ids of models that a demo evaluates beside those of its checkpoints.json.
+      checkpoints: ids of models that a demo evaluates in addition to those of its checkpoints.json.
       licence: of a model, an id of the hub's list; see `model_card`.
     Raises:
       ValueError: `path` is something else, lacks a file, holds pickled weights, or the kind has
@@ -153,7 +153,7 @@ def _check_pickles(names: Sequence[str] | Mapping[str, Any], path: Path) -> None
 
 
 def _dataset_files(path: Path, repo: str, scratch: Path) -> Files:
-    """Gather Parquet, manifest, card, the results behind the baselines, and the wheel."""
+    """Gather Parquet, manifest, card, the results of the baselines, and the wheel."""
     manifest = read_manifest(path)
     if not manifest["configs"]:
         raise ValueError(f"{path} holds no whole configuration: go on with build_dataset.py")
@@ -217,9 +217,9 @@ def _without_places(path: Path) -> bytes:
     """
     run = read_json(path, ("recipe",), RUN_HINT)
     for key in ("model", "mixer"):
-        place = str(run["recipe"].get(key, ""))
-        if is_local(place):
-            run["recipe"][key] = Path(place).name
+        location = str(run["recipe"].get(key, ""))
+        if is_local(location):
+            run["recipe"][key] = Path(location).name
     return _json(run)
 
 
@@ -240,15 +240,15 @@ def _metric_files(path: Path, repo: str) -> Files:
 
 def _space_files(path: Path, repo: str, scratch: Path, checkpoints: Sequence[str]) -> Files:
     """Gather the demo, the results that it shows, the wheel, its card."""
-    found = ((file.relative_to(path), file) for file in sorted(path.rglob("*")) if file.is_file())
+    paths = ((file.relative_to(path), file) for file in sorted(path.rglob("*")) if file.is_file())
     files: Files = {
-        place.as_posix(): file
-        for place, file in found
-        if not any(part.startswith((".", "__pycache__")) for part in place.parts)
+        relative.as_posix(): file
+        for relative, file in paths
+        if not any(part.startswith((".", "__pycache__")) for part in relative.parts)
     }
     for name in ("results", "figures"):
-        shown = (file for file in (HUB_CARDS / name).iterdir() if file.is_file())
-        files |= {f"{name}/{file.name}": file for file in shown}
+        copied = (file for file in (HUB_CARDS / name).iterdir() if file.is_file())
+        files |= {f"{name}/{file.name}": file for file in copied}
     listed = path / "checkpoints.json"
     with name_file(listed, "list the ids of models"):
         names = [*json.loads(listed.read_text("utf-8")), *checkpoints]

@@ -1,6 +1,6 @@
 """Fill the templates of hub_cards/templates: the card of each repository on the hub.
 
-No number is typed: what a card says is a manifest's, a run's or the code's own.
+What a card says is a manifest's, a run's or the code's own.
 """
 
 import ast
@@ -45,7 +45,7 @@ SHOWN = "swap-nops5"
 UNPUBLISHED = "<org>/vsc"
 WHEEL = "wheel/vsc_dataset-<version>-py3-none-any.whl"
 MOST_BASELINES = 12
-"""Rows of the dataset card's table; all lines are published beside it."""
+"""Rows of the dataset card's table; all lines are published next to it."""
 
 SIZES = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"]
 """The hub's categories of a dataset's size."""
@@ -116,14 +116,14 @@ def metric_card(module: Path, repo: str) -> str:
         for node in ast.parse(module.read_text("utf-8")).body
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    shown = example("swap-nops5")
-    rates = error_rates([shown["answer"]], [shown["answer"]], [shown["question"]])
+    row = example("swap-nops5")
+    rates = error_rates([row["answer"]], [row["answer"]], [row["question"]])
     return render(
         "metric.md",
         repo,
         description=texts["DESCRIPTION"],
         inputs=texts["INPUTS"].replace("\n", "\n    "),
-        example=shown,
+        example=row,
         gives=pformat(rates, width=100, sort_dicts=False),
     )
 
@@ -147,20 +147,20 @@ def dataset_card(
     Args:
       manifest: see `scripts.publishing.parquet.describe`. Each configuration has the dataset's
         version: `datasets` caches a folder by its patterns, and only another version tells it that
-        the files behind them are others.
+        they stand for other files.
       repo: its id on the hub.
       wheel: the wheel's path in it.
-      results: the folder of the trials behind the table of baselines.
+      results: the folder of the trials of the table of baselines.
     """
     configs = manifest["configs"]
-    shown = SHOWN if SHOWN in configs or not configs else next(iter(configs))
-    found = configs.get(shown, {"validation": {"content_sha256": ""}})
-    split = "validation" if "validation" in found else next(iter(found))
+    config = SHOWN if SHOWN in configs or not configs else next(iter(configs))
+    splits_of_config = configs.get(config, {"validation": {"content_sha256": ""}})
+    split = "validation" if "validation" in splits_of_config else next(iter(splits_of_config))
     every = [split for of in configs.values() for split in of.values()]
     rows = sum(split["rows"] for split in every)
     files = chain.from_iterable(split["files"].values() for split in every)
-    floors = manifest["floors"]
-    names: Mapping[str, Any] = next(iter(floors["by_config"].values()), {})
+    trivial = manifest["floors"]
+    names: Mapping[str, Any] = next(iter(trivial["by_config"].values()), {})
     return render(
         "dataset.md",
         repo,
@@ -171,13 +171,13 @@ def dataset_card(
         size=SIZES[max(0, min(len(str(rows)) - 3, len(SIZES) - 1))],
         rows=rows,
         bytes=sum(file["bytes"] for file in files),
-        shown=shown,
+        shown=config,
         split=split,
-        shown_sha256=found[split]["content_sha256"],
-        example=example(shown, split),
+        shown_sha256=splits_of_config[split]["content_sha256"],
+        example=example(config, split),
         hash=_hash_constants(),
-        floors=floors,
-        floor_names=[name for name in names if not name.startswith("last")],
+        trivial=trivial,
+        trivial_names=[name for name in names if not name.startswith("last")],
         baselines=baseline_rows(results),
         solved_pct=SOLVED_PCT,
         seed=0,
@@ -226,7 +226,7 @@ class ModelFacts(NamedTuple):
       pad_to: bytes of its rows, for a model without a padding mask.
       layer: "FILE.py:CLASS" or "package.module:CLASS" of a custom layer, else "".
       layer_version: "PACKAGE VERSION" of a layer from a package, else "".
-      has_own_code: there are Python files in it that this package did not write.
+      has_custom_code: there are Python files in it that this package did not write.
     """
 
     auto_class: str
@@ -234,7 +234,7 @@ class ModelFacts(NamedTuple):
     pad_to: int | None
     layer: str
     layer_version: str
-    has_own_code: bool
+    has_custom_code: bool
 
 
 def model_card(folder: Path, repo: str, facts: ModelFacts, licence: str | None = None) -> str:
@@ -250,7 +250,7 @@ def model_card(folder: Path, repo: str, facts: ModelFacts, licence: str | None =
     """
     recipe = read_recipe(folder)
     base = recipe.model if _is_checkpoint(recipe.model) else ""
-    foreign = facts.has_own_code or (base and not is_local(base))
+    foreign = facts.has_custom_code or (base and not is_local(base))
     named = read_recipes().get(recipe.name)
     layers = () if recipe.mixer else SOURCES.get(recipe.model, ())
     task = make_config(recipe.data)
@@ -329,11 +329,11 @@ def read_recipe(folder: Path) -> Recipe:
     return recipe
 
 
-def is_local(place: str) -> bool:
+def is_local(location: str) -> bool:
     """Whether a recipe's model or mixer is a file or folder of this machine, not a hub id or type.
 
     >>> is_local("runs/001-swap-delta/"), is_local("my-org/vsc-1"), is_local("layer.py:Decay")
     (True, False, True)
     """
-    named = ".py:" in place or place.startswith((".", "~")) or place.count("/") > 1
-    return named or Path(place).is_absolute() or (bool(place) and Path(place).is_dir())
+    named = ".py:" in location or location.startswith((".", "~")) or location.count("/") > 1
+    return named or Path(location).is_absolute() or (bool(location) and Path(location).is_dir())

@@ -45,7 +45,7 @@ def read_checkpoint(folder: Path, task: TaskConfig) -> tuple[dict[str, Path | by
     config = dict(read_json(folder / "config.json", ("model_type",), RUN_HINT))
     with name_file(folder / "config.json", RUN_HINT):
         auto_class = _auto_class(config)
-        own_code = _own_code(folder, config)
+        custom_code = _custom_code(folder, config)
         if config.get("answer_width") is None:
             config |= {"answer_width": task.answer_width, "layout": task.layout}
         padded = config.get("row_width") or task.row_width
@@ -55,13 +55,13 @@ def read_checkpoint(folder: Path, task: TaskConfig) -> tuple[dict[str, Path | by
             pad_to=None if config.get("mask_padding", True) else int(padded),
             layer=str(config.get("mixer") or ""),
             layer_version=str(config.get("mixer_version") or ""),
-            has_own_code=bool(own_code),
+            has_custom_code=bool(custom_code),
         )
     copied = (folder / WEIGHTS, folder / "generation_config.json")
     files: dict[str, Path | bytes] = {file.name: file for file in copied if file.exists()}
     written, entries = _package_files(config["model_type"], auto_class)
     content = json.dumps(config | entries, indent=2).encode() + b"\n"
-    return {**files, **own_code, **written, "config.json": content}, facts
+    return {**files, **custom_code, **written, "config.json": content}, facts
 
 
 def _auto_class(config: Mapping[str, Any]) -> str:
@@ -74,11 +74,11 @@ def _auto_class(config: Mapping[str, Any]) -> str:
     raise ValueError(f"model type {model_type!r} has no masked or causal language-modeling head")
 
 
-def _own_code(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+def _custom_code(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
     """Find the Python files that only the checkpoint has: a custom layer, or a foreign model's."""
     if config["model_type"] not in TYPES:
-        found = sorted(folder.glob("*.py")) if config.get("auto_map") else []
-        return {path.name: path for path in found}
+        modules = sorted(folder.glob("*.py")) if config.get("auto_map") else []
+        return {path.name: path for path in modules}
     mixer = config.get("mixer") or ""
     if not mixer or not is_file(mixer):
         return {}

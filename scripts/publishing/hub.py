@@ -158,10 +158,10 @@ def _last_push(api: HfApi, bundle: Bundle, revision: str | None) -> dict[str, An
     response = get_session().get(url, headers=build_hf_headers())
     hf_raise_for_status(response)
     try:
-        found = json.loads(response.content)
+        marker = json.loads(response.content)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return marker if isinstance(marker, dict) else {}
 
 
 def _check_repository(
@@ -175,8 +175,8 @@ def _check_repository(
     kind, wanted = last.get("kind"), json.loads(read_content(bundle.files[MARKER])).get("kind")
     if kind != wanted:
         raise ValueError(f"{bundle.repo} holds a {kind}: choose another name")
-    own = (last.get("card"), git_hash(bundle.files[CARD]))
-    if CARD in hashes and hashes[CARD] not in own and not overwrite_card:
+    pushed = (last.get("card"), git_hash(bundle.files[CARD]))
+    if CARD in hashes and hashes[CARD] not in pushed and not overwrite_card:
         raise ValueError(
             f"{CARD} of {bundle.repo} was edited on the hub: copy what you want to keep, then "
             "add --overwrite-card"
@@ -295,7 +295,7 @@ def _format_error(error: BaseException, repo: str) -> str:
             "network and push again; until then main is the old state or the new one, whole"
         )
     status, owner = error.response.status_code, repo.partition("/")[0]
-    known = {
+    messages = {
         401: "the token is not accepted: make a new one that may write and set HF_TOKEN",
         403: f"the token may not write to {repo}: use one with the right to write for {owner}",
         404: f"{repo} cannot be found any more: push again",
@@ -304,4 +304,4 @@ def _format_error(error: BaseException, repo: str) -> str:
     }
     reason = " ".join((error.server_message or type(error).__name__).split())
     reason = reason.replace(constants.ENDPOINT, endpoint())
-    return known.get(status, f"the hub answers {status} ({reason}): correct that and push again")
+    return messages.get(status, f"the hub answers {status} ({reason}): correct that and push again")

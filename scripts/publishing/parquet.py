@@ -33,7 +33,7 @@ GUARD_TEXT = "Load this dataset by a configuration's name, or by the folder abov
 
 ROWS_PER_FILE = 250_000
 ROWS_PER_GROUP = 50_000
-FLOOR_QUESTIONS = 1_000
+BASELINE_QUESTIONS = 1_000
 """Test questions of each configuration on which the trivial baselines are measured."""
 
 WRITING: dict[str, Any] = {
@@ -172,11 +172,11 @@ def write_manifest(folder: Path) -> list[str]:
         "version": DATA_VERSION,
         "configs": {name: _describe_config(folder, name) for name in names},
         "floors": {
-            "questions": FLOOR_QUESTIONS,
-            "by_config": {name: _floors(name) for name in names if _has_test(name)},
+            "questions": BASELINE_QUESTIONS,
+            "by_config": {name: _baselines(name) for name in names if _has_test(name)},
         },
     }
-    manifest["sha256"] = _own_hash(manifest)
+    manifest["sha256"] = _hash_manifest(manifest)
     with replace_file(folder / MANIFEST) as tmp_path:
         tmp_path.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     with replace_file(folder / CARD) as tmp_path:
@@ -238,18 +238,18 @@ def _has_test(name: str) -> bool:
     return "test" in make_config(name).splits
 
 
-def _floors(name: str) -> dict[str, dict[str, float]]:
+def _baselines(name: str) -> dict[str, dict[str, float]]:
     """Measure the trivial baselines on a configuration's first test questions."""
-    questions = sample(make_config(name), "test", range(FLOOR_QUESTIONS)).questions()
-    found = trivial_baselines(questions, make_config(name).answer_width)
+    questions = sample(make_config(name), "test", range(BASELINE_QUESTIONS)).questions()
+    rates_by_baseline = trivial_baselines(questions, make_config(name).answer_width)
     keys = ("sample_error_pct", "mask_error_pct")
-    return {floor: {key: rates[key] for key in keys} for floor, rates in found.items()}
+    return {name: {key: rates[key] for key in keys} for name, rates in rates_by_baseline.items()}
 
 
-def _own_hash(manifest: Mapping[str, Any]) -> str:
+def _hash_manifest(manifest: Mapping[str, Any]) -> str:
     """Return the hash of all that a manifest says but its own hash."""
-    said = {key: value for key, value in manifest.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    content = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"generator makes {DATA_VERSION}: use the generator of that version or build it again"
         )
     with name_file(path, hint):
-        if manifest.get("sha256") != _own_hash(manifest):
+        if manifest.get("sha256") != _hash_manifest(manifest):
             raise ValueError("what it says does not have the hash that it says")
     return manifest
 
@@ -288,16 +288,16 @@ def _faults(folder: Path, manifest: Mapping[str, Any], shard: Shard) -> list[str
     entry = manifest["configs"].get(shard.config, {}).get(shard.split)
     if entry is None:
         return [f"{shard.path}: {MANIFEST} does not say what it is"]
-    found = faults(folder, shard, entry["files"].get(shard.path, {}).get("sha256"))
-    if not found and shard.number == 0:
+    lines = faults(folder, shard, entry["files"].get(shard.path, {}).get("sha256"))
+    if not lines and shard.number == 0:
         shards = [one for one in shards_of(shard.config) if one.split == shard.split]
         try:
             same = describe_split(folder, shards) == entry
         except UNREADABLE:
-            return found  # another file of the split, which has faults of its own
+            return lines  # another file of the split, which has faults of its own
         if not same:
-            found.append(f"{shard.config}, {shard.split}: {MANIFEST} says something else of it")
-    return found
+            lines.append(f"{shard.config}, {shard.split}: {MANIFEST} says something else of it")
+    return lines
 
 
 def faults(folder: Path, shard: Shard, sha256: str | None) -> list[str]:
@@ -316,21 +316,21 @@ def faults(folder: Path, shard: Shard, sha256: str | None) -> list[str]:
         groups = file.num_row_groups
     except UNREADABLE as error:
         return [f"{shard.path}: the footer cannot be read: {_line(error)}"]
-    found = []
+    lines = []
     expected = list(tables(shard))
     if groups != len(expected):
-        found.append(f"{shard.path}: {groups} row groups where {len(expected)} belong")
+        lines.append(f"{shard.path}: {groups} row groups where {len(expected)} belong")
     for number, table in enumerate(expected[:groups]):
         try:
             same = file.read_row_group(number).replace_schema_metadata().equals(table)
         except UNREADABLE as error:
-            found.append(f"{shard.path}: row group {number} cannot be read: {_line(error)}")
+            lines.append(f"{shard.path}: row group {number} cannot be read: {_line(error)}")
             continue
         if not same:
-            found.append(f"{shard.path}: row group {number} has other rows")
-    if not found and file_sha256(path) != sha256:
-        found.append(f"{shard.path}: all row groups are right but other bytes of the file are not")
-    return found
+            lines.append(f"{shard.path}: row group {number} has other rows")
+    if not lines and file_sha256(path) != sha256:
+        lines.append(f"{shard.path}: all row groups are right but other bytes of the file are not")
+    return lines
 
 
 def _line(error: Exception) -> str:
@@ -341,20 +341,20 @@ def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
     """Find what is wrong with manifest, card and guards, and files that do not belong here."""
     manifest = read_manifest(folder)
     by_config = manifest["floors"]["by_config"]
-    found = [
+    lines = [
         f"{name}: {MANIFEST} has other trivial baselines"
         for name in names
-        if by_config.get(name) != (_floors(name) if _has_test(name) else None)
+        if by_config.get(name) != (_baselines(name) if _has_test(name) else None)
     ]
     missing = [name for name in names if not (folder / name / GUARD).exists()]
-    found += [f"{name}/{GUARD} is missing" for name in missing]
+    lines += [f"{name}/{GUARD} is missing" for name in missing]
     path = folder / CARD
     text = path.read_text("utf-8", errors="replace") if path.exists() else ""
     if text != _card_of(folder, manifest, text):
-        found.append(
+        lines.append(
             f"{path} is not the card of this folder: --output-dir {folder} writes it again"
         )
-    return found + strays(folder, names) + strays(folder, names, "*.partial")
+    return lines + strays(folder, names) + strays(folder, names, "*.partial")
 
 
 def _card_of(folder: Path, manifest: Mapping[str, Any], text: str) -> str:
@@ -370,9 +370,9 @@ def _card_of(folder: Path, manifest: Mapping[str, Any], text: str) -> str:
 def strays(folder: Path, names: Sequence[str], pattern: str = "*.parquet") -> list[str]:
     """Find files that a whole dataset does not have: of other versions, or of killed builds."""
     wanted = {shard.path for shard in shards_of(*names)}
-    found = [path for name in names for path in sorted((folder / name).rglob(pattern))]
+    paths = [path for name in names for path in sorted((folder / name).rglob(pattern))]
     return [
         f"{path} is not a file of version {DATA_VERSION}: delete it"
-        for path in [*sorted(folder.glob(pattern)), *found]
+        for path in [*sorted(folder.glob(pattern)), *paths]
         if path.relative_to(folder).as_posix() not in wanted
     ]

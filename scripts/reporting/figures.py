@@ -213,8 +213,8 @@ def _shortened(question: str) -> str:
 
 def _field(text: str, width: int) -> str:
     """Write the answer field as it is shown: padding as dots, what cannot be printed as boxes."""
-    shown = text[:width].ljust(width).replace(" ", "·")
-    return "".join(c if c.isprintable() and ord(c) < 256 else "□" for c in shown)
+    field = text[:width].ljust(width).replace(" ", "·")
+    return "".join(c if c.isprintable() and ord(c) < 256 else "□" for c in field)
 
 
 def _write(axes: Axes, x: float, y: float, text: str, color: str, weight: str = "normal") -> None:
@@ -269,11 +269,11 @@ def _draw_baselines(axes: Axes, rows: Points, measure: str) -> None:
 def _name_nops(axes: Axes, nops: Sequence[int]) -> None:
     """Number a logarithmic axis, with as many numbers as there is room for from the last down."""
     axes.set_xscale("log")
-    shown: list[int] = []
+    ticks: list[int] = []
     for n in reversed(nops):
-        if not shown or n * 1.25 <= shown[-1]:
-            shown.append(n)
-    axes.set_xticks(shown, [str(n) for n in shown], fontsize=8, rotation=60)
+        if not ticks or n * 1.25 <= ticks[-1]:
+            ticks.append(n)
+    axes.set_xticks(ticks, [str(n) for n in ticks], fontsize=8, rotation=60)
     axes.minorticks_off()
 
 
@@ -362,21 +362,21 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     Returns:
       The names of the files.
     """
-    shown = [
+    ranked = [
         (rank, line) for rank, line in rank_lines(lines) if line.trials and "curve" in line.median
     ]
-    if not shown:
+    if not ranked:
         return []
     files = [f"{name}-curves.png", f"{name}-answers.png"]
-    table_curves([line for _, line in shown if line.best_of == 1], folder / files[0], title)
-    learned = [line for rank, line in shown if rank.isdigit()] or [shown[0][1]]
+    table_curves([line for _, line in ranked if line.best_of == 1], folder / files[0], title)
+    learned = [line for rank, line in ranked if rank.isdigit()] or [ranked[0][1]]
     best, worst = learned[0], next(line for line in learned if line.row == learned[-1].row)
     answers_picture({**_answers(best), **_answers(worst)}, folder / files[1])
-    grids = [(line, line.median["grid"]) for _, line in shown if "grid" in line.median]
-    for grid in dict.fromkeys(found["name"] for _, found in grids):
+    grids = [(line, line.median["grid"]) for _, line in ranked if "grid" in line.median]
+    for grid in dict.fromkeys(kept["name"] for _, kept in grids):
         evaluated = [
-            ErrorLine(f"{line.row} ({line.budget:,}): horizon {kept_horizon(found)}", found["rows"])
-            for line, found in grids if found["name"] == grid
+            ErrorLine(f"{line.row} ({line.budget:,}): horizon {kept_horizon(kept)}", kept["rows"])
+            for line, kept in grids if kept["name"] == grid
         ]  # fmt: skip
         files.append(f"{name}-{grid}.png")
         error_by_nops(evaluated, folder / files[-1], f"{title}: {grid}")

@@ -35,13 +35,13 @@ def programs_seen(config: TaskConfig, split: str, seed: int, num_samples: int) -
     compact = replace(config, layout="compact")
     questions = sample(compact, split, range(config.num_rows(split))).questions()
     programs = [_program(question) for question in questions]
-    unseen = set(programs)
+    missing = set(programs)
     for start in range(0, num_samples, BLOCK):
-        if not unseen:
+        if not missing:
             break
         block = range(start, min(start + BLOCK, num_samples))
-        unseen.difference_update(map(_program, sample(compact, "train", block, seed).questions()))
-    return 100 * sum(program not in unseen for program in programs) / len(programs)
+        missing.difference_update(map(_program, sample(compact, "train", block, seed).questions()))
+    return 100 * sum(program not in missing for program in programs) / len(programs)
 
 
 def _program(question: str) -> tuple[str, ...]:

@@ -71,15 +71,15 @@ class Line:
         return next(trial.details for trial in self.trials if trial.record is record)
 
     def details(self, name: str) -> list[Any]:
-        """What is known beside the records of the trials, of those that have it."""
+        """What is kept next to the records of the trials, of those that have it."""
         return [trial.details[name] for trial in self.trials if name in trial.details]
 
     @cached_property
     def horizons(self) -> list[int | str]:
         """Those of the trials that were evaluated on a grid, rising; a text is beyond its end."""
         horizons = map(kept_horizon, self.details("grid"))
-        known = [horizon for horizon in horizons if horizon is not None]
-        return sorted(known, key=lambda horizon: (isinstance(horizon, str), horizon))
+        numbers = [horizon for horizon in horizons if horizon is not None]
+        return sorted(numbers, key=lambda horizon: (isinstance(horizon, str), horizon))
 
     @property
     def horizon(self) -> int | str | None:
@@ -173,6 +173,6 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
 
 
 def _is_at_chance(line: Line, baselines: Mapping[str, Any] | None) -> bool:
-    """Tell whether the median mask error is no lower than that of answers without operations."""
+    """Tell whether the median mask error is not lower than that of answers without operations."""
     median = line.results["mask_error_pct"]["median"]
     return baselines is not None and median >= chance_error(baselines)

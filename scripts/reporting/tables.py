@@ -54,7 +54,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool =
 
 def nops_table(
     by_nops: Mapping[int, Mapping[str, Any]],
-    floors: Mapping[str, Mapping[str, Any]],
+    baselines: Mapping[str, Mapping[str, Any]],
     markdown: bool = False,
 ) -> str:
     """Lay out the rates by number of operations, and the trivial baselines on the same samples.
@@ -69,11 +69,11 @@ def nops_table(
     nops  samples  sample err %        95%  mask err %    copy
     5         900          2.50  1.70-3.70        0.60  100/78
     """
-    shown = [name for name in floors if not name.startswith("last")]
-    header = ["nops", "samples", "sample err %", "95%", "mask err %", *shown]
+    names = [name for name in baselines if not name.startswith("last")]
+    header = ["nops", "samples", "sample err %", "95%", "mask err %", *names]
     rows = []
     for nops, rates in by_nops.items():
-        levels = (floor_cell(floors[name]["by_nops"][nops]) for name in shown)
+        levels = (baseline_cell(baselines[name]["by_nops"][nops]) for name in names)
         rows.append([str(nops), *rate_cells(rates), *levels])
     return table(header, rows, markdown)
 
@@ -85,7 +85,7 @@ def rate_cells(rates: Mapping[str, Any]) -> list[str]:
     return [f"{rates['questions']:,}", sample, f"{low:.2f}-{high:.2f}", mask]
 
 
-def floor_cell(rates: Mapping[str, Any]) -> str:
+def baseline_cell(rates: Mapping[str, Any]) -> str:
     """Write sample error/mask error in whole percent."""
     return f"{_whole(rates['sample_error_pct'])}/{_whole(rates['mask_error_pct'])}"
 
@@ -137,7 +137,7 @@ def results_table(
 def _notes(lines: Sequence[Line]) -> str:
     """Say what the table's words mean, and which answers need no model."""
     trials = [(line, trial) for line in lines for trial in line.trials]
-    floors = trivial_baselines(lines)
+    baselines = trivial_baselines(lines)
     notes = [
         "Values are medians over trials where nothing else is said, on validation samples; "
         "solved: at most 1% sample error, with the exact 95% interval of the share. Rows are "
@@ -160,9 +160,9 @@ def _notes(lines: Sequence[Line]) -> str:
             f"Held-out programs have {HELD_OUT_MIN_OPS} or more operations; the test samples of "
             f"{', '.join(mixed)} have fewer, too, and are easier."
         )
-    for data, levels in floors.items():
-        shown = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())
-        notes.append(f"Mask error % of the trivial baselines on {data}: {shown}.")
+    for data, levels in baselines.items():
+        masks = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())
+        notes.append(f"Mask error % of the trivial baselines on {data}: {masks}.")
     devices = sorted({trial.record.device for _, trial in trials})
     if devices:
         notes.append(f"Trained on: {'; '.join(devices)}.")

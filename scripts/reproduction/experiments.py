@@ -209,7 +209,7 @@ LADDER = [
 
 AT_CHANCE = "lstm gru llama bert roformer modernbert eurobert lfm2 recurrent-gemma minimax rwkv"
 AT_CHANCE += " mamba qwen3-next xlstm"
-"""Those of the zoo that are at chance after 100,000 samples."""
+"""Architectures that are at chance after 100,000 samples."""
 
 OURS = [RECIPES[f"{name}-delta{far}"] for name in ("swap", "default") for far in ("", "-far")]
 OUR_ROWS = make_rows(OURS, 10, grids=True, test_samples=100_000)
@@ -273,10 +273,10 @@ def choose(
     """
     if trials is not None and trials < 1:
         raise ValueError(f"--trials {trials} must be 1 or more")
-    known = [row.name for row in rows]
+    row_names = [row.name for row in rows]
     for name in names:
-        if not any(fnmatchcase(row, name) for row in known):
-            raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, known)}")
+        if not any(fnmatchcase(row, name) for row in row_names):
+            raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, row_names)}")
     changes = {} if max_samples is None else {"num_samples": max_samples}
     return [
         replace(row, recipe=row.recipe.changed(**changes), trials=trials or row.trials)

@@ -78,8 +78,8 @@ def render_results(results: Path) -> str:
 def render_readme(text: str, results: Path) -> str:
     """Fill the table of a README."""
     columns = "parameters solved programs horizon"
-    shown = short_table(results, "zoo", columns, README_ROWS, budget=300_000)
-    return README_TABLE.sub(lambda match: f"{match[1]}\n{shown}\n\n{match[2]}", text)
+    lines = short_table(results, "zoo", columns, README_ROWS, budget=300_000)
+    return README_TABLE.sub(lambda match: f"{match[1]}\n{lines}\n\n{match[2]}", text)
 
 
 def write_pages() -> None:

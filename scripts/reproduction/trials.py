@@ -1,4 +1,4 @@
-"""Train a row's missing trials, and measure what is kept beside each record."""
+"""Train a row's missing trials, and measure what is kept next to each record."""
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -123,10 +123,10 @@ def _test(model: nn.Module, row: Row) -> dict[str, int]:
 def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
     """Evaluate a grid until the model fails; `lost` says that it did, before the list ended."""
     assert row.grid is not None
-    found = evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid)
-    rows = [_rounded({k: v for k, v in one.items() if k not in CLOCKS}) for one in found["rows"]]
-    lost = found["ended"] == "failed"
-    return {"name": row.grid, "horizon": found["horizon"], "lost": lost, "rows": rows}
+    grid = evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid)
+    rows = [_rounded({k: v for k, v in one.items() if k not in CLOCKS}) for one in grid["rows"]]
+    failed = grid["ended"] == "failed"
+    return {"name": row.grid, "horizon": grid["horizon"], "lost": failed, "rows": rows}
 
 
 def _rounded(value: Any) -> Any:

@@ -87,10 +87,10 @@ class CheckpointFolder:
 
         One that is torn, or of another recipe or seed, is named on stderr and set aside.
         """
-        found = from_main(self.accelerator, self._find_newest)
-        if found is None:
+        newest = from_main(self.accelerator, self._find_newest)
+        if newest is None:
             return None
-        name, state = found
+        name, state = newest
         path, rank = self.folder / name, self.accelerator.process_index
         _load_model(self.model, load_file(path / MODEL_FILE))
         _load_optimizer(self.optimizer, load_file(path / OPTIMIZER_FILE))
@@ -181,8 +181,8 @@ def remove_checkpoints(folder: Path) -> None:
 
 def _finished(folder: Path) -> list[Path]:
     """List finished checkpoints, oldest first."""
-    found = (path.parent for path in folder.glob(f"checkpoint-*[0-9]/{STATE_FILE}"))
-    return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+    folders = (path.parent for path in folder.glob(f"checkpoint-*[0-9]/{STATE_FILE}"))
+    return sorted(folders, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def _model_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -118,8 +118,8 @@ def read_flags(words: Sequence[str] | None = None) -> tuple[Namespace, Recipe]:
     flags = Parser(description, {**FLAGS, **recipe_flags()}, HINTS).parse_args(words)
     _check(flags)
     names = {one.name: FLAG_NAMES.get(one.name, one.name) for one in fields(Recipe)}
-    given = {name: getattr(flags, flag, None) for name, flag in names.items()}
-    changes = {name: value for name, value in given.items() if value is not None}
+    values = {name: getattr(flags, flag, None) for name, flag in names.items()}
+    changes = {name: value for name, value in values.items() if value is not None}
     recipe = find_recipe(flags.recipe)
     try:
         recipe = _change(recipe, {**_defaults(recipe, changes, flags), **changes})
@@ -128,8 +128,8 @@ def read_flags(words: Sequence[str] | None = None) -> tuple[Namespace, Recipe]:
     if flags.push_to_hub is not None:
         _check_push(flags.push_to_hub, recipe)
     first = flags.seed or 0
-    unsaid = flags.trials is None and flags.seed is None
-    flags.seeds = None if unsaid else [*range(first, first + (flags.trials or 1))]
+    takes_kept_seeds = flags.trials is None and flags.seed is None
+    flags.seeds = None if takes_kept_seeds else [*range(first, first + (flags.trials or 1))]
     return flags, recipe
 
 
@@ -197,9 +197,9 @@ def _defaults(recipe: Recipe, changes: Mapping[str, Any], flags: Namespace) -> d
     """
     defaults: dict[str, Any] = {}
     for kind in ("model", "mixer"):
-        place = str(changes.get(kind, ""))
-        if place and place != getattr(recipe, kind):
-            last = Path(place).name.rpartition(":")[2]
+        target = str(changes.get(kind, ""))
+        if target and target != getattr(recipe, kind):
+            last = Path(target).name.rpartition(":")[2]
             name = re.sub(r"[^\w.+-]", "-", last).strip("-.")[:80] or kind
             defaults = {"name": name, "description": "", "weight_decay_on": "matrices"}
     run_file = flags.output_dir / RUN_FILE if flags.output_dir else None
@@ -234,10 +234,10 @@ def _check_scaffold(pairs: Mapping[str, Any]) -> None:
     """Raise a ValueError for sizes of the delta layer, which a mixer has replaced."""
     from vsc_models import VscMixerConfig
 
-    known = [one.name for one in fields(VscMixerConfig)]
+    names = [one.name for one in fields(VscMixerConfig)]
     for name in pairs:
-        if name not in known:
+        if name not in names:
             raise ValueError(
                 f"--model-args {name} with a mixer, whose scaffold has no such field: "
-                f"{nearest(name, known)}"
+                f"{nearest(name, names)}"
             )

@@ -47,10 +47,10 @@ def launched_processes() -> int:
 
 
 def launched_precision() -> str | None:
-    """Return the precision that `accelerate launch` or `accelerate config` asks for.
+    """Return the precision that `accelerate launch` or `accelerate config` sets.
 
     Raises:
-      ValueError: it also asks for gradient accumulation.
+      ValueError: it also sets gradient accumulation.
     """
     steps = os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1")
     if steps != "1":
@@ -106,8 +106,8 @@ def check_trackers(names: Sequence[str]) -> None:
     available = {str(name) for name in get_available_trackers()}
     for name in names:
         if name not in LOGGER_TYPE_TO_CLASS:
-            known = sorted(map(str, LOGGER_TYPE_TO_CLASS))
-            raise ValueError(f"--report-to {name!r} is unknown: {nearest(name, known)}")
+            trackers = sorted(map(str, LOGGER_TYPE_TO_CLASS))
+            raise ValueError(f"--report-to {name!r} is unknown: {nearest(name, trackers)}")
         if name not in available:
             package = name.replace("_", "-")
             raise ValueError(f"--report-to {name!r} is not installed: pip install {package}")

@@ -223,7 +223,7 @@ def validate(
 
 
 def stops_early(recipe: Recipe, points: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether the newest validations are all as good as the recipe asks."""
+    """Return whether the newest validations are all as good as the recipe wants."""
     if recipe.early_stop_pct is None or len(points) < recipe.early_stop_validations:
         return False
     newest = points[-recipe.early_stop_validations :]
@@ -238,7 +238,7 @@ class CheckpointSaver:
         self.saved_at = self.checked_at = time.time()
 
     def stops_now(self) -> bool:
-        """Whether the trial stops between two lines of the log, as a signal asks.
+        """Whether the trial stops between two lines of the log, as a signal demands.
 
         Several processes agree at those lines: each agreement is a message between them.
         """

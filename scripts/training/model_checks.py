@@ -81,16 +81,16 @@ def check_custom(
     """
     inputs, _ = model_inputs(model, sample(config, "validation", range(ROWS)), "all", device)
     size = config.vocabulary.size
-    lines = [_check_rows(called, lambda given: logits_of(model, given, size), inputs)]
+    lines = [_check_rows(called, lambda batch: logits_of(model, batch, size), inputs)]
     layers = getattr(getattr(model, "model", None), "mixer", None)
     if not isinstance(layers, nn.ModuleList):
         return [
             *lines,
-            _reading(called, lambda given: logits_of(model, given, size), inputs, "input_ids"),
+            _reading(called, lambda batch: logits_of(model, batch, size), inputs, "input_ids"),
         ]
     states = {"x": torch.randn(*inputs["input_ids"].shape, model.config.hidden_size, device=device)}  # type: ignore[union-attr, arg-type]
-    _check_rows(called, lambda given: _first(layers[0](given["x"])), states)
-    return [*lines, _reading(called, lambda given: _first(layers[0](given["x"])), states, "x")]
+    _check_rows(called, lambda batch: _first(layers[0](batch["x"])), states)
+    return [*lines, _reading(called, lambda batch: _first(layers[0](batch["x"])), states, "x")]
 
 
 def _first(outputs: Any) -> Tensor:
@@ -125,7 +125,7 @@ def _reading(called: str, compute: Compute, inputs: Mapping[str, Any], name: str
     half = inputs[name].shape[1] // 2
     changed = inputs[name].clone()
     changed[:, half:] = changed[:, half:].roll(1, 0)  # of the row before
-    before, after = (compute(given)[:, :half] for given in (inputs, {**inputs, name: changed}))
+    before, after = (compute(batch)[:, :half] for batch in (inputs, {**inputs, name: changed}))
     limit = 1e-2 * TOLERANCE * max(1.0, before.abs().max().item())
     ahead = ((before - after).abs().amax((0, 2)) > limit).nonzero().flatten().tolist()
     if not ahead:

@@ -74,7 +74,7 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = F
         model = load_model(
             recipe.model, trust_remote_code, lambda size: _check_size(recipe, size)
         ).train()
-        model.float()  # stored in 16 bits, small steps of the optimizer would be lost
+        model.float()  # stored in 16 bits, small steps of the optimizer would be rounded away
     else:
         make = _maker(recipe)
         if not sized:
@@ -250,7 +250,7 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
     except ImportError as error:
         needed = f"the package {_missing(error)!r}" if _missing(error) else format_error(error)
         raise ValueError(f"{_called(recipe)} needs what is not installed here: {needed}") from error
-    except StrictDataclassError as error:  # is no ValueError
+    except StrictDataclassError as error:  # is not a ValueError
         raise ValueError(f"{_called(recipe)}: {' '.join(str(error).split())}") from None
     except Exception as error:
         if isinstance(error, ValueError) and recipe.mixer:
@@ -304,7 +304,7 @@ def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
 
 
 def _check_counts(recipe: Recipe) -> None:
-    """Raise a ValueError for so many layers that already their configuration would not end."""
+    """Raise a ValueError for more layers than a configuration can be built of in time."""
     for name, value in {**recipe.model_args, **recipe.mixer_args}.items():
         if COUNTS.search(name) and isinstance(value, int) and value > MAX_LAYERS:
             raise ValueError(f"{_called(recipe)}: {name} is {value}: give at most {MAX_LAYERS:,}")

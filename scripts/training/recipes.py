@@ -70,7 +70,7 @@ def _documented(text: str, default: Any = MISSING, **factory: Any) -> Any:
 class Recipe:
     """A way to train a model. A field that a recipe does not give has the article's value.
 
-    Every field says beside it what it is; `train.py` makes a flag of each.
+    Every field has its help next to it; `train.py` makes a flag of each.
 
     Raises:
       ValueError: a field cannot work; the message names the value and the limit.

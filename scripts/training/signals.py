@@ -1,7 +1,7 @@
 """Signals that end a run: SIGTERM and SIGUSR1, as schedulers send them, and the launcher's death.
 
 While a trial trains, the signal waits until the step is done and a checkpoint is written. At any
-other moment nothing would be lost, so the process ends at once.
+other moment there is nothing to save, so the process ends at once.
 """
 
 import ctypes

@@ -26,7 +26,7 @@ class Job(NamedTuple):
 
 @dataclass
 class TrainState:
-    """Where a trial stands; all that an interrupted one needs beside weights and generators.
+    """Where a trial stands; all that an interrupted one needs next to weights and generators.
 
     Attributes:
       step: of the optimizer.

@@ -29,8 +29,10 @@ def measure_shared(
     if count == 1:
         return measure(model, samples, loss, progress=progress)
     share = samples[accelerator.process_index :: count]
-    found = predict(model, share, loss, progress=progress) if len(share) else None
-    shares = gather(accelerator, (found.answers, found.loss * len(share)) if found else ([], 0.0))
+    predicted = predict(model, share, loss, progress=progress) if len(share) else None
+    shares = gather(
+        accelerator, (predicted.answers, predicted.loss * len(share)) if predicted else ([], 0.0)
+    )
     answers = [""] * len(samples)
     for rank, (texts, _) in enumerate(shares):
         answers[rank::count] = texts

@@ -19,4 +19,4 @@ def test_a_guarantee_names_a_test_that_is_there(path, name):
 def test_the_table_is_read_whole():
     lines = (TESTS / "README.md").read_text("utf-8").splitlines()
     rows = [line for line in lines if line.startswith("| ") and "Guarantee" not in line]
-    assert len(NAMED) >= len(rows) - 1  # the README's own doctest is no function
+    assert len(NAMED) >= len(rows) - 1  # the README's own doctest is not a function

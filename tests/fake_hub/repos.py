@@ -56,7 +56,7 @@ class Repo:
 
 
 class Refused(Exception):  # noqa: N818
-    """An answer that is no success: status, code and message."""
+    """An answer that is not a success: status, code and message."""
 
 
 def refuse(status: int, message: str, code: str = "") -> NoReturn:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hub_cards.space.demo.asking import MAX_CHARACTERS, Checkpoint, longest_question
 from hub_cards.space.demo.handlers import Handlers, measured_baselines
 from hub_cards.space.demo.loading import finished_runs, load_all, load_newest
+from hub_cards.space.demo.questions import MAX_CHARACTERS, Checkpoint, longest_question
 from hub_cards.space.demo.results import leaderboards, pictures, read_trials
 from scripts.publishing.bundles import assemble
 from tests.hub_cards.bundle import untrained
@@ -44,7 +44,7 @@ def test_no_question_breaks_the_page(question, words):
 
 
 def test_a_question_is_measured_before_it_is_parsed(monkeypatch):
-    monkeypatch.setattr("hub_cards.space.demo.asking.parse", lambda text: 1 / 0)
+    monkeypatch.setattr("hub_cards.space.demo.questions.parse", lambda text: 1 / 0)
     assert refused(HANDLERS.answer("A" * 10**7), "read at most")
 
 

@@ -58,7 +58,7 @@ def rename(module, state, prefix, metadata):
 
 
 class WithBuffers(nn.Module):
-    """A table that is not saved, a tensor that is no buffer, and a buffer that is saved."""
+    """A table that is not saved, a tensor that is not a buffer, and a buffer that is saved."""
 
     def __init__(self, width):
         super().__init__()

@@ -24,7 +24,7 @@ class Logits(nn.Module):
 
 
 def row(nops):
-    """Two questions of so many swaps."""
+    """Two questions of `nops` + 1 swaps."""
     return torch.tensor([list(b"NPFKT:" + b"1>2 " * nops + b"5>4:" + bytes(5))] * 2)
 
 

@@ -256,7 +256,7 @@ def test_a_layer_that_changes_the_shape_is_refused_with_both():
         ("Causal", {"gian": 1}, "has no argument 'gian': did you mean 'gain'?"),
         ("torch", {}, "is not a torch.nn.Module: name the class of a layer"),
         (FILE.replace("own_layers", "own_layer") + ":Causal", {}, f"did you mean {FILE!r}?"),
-        (FILE, {}, "is not a place: use FILE.py:NAME or package.module:NAME"),
+        (FILE, {}, "is not a target: use FILE.py:NAME or package.module:NAME"),
         ("fla.layers:DeltaNet", {}, "pip install flash-linear-attention"),
         ("nowhere.layers:GRU", {}, "which is not installed: install what provides it"),
         ("torch.nnn:GRU", {}, "package 'torch' has no module 'torch.nnn'"),

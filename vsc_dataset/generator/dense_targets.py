@@ -33,9 +33,9 @@ def write_targets(
         at_N += (words >> np.uint64(TEXT_BITS)).astype(np.intp) // bits
         for offset, targets in enumerate(tables.targets):
             if targets.max() >= 0:
-                place_N = targets.take(codes)
-                to_N = np.where(place_N >= 0, at_N + offset, unused_N)
-                out_NxL.put(to_N, line.take(place_N * count + sample_N, mode="clip"))
+                position_N = targets.take(codes)
+                to_N = np.where(position_N >= 0, at_N + offset, unused_N)
+                out_NxL.put(to_N, line.take(position_N * count + sample_N, mode="clip"))
         if step + 1 < len(programs.codes):
             permutation_N = tables.line.take(codes) & (1 << LINE_BITS) - 1
             origin_HxN = tables.lines.take(permutation_N * longest + places_H[:, None])

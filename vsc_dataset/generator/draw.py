@@ -172,21 +172,21 @@ def _draw_letters(spec: SampleSpec, buffers: Buffers, digits: "_Digits", out: Pr
     else:
         _draw_alphabet_places(spec, digits, out.letters, moves)
     np.add(out.letters, np.uint8(ord("A")), out=out.letters)
-    for place in range(spec.length[0], spec.length[1]):
-        np.greater(out.length, place, out=moves[0])
-        np.multiply(out.letters[place], moves[0], out=out.letters[place])
+    for position in range(spec.length[0], spec.length[1]):
+        np.greater(out.length, position, out=moves[0])
+        np.multiply(out.letters[position], moves[0], out=out.letters[position])
 
 
 def _draw_alphabet_places(
     spec: SampleSpec, digits: "_Digits", letters_HxN: NDArray[np.uint8], moves_HxN: BoolArray
 ) -> None:
     """Draw distinct numbers from 0 to num_items - 1."""
-    for place, letters in enumerate(letters_HxN):
-        np.copyto(letters, digits.next(spec.num_items - place), casting="unsafe")
+    for position, letters in enumerate(letters_HxN):
+        np.copyto(letters, digits.next(spec.num_items - position), casting="unsafe")
     # Each digit counts the letters that remain: the ones before it move it up, the last one first.
-    for place in range(len(letters_HxN) - 2, -1, -1):
-        later, moved = letters_HxN[place + 1 :], moves_HxN[place + 1 :]
-        np.greater_equal(later, letters_HxN[place], out=moved)
+    for position in range(len(letters_HxN) - 2, -1, -1):
+        later, moved = letters_HxN[position + 1 :], moves_HxN[position + 1 :]
+        np.greater_equal(later, letters_HxN[position], out=moved)
         np.add(later, moved, out=later)
 
 

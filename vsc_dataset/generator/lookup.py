@@ -201,7 +201,7 @@ def _composed(longest: int) -> NDArray[np.intp]:
 
 def _line_bits(lines: dict[tuple[int, ...], int]) -> UInt64Array:
     """Make `LookupTables.line_bits`."""
-    words = [int.from_bytes(bytes(8 * place for place in line), "little") for line in lines]
+    words = [int.from_bytes(bytes(8 * position for position in line), "little") for line in lines]
     return np.array(words, np.uint64)
 
 

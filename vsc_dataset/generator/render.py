@@ -229,12 +229,12 @@ def _short_answers(
     bits, shift, piece = buffers.array("short answers", 3, len(line))
     tables.line_bits.take(line, out=bits, mode="clip")
     piece.fill(_pack_separator(vocabulary))
-    for place in range(len(programs.letters)):
-        np.right_shift(bits, np.uint64(8 * place), out=shift)
+    for position in range(len(programs.letters)):
+        np.right_shift(bits, np.uint64(8 * position), out=shift)
         np.bitwise_and(shift, BYTE, out=shift)
         np.right_shift(letters, shift, out=shift)
         np.bitwise_and(shift, BYTE, out=shift)
-        np.left_shift(shift, np.uint64(8 * (place + len(separator))), out=shift)
+        np.left_shift(shift, np.uint64(8 * (position + len(separator))), out=shift)
         np.bitwise_or(piece, shift, out=piece)
     np.left_shift(present, 3, out=line)
     np.add(line, 8 * len(separator), out=line)
@@ -283,29 +283,29 @@ def _long_answers(
     separator = np.array(vocabulary.before_answer, np.uint8)
     longest, count = programs.letters.shape
     word, _, total = buffers.array("lines", 3, count, dtype=np.intp)
-    place_HxN, origin_HxN = buffers.array("origins", 2, longest, count, dtype=np.intp)
-    place_HxN[:] = np.arange(longest)[:, None]
+    position_HxN, origin_HxN = buffers.array("origins", 2, longest, count, dtype=np.intp)
+    position_HxN[:] = np.arange(longest)[:, None]
     total.fill(0)
     for codes in programs.codes[::-1]:  # each place is traced back, from the last operation
         tables.line.take(codes, out=word, mode="clip")
         np.add(total, word, out=total)
         np.bitwise_and(word, LINE_MASK, out=word)
         np.multiply(word, longest, out=word)
-        np.add(place_HxN, word, out=place_HxN)
-        tables.lines.take(place_HxN, out=origin_HxN, mode="clip")
-        place_HxN, origin_HxN = origin_HxN, place_HxN
+        np.add(position_HxN, word, out=position_HxN)
+        tables.lines.take(position_HxN, out=origin_HxN, mode="clip")
+        position_HxN, origin_HxN = origin_HxN, position_HxN
     present, executed = _count_letters_and_operations(buffers, programs, total)
-    np.multiply(place_HxN, count, out=place_HxN)
-    np.add(place_HxN, np.arange(count), out=place_HxN)
+    np.multiply(position_HxN, count, out=position_HxN)
+    np.add(position_HxN, np.arange(count), out=position_HxN)
     text = buffers.array("long answers", len(separator) + longest, count, dtype=np.uint8)
     text[: len(separator)] = separator[:, None] ^ np.uint8(vocabulary.pad)
     answer_HxN = text[len(separator) :]
-    programs.letters.take(place_HxN, out=answer_HxN, mode="clip")
+    programs.letters.take(position_HxN, out=answer_HxN, mode="clip")
     np.add(answer_HxN, np.uint8(vocabulary.letter_shift % 256), out=answer_HxN)
     np.bitwise_xor(answer_HxN, np.uint8(vocabulary.pad), out=answer_HxN)
     is_present = buffers.array("is present", count, dtype=np.bool_)
-    for place, letters in enumerate(answer_HxN):
-        np.multiply(letters, np.greater(present, place, out=is_present), out=letters)
+    for position, letters in enumerate(answer_HxN):
+        np.multiply(letters, np.greater(present, position, out=is_present), out=letters)
     starts = range(0, len(text), 8)
     pieces = [_pack_bytes(buffers, text[start : start + 8]).copy() for start in starts]
     return _spread(buffers, pieces, vocabulary), executed

@@ -14,7 +14,7 @@ from vsc_models import VscMixerConfig, VscPipeline
 from vsc_models.import_utils import is_file, split
 from vsc_models.pipeline_vsc import read_format
 
-from .asking import Checkpoint
+from .questions import Checkpoint
 
 LIBRARIES = ("torch", "transformers", "fla")
 """Where the layer of a model may come from; any other module or file would be code to trust."""
@@ -34,12 +34,12 @@ def listed(folder: Path) -> list[str]:
     """
     path = folder / "checkpoints.json"
     try:
-        found = json.loads(path.read_text("utf-8")) if path.exists() else []
+        sources = json.loads(path.read_text("utf-8")) if path.exists() else []
     except ValueError as error:
         raise ValueError(f"{path.name} is not JSON: {error}") from None
-    if not isinstance(found, list) or not all(isinstance(source, str) for source in found):
+    if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
         raise ValueError(f'{path.name} must be a list of hub ids, such as ["org/model"]')
-    return found
+    return sources
 
 
 def finished_runs(folder: Path) -> list[str]:
@@ -81,7 +81,7 @@ def load(source: str) -> Checkpoint:
         name=Path(source).name,
         answer=lambda question: pipeline(question)["answer"],
         answer_all=lambda questions: [
-            found["answer"] for found in pipeline(questions, batch_size=BATCH)
+            result["answer"] for result in pipeline(questions, batch_size=BATCH)
         ],
         longest_row=getattr(config, "max_position_embeddings", None),
         trained=(data.nops[0], data.nops[1]) if data else None,
@@ -101,12 +101,12 @@ def _check_layer(config: Any) -> None:
 
 
 def load_all(
-    found: Sequence[str], load_one: Callable[[str], Checkpoint] = load, enough: int | None = None
+    sources: Sequence[str], load_one: Callable[[str], Checkpoint] = load, enough: int | None = None
 ) -> tuple[list[Checkpoint], list[str]]:
     """Load checkpoints, up to `enough` of them; a line for each that does not load."""
     checkpoints: list[Checkpoint] = []
     faults: list[str] = []
-    for source in found:
+    for source in sources:
         if enough is not None and len(checkpoints) == enough:
             break
         try:

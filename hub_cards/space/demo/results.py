@@ -57,9 +57,9 @@ def pictures(folder: Path) -> list[Path]:
 def leaderboards(trials: Sequence[Mapping[str, Any]]) -> dict[str, list[Row]]:
     """A leaderboard for each configuration that was trained on: their errors do not compare."""
     names = sorted({trial.get("data", "") for trial in trials})
-    found = {name: [t for t in trials if t.get("data", "") == name] for name in names}
-    most_first = sorted(names, key=lambda name: -len(found[name]))
-    return {name: leaderboard(found[name]) for name in most_first}
+    by_data = {name: [t for t in trials if t.get("data", "") == name] for name in names}
+    most_first = sorted(names, key=lambda name: -len(by_data[name]))
+    return {name: leaderboard(by_data[name]) for name in most_first}
 
 
 def leaderboard(trials: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -47,7 +47,7 @@ def make_dataset(folder: Path, configs: dict[str, TaskConfig] = SMALL) -> Path:
 
 
 def make_run(folder: Path, model_type: str = "vsc_delta", **settings: Any) -> Path:
-    """As `train.py` leaves it, of a model that knows nothing; its figures are no measurements.
+    """As `train.py` leaves it, of a model that knows nothing; its figures are not measured.
 
     Without settings the recipe is that of recipes.toml.
     """

@@ -269,7 +269,7 @@ def test_a_damaged_file_of_a_run_is_one_line_that_names_it(copy, name):
     [
         ({"licence": "mit"}, "--license is for a model, this is a metric"),
         ({"checkpoints": ["acme/m"]}, "--checkpoints is for a space, this is a metric"),
-        ({"checkpoints": ["m"]}, "--checkpoints 'm' is no repository"),
+        ({"checkpoints": ["m"]}, "--checkpoints 'm' is not a repository"),
     ],
 )
 def test_an_option_of_another_kind_is_refused(tmp_path, more, words):
@@ -297,10 +297,10 @@ def test_a_folder_of_another_kind_is_named(tmp_path, kind, place, words):
 
 
 def test_a_malformed_id_is_named(tmp_path):
-    with pytest.raises(ValueError, match="REPO 'vsc' is no repository: write OWNER/NAME, such"):
+    with pytest.raises(ValueError, match="REPO 'vsc' is not a repository: write OWNER/NAME, such"):
         assemble("dataset", tmp_path, "vsc", tmp_path)
     for name in ("acme/vsc-", "acme/a--b", "acme/\N{LATIN SMALL LETTER E WITH ACUTE}t"):
-        with pytest.raises(ValueError, match="is no repository: write OWNER/NAME"):
+        with pytest.raises(ValueError, match="is not a repository: write OWNER/NAME"):
             assemble("dataset", tmp_path, name, tmp_path)
 
 

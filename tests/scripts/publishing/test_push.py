@@ -263,7 +263,7 @@ def test_a_card_that_was_edited_on_the_hub_is_written_over_on_request_alone(hub)
     assert files_of(hub)["README.md"].endswith(b"by hand")
     push(later, make_plan(later, overwrite_card=True))
     assert files_of(hub)["README.md"].endswith(b"more")
-    pushed(bundle())  # a card of the last push is no edited one
+    pushed(bundle())  # a card of the last push is not an edited one
 
 
 def test_a_demo_of_a_model_that_is_not_there_is_refused(hub, command):

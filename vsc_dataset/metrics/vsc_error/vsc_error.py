@@ -85,9 +85,9 @@ class VscError(evaluate.Metric):
         answer_width: int | None = None,
         all_questions: Sequence[str] | None = None,
     ) -> dict[str, Any]:
-        given = [question for question in questions if question != NOT_GIVEN]
-        if all_questions is None and given:
-            all_questions = given
+        real_questions = [question for question in questions if question != NOT_GIVEN]
+        if all_questions is None and real_questions:
+            all_questions = real_questions
         if all_questions is not None and len(all_questions) != len(references):
             raise ValueError(
                 f"{len(all_questions)} questions for {len(references)} references: give each "

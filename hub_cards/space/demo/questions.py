@@ -11,7 +11,7 @@ MAX_OPERATIONS = 64
 """Of a question on the page: every checkpoint is evaluated once for each of them."""
 
 MAX_CHARACTERS = 26 + 1 + MAX_OPERATIONS * len(", 26>26")
-"""Of a question with all letters and so many of the longest operations."""
+"""Of a question with all letters and MAX_OPERATIONS of the longest operations."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ def follow(program: Program, checkpoint: Checkpoint) -> Followed:
         str(Program(program.letters, program.operations[:k], program.layout))
         for k in range(first, count + 1)
     ]
-    found, refused = _answers(cuts, checkpoint)
-    answers = [*([None] * first), *found]
+    cut_answers, refused = _answers(cuts, checkpoint)
+    answers = [*([None] * first), *cut_answers]
     truths = [step.letters for step in steps(program)]
     first_wrong = first_wrong_step(truths, answers, checkpoint)
     return Followed(checkpoint, tuple(answers), first_wrong, refused)

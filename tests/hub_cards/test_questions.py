@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 
-from hub_cards.space.demo import asking
-from hub_cards.space.demo.asking import Checkpoint, draw, first_wrong_step, follow, read, steps
+from hub_cards.space.demo import questions
+from hub_cards.space.demo.questions import Checkpoint, draw, first_wrong_step, follow, read, steps
 from vsc_dataset import CONFIGS, execute, parse, sample
 
 QUESTION = "NPFKT:5>4 3>1 1>4 4>2 1>3"
@@ -22,7 +22,7 @@ def forgets(after):
 
 
 def test_examples_in_docstrings():
-    assert doctest.testmod(asking).failed == 0
+    assert doctest.testmod(questions).failed == 0
 
 
 @pytest.mark.parametrize("question", [QUESTION, "UXMP: -2, -3, 1>2, +2", "ABC:", "A:-1"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from vsc_dataset import Program
 
-from .asking import Checkpoint, Followed, Step
+from .questions import Checkpoint, Followed, Step
 from .results import Row
 
 PADDING = "·"
@@ -102,8 +102,8 @@ def _letters(text: str) -> str:
 def _compared(answer: str, true: str) -> str:
     """A cell for each character, right or wrong; missing and superfluous ones are wrong."""
     cells = [
-        f'<i class="vsc-{"right" if given == wanted else "wrong"}">{_printed(given)}</i>'
-        for given, wanted in zip_longest(answer, true, fillvalue="")
+        f'<i class="vsc-{"right" if letter == wanted else "wrong"}">{_printed(letter)}</i>'
+        for letter, wanted in zip_longest(answer, true, fillvalue="")
     ]
     return f'<span class="vsc-letters">{"".join(cells) or "<em>empty</em>"}</span>'
 
@@ -145,9 +145,9 @@ def _cells(row: Row) -> list[str]:
 def trivial_baselines(rates: Mapping[str, Mapping[str, Any]]) -> str:
     """A line for each trivial baseline, as `trivial_baselines` of the metric gives them."""
     lines = [
-        f"<tr><td>{escape(name)}</td><td>{found['sample_error_pct']:.2f}</td>"
-        f"<td>{found['mask_error_pct']:.2f}</td></tr>"
-        for name, found in rates.items()
+        f"<tr><td>{escape(name)}</td><td>{errors['sample_error_pct']:.2f}</td>"
+        f"<td>{errors['mask_error_pct']:.2f}</td></tr>"
+        for name, errors in rates.items()
     ]
     head = "<tr><th>baseline</th><th>sample error %</th><th>mask error %</th></tr>"
     return _table(head, lines, "vsc-figures")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hub_cards.space.demo import showing
-from hub_cards.space.demo.asking import Checkpoint, follow, steps
+from hub_cards.space.demo import display
+from hub_cards.space.demo.questions import Checkpoint, follow, steps
 from hub_cards.space.demo.results import leaderboard, read_trials
 from scripts.core.trial_store import group_by_setting, read_records, summarize
 from scripts.reporting.ranking import rank_key
@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parents[2] / "hub_cards" / "results"
 
 def shown(question, *checkpoints):
     program = parse(question)
-    return showing.answers(program, [follow(program, c) for c in checkpoints], steps(program))
+    return display.answers(program, [follow(program, c) for c in checkpoints], steps(program))
 
 
 def cells(html):
@@ -79,8 +79,8 @@ def test_a_model_that_cannot_be_asked_says_why():
 
 def test_names_and_messages_are_escaped():
     assert "<script>" not in shown("YNP:3>1", Checkpoint("<script>", execute))
-    assert "<script>" not in showing.error("<script>")
-    assert "<script>" not in showing.leaderboard(leaderboard([vars(record(recipe="<script>"))]))
+    assert "<script>" not in display.error("<script>")
+    assert "<script>" not in display.leaderboard(leaderboard([vars(record(recipe="<script>"))]))
 
 
 def test_the_leaderboard_says_what_the_reports_say_in_the_order_of_the_tables():
@@ -135,5 +135,5 @@ def test_no_checkpoints_are_said():
 
 
 def test_trivial_baselines_are_the_metrics():
-    html = showing.trivial_baselines(trivial_baselines(["NPFKT:5>4 3>1"]))
+    html = display.trivial_baselines(trivial_baselines(["NPFKT:5>4 3>1"]))
     assert "<td>copy</td><td>100.00</td><td>80.00</td>" in html
