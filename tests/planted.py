@@ -72,7 +72,7 @@ def _pipeline(folder: Path, code: str) -> None:
 PLANTED = {
     "auto_map": _auto_map,
     "auto_map of a foreign type": _foreign,
-    "auto_map beside a layer's file": _foreign_with_layer_file,
+    "auto_map next to a layer's file": _foreign_with_layer_file,
     "layer's file": _layer_file,
     "layer's file called as a library": _layer_elsewhere,
     "layer's module on the path": _layer_module,

@@ -63,7 +63,7 @@ def test_wheel_works_with_numpy_alone(wheel, tmp_path, numpy_alone):
     assert done.stdout.split("\n")[:2] == ["NFTPK", "ZIYFQ:5>3 5>1 1>2 5>4 5>2"], done.stderr
 
 
-def test_a_missing_library_is_named_with_the_way_out(wheel, tmp_path, numpy_alone):
+def test_a_missing_library_is_named_with_the_fix(wheel, tmp_path, numpy_alone):
     done = python("import vsc_models; vsc_models.VscDeltaConfig", tmp_path, wheel, numpy_alone)
     assert "needs" in done.stderr.splitlines()[-1]
     assert "pip install -e '.[models]' in a clone" in done.stderr.splitlines()[-1]

@@ -102,7 +102,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    # Who asks, and what they may do
+    # Who sends it, and what they may do
 
     def _user(self) -> User | None:
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -135,18 +135,18 @@ class Handler(BaseHTTPRequestHandler):
         self._send({"name": user.name, "orgs": [{"name": org} for org in user.orgs], "auth": auth})
 
     def _create(self) -> None:
-        asked = json.loads(self.body)
-        namespace = asked["organization"]
+        settings = json.loads(self.body)
+        namespace = settings["organization"]
         self._writer(namespace)
-        kind, name = asked.get("type", "model") + "s", f"{namespace}/{asked['name']}"
+        kind, name = settings.get("type", "model") + "s", f"{namespace}/{settings['name']}"
         url = f"{self.server.url}/{'' if kind == 'models' else kind + '/'}{name}"
         if (kind, name) in self.server.repos:
             self._send({"error": "You already created this repo", "url": url}, 409)
             return
-        repo = self.server.repos[kind, name] = Repo(name, asked.get("visibility") == "private")
+        repo = self.server.repos[kind, name] = Repo(name, settings.get("visibility") == "private")
         rules = "".join(f"*{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LARGE)
         files = {".gitattributes": small(rules.encode())}
-        if asked.get("sdk") == "static":  # the hub's template
+        if settings.get("sdk") == "static":  # the hub's template
             files |= {name: small(b"hello") for name in ("README.md", "index.html", "style.css")}
         repo.commit(files)
         self._send({"url": url})
@@ -168,10 +168,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _batch(self) -> None:
         objects = json.loads(self.body)["objects"]
-        for asked in objects:
-            if asked["oid"] not in self.server.objects:
-                href = {"href": f"{self.server.url}/objects/{asked['oid']}"}
-                asked["actions"] = {"upload": href, "verify": href}
+        for wanted in objects:
+            if wanted["oid"] not in self.server.objects:
+                href = {"href": f"{self.server.url}/objects/{wanted['oid']}"}
+                wanted["actions"] = {"upload": href, "verify": href}
         self._send({"transfer": "basic", "objects": objects})
 
     def _put(self, oid: str) -> None:
@@ -234,8 +234,8 @@ class Handler(BaseHTTPRequestHandler):
         if large:
             headers |= {"X-Linked-Size": str(len(data)), "X-Linked-ETag": f'"{oid}"'}
         status = 200
-        if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
-            start, stop = int(asked[1]), min(int(asked[2] or len(data)) + 1, len(data))
+        if span := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
+            start, stop = int(span[1]), min(int(span[2] or len(data)) + 1, len(data))
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(data)}"
             status, data = 206, data[start:stop]
         self._send(data, status, headers)

@@ -69,7 +69,7 @@ def test_no_letters_left_are_words():
     assert shown("A:-1", Checkpoint("a", lambda _: "")).count("none left") == 2
 
 
-def test_a_model_that_cannot_be_asked_says_why():
+def test_a_model_that_cannot_be_evaluated_says_why():
     def answer(question):
         raise ValueError("its answer has 3 letters <")
 
@@ -116,7 +116,7 @@ def test_a_trial_that_stopped_early_is_one_of_its_setting():
 
 def test_the_leaderboard_has_the_order_of_the_tables_and_keeps_settings_apart():
     trials = [
-        record(recipe="lost", sample_error_pct=99.0),
+        record(recipe="diverged", sample_error_pct=99.0),
         record(recipe="most", sample_error_pct=0.5, test_sample_error_pct=0.5),
         record(recipe="most", seed=1, sample_error_pct=0.5, test_sample_error_pct=0.5),
         record(recipe="most", seed=2, sample_error_pct=50.0, test_sample_error_pct=50.0),
@@ -125,7 +125,7 @@ def test_the_leaderboard_has_the_order_of_the_tables_and_keeps_settings_apart():
     ]
     rows = leaderboard([vars(trial) for trial in trials])
     names = [(row.recipe, row.samples) for row in rows]
-    assert names == [("best", 1), ("best", 64_000), ("most", 64_000), ("lost", 64_000)]
+    assert names == [("best", 1), ("best", 64_000), ("most", 64_000), ("diverged", 64_000)]
     most = rows[2]
     assert (most.solved, most.mean, most.median, most.lowest, most.highest) == (2, 17, 0.5, 0.5, 50)
 

@@ -1,4 +1,4 @@
-"""The tasks for language models: what is asked, from which rows, and what counts as right."""
+"""The tasks for language models: prompts, rows, and what counts as right."""
 
 import re
 from pathlib import Path
@@ -55,10 +55,10 @@ def test_examples_are_never_test_questions():
 def test_the_prompt_ends_where_the_answer_begins():
     examples = sample("swap-nops5", "test", [0])
     row = {"question": examples.questions()[0], "answer": examples.answers()[0]}
-    asked, wanted = (
+    prompt, wanted = (
         jinja2.Template(SHARED[name]).render(row) for name in ("doc_to_text", "doc_to_target")
     )
-    assert asked == f"Question: {row['question']}\nAnswer:"
+    assert prompt == f"Question: {row['question']}\nAnswer:"
     assert wanted == execute(row["question"])
     assert SHARED["generation_kwargs"]["until"] == ["Question:"]  # where the next one would begin
     assert SHARED["description"].endswith("\n\n")

@@ -47,7 +47,7 @@ def test_the_trained_range_is_that_of_the_run(tmp_path):
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "modernbert"])
 @pytest.mark.parametrize("data", ["swap-nops5", "default-spaced"])
-def test_an_architecture_of_transformers_is_asked_as_it_was_trained(tmp_path, model_type, data):
+def test_an_architecture_of_transformers_is_evaluated_as_it_was_trained(tmp_path, model_type, data):
     config = AutoConfig.for_model(
         model_type, vocab_size=256, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=16, **dict.fromkeys(IDS, 0),
@@ -59,9 +59,9 @@ def test_an_architecture_of_transformers_is_asked_as_it_was_trained(tmp_path, mo
     (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": data}}))
     examples = sample(CONFIGS[data], "test", range(5))
     checkpoint = load(str(tmp_path))
-    asked = [checkpoint.answer(question) for question in examples.questions()]
-    assert asked == predict(model, examples).answers
-    assert checkpoint.answer_all(examples.questions()) == asked
+    answers = [checkpoint.answer(question) for question in examples.questions()]
+    assert answers == predict(model, examples).answers
+    assert checkpoint.answer_all(examples.questions()) == answers
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_config_of_impossible_values_takes_no_other_down(two, field, value):
     assert faults[0].startswith("a is left out, it does not load: ")
 
 
-def test_a_model_that_sees_its_padding_is_asked_in_rows_as_it_was_trained(tmp_path):
+def test_a_model_that_lacks_a_padding_mask_is_evaluated_in_rows_as_it_was_trained(tmp_path):
     pipeline = untrained(tmp_path, mask_padding=False)
     (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops5"}}))
     width = CONFIGS["swap-nops5"].row_width

@@ -58,7 +58,7 @@ def demo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pipelines(demo):
-    """What each checkpoint answers, asked directly."""
+    """What each checkpoint answers, evaluated directly."""
     models = {path.name: VscDeltaForMaskedLM.from_pretrained(path) for path in demo}
     return {name: VscPipeline(model, device="cpu") for name, model in models.items()}
 
@@ -175,7 +175,7 @@ class Page:
         field.send_keys(Keys.DELETE)
         field.send_keys(text)
 
-    def asked(self, question):
+    def answers_to(self, question):
         """Wait for the answers to a question; for each checkpoint its cells, step by step."""
         self.until(lambda: self.all("#answers .vsc-question"))
         self.until(lambda: self.one("#answers .vsc-question").text.startswith(question + " "))
@@ -200,7 +200,7 @@ def page(browser, address):
 
 def check(page, pipelines, question):
     """All that is shown of a question is what the task and the models say."""
-    rows, names = page.asked(question)
+    rows, names = page.answers_to(question)
     program = parse(question)
     assert names == list(pipelines)
     assert [row[2] for row in rows] == [program.letters, *program.trace]
@@ -228,7 +228,7 @@ def test_the_first_page_shows_letters_and_answers_step_by_step(page, pipelines):
 
 @in_a_browser
 @pytest.mark.parametrize("by", ["button", "enter"])
-def test_a_typed_question_is_asked(page, pipelines, by):
+def test_a_typed_question_is_answered(page, pipelines, by):
     page.put(page.question, "QWERT:1>5 2>4" + ("\n" if by == "enter" else ""))
     if by == "button":
         page.one("#answer").click()

@@ -1,4 +1,4 @@
-"""The demo's questions: what is asked, drawn and found wrong, and where."""
+"""The demo's questions: what is evaluated, drawn and wrong, and where."""
 
 import doctest
 
@@ -34,10 +34,10 @@ def test_steps_are_the_answers_to_the_question_cut_after_each_operation(question
     assert [step.letters for step in found] == [program.letters, *program.trace]
 
 
-def test_a_checkpoint_is_asked_the_question_cut_after_each_operation():
-    asked = []
-    follow(parse("YNP: 3>1, -3"), Checkpoint("a", lambda text: asked.append(text) or ""))
-    assert asked == ["YNP: 3>1", "YNP: 3>1, -3"]
+def test_a_checkpoint_is_evaluated_on_the_question_cut_after_each_operation():
+    evaluated = []
+    follow(parse("YNP: 3>1, -3"), Checkpoint("a", lambda text: evaluated.append(text) or ""))
+    assert evaluated == ["YNP: 3>1", "YNP: 3>1, -3"]
 
 
 def test_all_cuts_are_evaluated_at_once_where_they_fit():
@@ -47,7 +47,7 @@ def test_all_cuts_are_evaluated_at_once_where_they_fit():
     assert calls == [["YNP: 3>1", "YNP: 3>1, -3"]]
 
 
-def test_a_question_without_operations_is_asked():
+def test_a_question_without_operations_is_evaluated():
     assert follow(parse("YNP:"), Checkpoint("a", execute)).answers == ("YNP",)
 
 
@@ -65,11 +65,11 @@ def test_steps_outside_the_trained_range_are_not_the_first_wrong_one(trained, fi
     assert follow(parse(QUESTION), Checkpoint("a", forgets(2), trained)).first_wrong == first
 
 
-def test_a_step_that_was_not_asked_is_not_wrong():
+def test_a_step_that_was_not_evaluated_is_not_wrong():
     assert first_wrong_step(["A", "B", "C"], [None, None, "D"], Checkpoint("a", execute)) == 2
 
 
-def test_what_does_not_fit_the_model_is_told_and_the_rest_is_asked():
+def test_what_does_not_fit_the_model_is_told_and_the_rest_is_evaluated():
     def answer(question):
         if len(execute(question)) > 3:
             raise ValueError("too long")

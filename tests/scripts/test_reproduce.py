@@ -86,16 +86,16 @@ def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
     (record,) = read_records(done / "hub" / "results" / f"{ROW}.jsonl")
     (row,) = choose(TABLES["ladder"].rows, [ROW], 640, 1)
     row = replace(row, test_samples=2 * record.test_questions, grid=None)
-    asked, measure = [], trials.measure
+    evaluated, measure = [], trials.measure
     monkeypatch.setattr(
         trials,
         "measure",
-        lambda model, examples, *a: asked.append(examples) or measure(model, examples, *a),
+        lambda model, examples, *a: evaluated.append(examples) or measure(model, examples, *a),
     )
     found = trials.measure_details(row, done / "runs" / ROW / "640", record)["test"]
-    assert found["questions"] == len(asked[-1]) == 2 * record.test_questions
+    assert found["questions"] == len(evaluated[-1]) == 2 * record.test_questions
     split = sample(row.recipe.config, "test", range(record.test_questions)).questions()
-    assert asked[-1].questions()[: record.test_questions] == split
+    assert evaluated[-1].questions()[: record.test_questions] == split
 
 
 def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path):
@@ -138,7 +138,7 @@ def test_a_trial_of_other_settings_is_no_line_of_the_table(done, tmp_path):
     assert cells(rendered("ladder", tmp_path / "results"), ROW)["solved"] != "0 of 1 (at most 98%)"
 
 
-def test_a_run_whose_model_is_gone_says_so_and_the_way_out(done, tmp_path):
+def test_a_run_whose_model_is_gone_says_so_and_the_fix(done, tmp_path):
     shutil.copytree(done, tmp_path / "all")
     (tmp_path / "all" / "hub" / "results" / f"{ROW}.jsonl").unlink()
     shutil.rmtree(tmp_path / "all" / "runs" / ROW / "640" / "seed-0" / "model")
@@ -192,7 +192,7 @@ def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch):
     assert re.findall(r"^(\S+), seed", printed, re.M) == ["lstm-l6", "attn-00004"]
 
 
-def test_every_table_that_shows_a_row_is_written_behind_it(tmp_path, monkeypatch):
+def test_every_table_that_shows_a_row_is_written_after_it(tmp_path, monkeypatch):
     def run_row(row, *_):
         yield trial_store.Trial(replace(made(), recipe=row.name), {"floors": COPY})
 

@@ -141,7 +141,7 @@ def test_rows_of_tokens_have_their_ids():
     assert labels == samples.labels[samples.answer_mask].reshape(50, 5).tolist()
 
 
-def test_only_the_splits_that_are_asked_for_are_prepared(tmp_path):
+def test_only_the_splits_that_are_named_are_prepared(tmp_path):
     rows = vsc_dataset.load("grid-len3", split="nops20[:10]", num_test=30, cache_dir=str(tmp_path))
     assert len(rows) == 10
     assert [path.name for path in tmp_path.rglob("*.arrow")] == ["vsc-nops20.arrow"]

@@ -228,7 +228,7 @@ def test_numbers_may_be_those_of_numpy():
     np.testing.assert_array_equal(ours.labels, theirs.labels)
 
 
-def test_samples_are_iterated_and_a_number_of_them_is_asked_for():
+def test_samples_are_iterated_and_a_number_of_them_is_chosen():
     samples = sample("default", "test", 20)
     assert samples.questions() == sample("default", "test", range(20)).questions()
     row = list(samples)[7]

@@ -75,7 +75,7 @@ def test_position_counts_the_samples_of_all_ranks_past_a_block():
     assert take(resumed, 70) == take(stream, 70)
 
 
-def test_rows_are_padded_as_asked():
+def test_rows_are_padded_to_the_given_width():
     assert next(TrainingStream("default", 4, pad_to=50, trace=True)).trace.shape == (4, 50)
 
 

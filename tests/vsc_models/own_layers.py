@@ -5,7 +5,7 @@ from torch import nn
 
 
 class Causal(nn.Module):
-    """A running mean, left to right, with an initialisation of its own."""
+    """A running mean, left to right, with an initialization of its own."""
 
     def __init__(self, d_model, gain=2.0):
         super().__init__()

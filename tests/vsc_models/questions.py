@@ -7,7 +7,7 @@ ANSWER = 5
 
 
 def rows(questions=QUESTIONS, length=31, left=0):
-    """Masked inputs (B, length), `left` spaces in front, and the answer's positions (B, 5)."""
+    """Masked inputs (B, length), `left` spaces before them, and the answer's positions (B, 5)."""
     texts = [b" " * left + q + bytes(ANSWER) for q in questions]
     ids = torch.tensor([list(t.ljust(length)) for t in texts])
     return ids, torch.stack([torch.arange(len(t) - ANSWER, len(t)) for t in texts])

@@ -12,14 +12,14 @@ def recurrence(queries, keys, values, betas, *, positions=None, num_householder=
     rows = []
     for b in range(batch):
         for h in range(heads):
-            memory, behind = torch.zeros(values.shape[-1], keys.shape[-1]), []
+            memory, after = torch.zeros(values.shape[-1], keys.shape[-1]), []
             for t in range(total):
                 key, value, beta = keys[b, h, t], values[b, h, t], betas[b, h, t]
                 identity = torch.eye(len(key))
                 memory = memory @ (identity - beta * torch.outer(key, key))
                 memory = memory + beta * torch.outer(value, key)
                 if (t + 1) % num_householder == 0:
-                    behind.append(memory)
-            reads = [behind[p] @ queries[b, h, w] for w, p in enumerate(positions[b].tolist())]
+                    after.append(memory)
+            reads = [after[p] @ queries[b, h, w] for w, p in enumerate(positions[b].tolist())]
             rows.append(torch.stack(reads))
     return torch.stack(rows).unflatten(0, (batch, heads))

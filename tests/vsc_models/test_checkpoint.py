@@ -14,10 +14,10 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 import vsc_models
 from tests.commands import run_python
 from tests.vsc_models import own_layers
-from tests.vsc_models.zoo import MODELS, ONE_OF_EACH, model_of
+from tests.vsc_models.models import MODELS, ONE_OF_EACH, model_of
 from vsc_models import VscMixerConfig, VscMixerForMaskedLM
 
-STRANGER = """
+USER_CODE = """
 import json, sys
 from pathlib import Path
 import torch
@@ -124,16 +124,16 @@ def test_a_process_without_our_package_gives_the_same_logits_and_errors(tmp_path
     weights = load_file(broken / "model.safetensors")
     wanted = break_one(weights, "missing")
     save_file(weights, broken / "model.safetensors", {"format": "pt"})
-    stranger = python(STRANGER, folders, tmp_path=tmp_path)
-    assert stranger.exit_code == 0, stranger.stderr
-    found = json.loads(stranger.stdout)
+    user_run = python(USER_CODE, folders, tmp_path=tmp_path)
+    assert user_run.exit_code == 0, user_run.stderr
+    found = json.loads(user_run.stdout)
     assert found.pop("broken").startswith(f"{broken}: {wanted}")
     assert found.keys() == models.keys()
     for name, their_logits in found.items():
         assert torch.equal(torch.tensor(their_logits), logits(models[name])), name
 
 
-def test_faults_are_counted_and_none_hides_behind_the_report(saved, tmp_path):
+def test_faults_are_counted_and_the_report_hides_none(saved, tmp_path):
     model, folder = saved
     weights = load_file(folder / "model.safetensors")
     break_one(weights, "missing")
@@ -158,11 +158,11 @@ def test_a_damaged_file_is_one_clear_line(saved, tmp_path):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("harm", ["a shard is lost", "its index is torn"])
+@pytest.mark.parametrize("harm", ["a shard is missing", "its index is torn"])
 def test_shards_that_cannot_be_read_are_one_clear_line(saved, tmp_path, harm):
     model, _ = saved
     model.save_pretrained(tmp_path, max_shard_size="4KB")
-    if harm == "a shard is lost":
+    if harm == "a shard is missing":
         next(tmp_path.glob("model-*.safetensors")).unlink()
     else:
         (tmp_path / "model.safetensors.index.json").write_text("{")
@@ -182,7 +182,7 @@ def test_pickled_weights_are_not_looked_at(saved, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_weights_that_one_asks_to_draw_anew_are_initialised(saved, tmp_path):
+def test_weights_to_be_drawn_anew_are_initialized(saved, tmp_path):
     model, _ = saved
     weights = {n: w for n, w in model.state_dict().items() if "emb" in n or "head" in n}
     model.save_pretrained(tmp_path, state_dict=dict(weights))

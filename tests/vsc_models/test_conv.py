@@ -5,7 +5,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch.nn.functional import gelu
 
-from tests.vsc_models.zoo import model_of
+from tests.vsc_models.models import model_of
 from vsc_models import VscConvConfig
 from vsc_models.dilated_conv import dilated_conv, make_conv
 
@@ -47,7 +47,7 @@ def test_attention_agrees_with_torch():
     assert torch.allclose(layer(x, real), gelu(truth))
 
 
-def test_initialisation_is_torchs_own():
+def test_initialization_is_torchs_own():
     bound = (32 * 5) ** -0.5
     conv = model_of("conv").model.layers[0].conv
     attention = model_of("attention").model.layers[1].attention

@@ -5,8 +5,8 @@ import copy
 import pytest
 import torch
 
+from tests.vsc_models.models import MODELS, model_of
 from tests.vsc_models.questions import rows
-from tests.vsc_models.zoo import MODELS, model_of
 
 DEVICE = "cuda"
 

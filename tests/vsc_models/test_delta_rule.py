@@ -72,7 +72,7 @@ def test_autocast_keeps_the_solve_in_float32():
     assert torch.equal(inside, delta_rule(*tensors))
 
 
-def test_beta_two_exchanges_letters_exactly():
+def test_beta_two_swaps_letters_exactly():
     letters = torch.eye(5)
     keys, values = [*letters], [*letters]
     cells = list(range(5))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
 
-from tests.vsc_models.zoo import model_of
+from tests.vsc_models.models import model_of
 from vsc_models import VscLstmConfig
 
 
@@ -16,7 +16,7 @@ def test_it_is_torchs_lstm_under_a_tied_output():
     assert torch.allclose(model(input_ids=ids).logits, truth, atol=1e-6)
 
 
-def test_initialisation_is_torchs_own():
+def test_initialization_is_torchs_own():
     for weight in model_of("lstm").model.lstm.parameters():
         assert 0.9 / 32**0.5 < weight.abs().max() <= 1 / 32**0.5
 

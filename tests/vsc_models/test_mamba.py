@@ -8,7 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch.autograd import gradcheck
 from transformers import MambaConfig, MambaForCausalLM
 
-from tests.vsc_models.zoo import model_of
+from tests.vsc_models.models import model_of
 from vsc_models import VscMambaConfig, VscMambaForMaskedLM
 from vsc_models.selective_scan import selective_scan
 
@@ -175,7 +175,7 @@ def in_fresh_thread(function):
         return pool.submit(function).result()
 
 
-def test_asked_under_inference_mode_it_can_be_trained_behind_it():
+def test_after_inference_mode_a_model_can_be_trained():
     model = VscMambaForMaskedLM(VscMambaConfig(hidden_size=8, num_layers=1))
     ids = torch.full((2, 9), 65)
 

@@ -119,7 +119,7 @@ def test_a_checkpoint_keeps_the_layer_and_its_file(name, direction, tmp_path):
     assert torch.equal(logits(model, input_ids=ids), logits(again, input_ids=ids))
 
 
-def test_a_checkpoint_is_loaded_in_the_type_that_it_has_or_that_one_asks_for(tmp_path):
+def test_a_checkpoint_is_loaded_in_the_type_that_it_has_or_that_is_named(tmp_path):
     model = model_with("OwnNames").bfloat16()
     model.save_pretrained(tmp_path)
     load = partial(AutoModelForMaskedLM.from_pretrained, tmp_path, trust_remote_code=True)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from tests.vsc_models.models import MODELS, model_of
 from tests.vsc_models.questions import ANSWER, QUESTIONS, close, logits, rows
-from tests.vsc_models.zoo import MODELS, model_of
 from vsc_models.configuration_vsc import VOCABULARIES
 
 every_model = pytest.mark.parametrize("name", MODELS)

@@ -1,4 +1,4 @@
-"""The pipeline asks what the data asks, and a saved one answers alike where we are not."""
+"""The pipeline reads what the data holds, and a saved one answers alike where we are not."""
 
 import json
 import math
@@ -14,8 +14,8 @@ from transformers.modeling_outputs import MaskedLMOutput
 from transformers.pipelines import PIPELINE_REGISTRY, base
 
 from tests.vsc_dataset.cases import programs
+from tests.vsc_models.models import ONE_OF_EACH, model_of
 from tests.vsc_models.test_checkpoint import python
-from tests.vsc_models.zoo import ONE_OF_EACH, model_of
 from vsc_dataset import Program, execute, parse
 from vsc_dataset.encoding import encode
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
@@ -24,7 +24,7 @@ from vsc_models.pipeline_vsc import VscPipeline, lay_out, register_pipeline
 
 QUESTIONS = ["NPFKT:5>4 3>1", "AB:", "YNP: 3>1, -3, 2>1", "ABCDE:-1 -2 +3 1>2 2>1 1>3", "Z:-1"]
 
-STRANGER = """
+USER_CODE = """
 import json, sys
 from pathlib import Path
 from transformers import AutoConfig, AutoTokenizer, pipeline
@@ -49,7 +49,7 @@ LAYOUTS = ("compact", "spaced")
 
 
 class KnowingModel(VscDeltaForMaskedLM):
-    """Answers right, with a logit of 6 where the others have 0, and notes how it was asked."""
+    """Answers right, with a logit of 6 where the others have 0, and notes its inputs."""
 
     def __init__(self, config):
         super().__init__(config)
@@ -103,9 +103,9 @@ PIPE = PIPES["compact"]
 
 @given(programs(), st.sampled_from(LAYOUTS), st.integers(26, 30), st.integers(0, 9))
 def test_a_question_is_laid_out_as_the_data_holds_it(program, layout, width, padding):
-    asked = Program(program.letters, program.operations, layout)
-    length = len(asked.prompt) + width + padding
-    ids, _ = encode(asked, length, width)
+    program_of_layout = Program(program.letters, program.operations, layout)
+    length = len(program_of_layout.prompt) + width + padding
+    ids, _ = encode(program_of_layout, length, width)
     row = lay_out(str(program), width, layout)
     assert row.encode("ascii").ljust(length) == ids.tobytes()
 
@@ -282,7 +282,7 @@ def test_lists_generators_and_workers_give_the_same_results():
     assert PIPE(QUESTIONS[:3], num_workers=1) == expected
 
 
-def test_a_model_in_training_is_asked_in_eval_mode_and_left_in_training():
+def test_a_model_in_training_is_evaluated_in_eval_mode_and_left_in_training():
     model = KnowingModel(VscDeltaConfig(answer_width=5)).train()
     ask(model)("NPF:1>2")
     assert model.modes == [False]
@@ -299,7 +299,7 @@ def test_registering_again_is_silent(monkeypatch):
     assert not warnings
 
 
-def test_a_model_saved_without_tokenizer_or_pipeline_is_asked_by_its_folder(tmp_path):
+def test_a_model_saved_without_tokenizer_or_pipeline_is_loaded_by_its_folder(tmp_path):
     model = random_model(answer_width=5, layout="spaced")
     model.save_pretrained(tmp_path)
     assert ask(str(tmp_path))(QUESTIONS) == ask(model)(QUESTIONS)
@@ -316,9 +316,9 @@ def test_saved_pipelines_answer_alike_here_and_without_our_package(tmp_path):
         here = pipeline("vsc", model=folder, pipeline_class=VscPipeline, device="cpu")
         assert here(QUESTIONS) == pipes[name](QUESTIONS)
 
-    stranger = python(STRANGER, tmp_path / "saved", json.dumps(QUESTIONS), tmp_path=tmp_path)
-    assert stranger.exit_code == 0, stranger.stderr
-    theirs = json.loads(stranger.stdout)
+    user_run = python(USER_CODE, tmp_path / "saved", json.dumps(QUESTIONS), tmp_path=tmp_path)
+    assert user_run.exit_code == 0, user_run.stderr
+    theirs = json.loads(user_run.stdout)
     assert theirs.keys() == how.keys()
     for name, (results, saved_again, their_logits) in theirs.items():
         assert results == saved_again == pipes[name](QUESTIONS)
@@ -388,11 +388,11 @@ def test_a_scratchpad_is_decoded_before_its_answer(layout):
 
 
 def test_a_model_of_tokens_reads_no_bytes_and_the_other_way_around():
-    for trained, asked in (("tokens", "compact"), ("spaced", "tokens")):
+    for trained, layout in (("tokens", "compact"), ("spaced", "tokens")):
         pipe = of_objective("delta", "next-token", trained)
-        words = f"layout='{asked}' is not what this model was trained in: use '{trained}'"
+        words = f"layout='{layout}' is not what this model was trained in: use '{trained}'"
         with pytest.raises(ValueError, match=words):
-            pipe("YNP:3>1", layout=asked)
+            pipe("YNP:3>1", layout=layout)
 
 
 def test_an_answer_in_tokens_is_written_in_letters():

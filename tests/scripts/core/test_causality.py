@@ -8,7 +8,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from scripts.core.causality import looks_ahead
-from tests.vsc_models.zoo import CAUSAL, MODELS, model_of
+from tests.vsc_models.models import CAUSAL, MODELS, model_of
 
 SIZES = {
     "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 16},

@@ -18,7 +18,7 @@ def test_another_python_is_told_to_activate_the_environment(command):
     assert "activate the environment" in done.stderr
 
 
-def test_a_library_that_is_missing_is_named_with_the_way_out(monkeypatch, capsys):
+def test_a_library_that_is_missing_is_named_with_the_fix(monkeypatch, capsys):
     from scripts.core.cli import run
 
     def main():

@@ -7,7 +7,7 @@ from scripts.core.inference import BATCH_BYTES, BATCH_SQUARES, max_rows, measure
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
 from tests.scripts.core.test_batches import Echo
-from tests.scripts.evaluation.oracles import Oracle
+from tests.scripts.evaluation.solver import Solver
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
 
@@ -40,7 +40,7 @@ def test_the_batch_size_changes_no_figure():
 def test_memory_is_bounded_for_long_rows():
     sizes = []
 
-    class Counting(Oracle):
+    class Counting(Solver):
         def forward(self, input_ids):
             sizes.append(tuple(input_ids.shape))
             return super().forward(input_ids)

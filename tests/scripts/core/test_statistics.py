@@ -37,7 +37,7 @@ def test_intervals_hold_at_least_95_percent_of_all_outcomes():
         assert sum(comb(12, k) * p**k * (1 - p) ** (12 - k) for k in held) >= 0.95
 
 
-def test_what_the_horizon_asks_of_a_number_of_samples():
+def test_what_the_horizon_requires_of_a_number_of_samples():
     assert upper_bound(4, 1000) <= 0.01 < upper_bound(5, 1000)
     assert upper_bound(0, HORIZON_SAMPLES) <= 0.01 < upper_bound(0, HORIZON_SAMPLES - 1)
 

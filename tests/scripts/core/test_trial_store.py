@@ -1,4 +1,4 @@
-"""A trial is neither lost nor stored twice, a kill damages nothing, and spreads are right."""
+"""A trial is stored once, a kill damages nothing, and spreads are right."""
 
 import json
 import statistics
@@ -47,7 +47,7 @@ def test_a_torn_last_line_is_ignored_and_then_repaired_wherever_it_was_cut(path)
     assert read_records(path) == []  # no file
     append_record(path, record(0))
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1])  # only the end of the line is lost
+    path.write_bytes(whole[:-1])  # only the end of the line is missing
     assert read_records(path) == [record(0)]
     for cut in (*range(1, len(whole) - 1, 17), len(whole) - 2):
         path.write_bytes(whole + whole[:cut])
@@ -98,7 +98,7 @@ DAMAGED = st.one_of(
 @settings(max_examples=30)
 @given(DAMAGED)
 @example('{"recipe": "row", "seed": null, "samples": 64}')
-def test_a_damaged_line_is_a_clear_error_wherever_it_is_and_no_trial_is_lost(damaged):
+def test_a_damaged_line_is_a_clear_error_wherever_it_is_and_every_trial_stays(damaged):
     with TemporaryDirectory() as folder:
         trial = kept(0, 1.0)
         save_trial(Path(folder), trial.record, trial.details)

@@ -17,7 +17,7 @@ from scripts.core.model_loading import LoadedModel, find_device, open_model
 from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
 from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
 from tests.commands import run_command
-from tests.scripts.evaluation.oracles import Oracle
+from tests.scripts.evaluation.solver import Solver
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
@@ -37,15 +37,15 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-def result(model, name="model", trained_on=None, **asked):
+def result(model, name="model", trained_on=None, **options):
     """The one result for a model."""
-    candidate, request = LoadedModel(name, model, trained_on), Request(**asked)
+    candidate, request = LoadedModel(name, model, trained_on), Request(**options)
     check_request([candidate], request)
     (found,) = evaluate([candidate], request)
     return found
 
 
-def test_the_command_asks_what_was_trained_and_leaves_its_report(run, tmp_path):
+def test_the_command_evaluates_what_was_trained_and_leaves_its_report(run, tmp_path):
     (tmp_path / "x").mkdir()
     for older in ("answers-3.png", "grid.png"):
         (tmp_path / "x" / older).touch()
@@ -76,9 +76,12 @@ def test_a_hub_id_tells_what_it_was_trained_on(run):
 
 
 def test_the_grid_of_a_model_with_known_errors(tmp_path):
-    limit = Oracle(lambda program: len(program.operations) > 2)
-    asked = {"grids": grid_names(True, True, [3, 5]), "num_questions": 299, "until_wrong": True}
-    found = [result(limit, "limit", **asked), result(Oracle(lambda p: True), "never", **asked)]
+    limit = Solver(lambda program: len(program.operations) > 2)
+    options = {"grids": grid_names(True, True, [3, 5]), "num_questions": 299, "until_wrong": True}
+    found = [
+        result(limit, "limit", **options),
+        result(Solver(lambda p: True), "never", **options),
+    ]
     names = ["grid-len3", "grid-len5", "grid-all-len3", "grid-all-len5"]
     assert [(g["grid"], g["horizon"]) for g in found[0]["grids"]] == [(name, 2) for name in names]
     assert [g["horizon"] for g in found[1]["grids"]] == [0] * 4
@@ -101,21 +104,21 @@ def test_one_length_is_drawn_as_a_curve_and_several_as_a_map(tmp_path, monkeypat
             lambda what, path, title, name=name: drawn.append((name, len(what))),
         )
     for lengths in ([5], [3, 5]):
-        asked = {"grids": grid_names(True, False, lengths), "num_questions": 2}
-        found = result(Oracle(lambda p: True), **asked)
+        options = {"grids": grid_names(True, False, lengths), "num_questions": 2}
+        found = result(Solver(lambda p: True), **options)
         assert "ends at 2, at least 99% sample error at two numbers" in describe([found])
         write_report(tmp_path, [found, found])
     assert drawn == [("error_by_nops", 2), ("error_maps", 2)]
 
 
 def test_the_shares_of_first_wrong_steps_are_those_of_the_wrong_answers():
-    model = Oracle(lambda program: len(program.operations) >= 4)
+    model = Solver(lambda program: len(program.operations) >= 4)
     found = result(model, trained_on="swap-nops2-5", data="swap-nops1-5", num_questions=50)
     assert found["data"]["first_wrong_step"] == {
         "wrong": 50, "steps": [2, 3, 4, 5], "counts": {"2": 0, "3": 0, "4": 50, "5": 0, "none": 0},
         "survival": {"2": 100, "3": 100, "4": 0},
     }  # fmt: skip
-    right = result(Oracle(), data="swap-nops1-5", num_questions=50)
+    right = result(Solver(), data="swap-nops1-5", num_questions=50)
     assert right["data"]["sample_error_pct"] == right["data"]["first_wrong_step"]["wrong"] == 0
     assert right["data"]["first_wrong_step"]["survival"] == dict.fromkeys("12345", 100)
     beyond = result(
@@ -128,7 +131,7 @@ def test_the_shares_of_first_wrong_steps_are_those_of_the_wrong_answers():
 
 
 def test_a_figure_is_that_of_the_published_questions():
-    found = result(Oracle(lambda p: p.letters < "M"), data="swap-nops5", num_questions=200)["data"]
+    found = result(Solver(lambda p: p.letters < "M"), data="swap-nops5", num_questions=200)["data"]
     letters = [q for q in sample("swap-nops5", "test", range(200)).questions() if q < "M"]
     assert found["sample_error_pct"] == pytest.approx(len(letters) / 2)
     assert found["by_nops"][5]["questions"] == 200
@@ -150,18 +153,18 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_model_that_is_not_ours_is_asked_as_far_as_its_positions_reach(tmp_path, name):
+def test_a_model_that_is_not_ours_is_evaluated_as_far_as_its_positions_reach(tmp_path, name):
     torch.manual_seed(0)
     FOREIGN[name]().save_pretrained(tmp_path)
     candidate = open_model(str(tmp_path))
     assert candidate.trained_on is None
     found = result(candidate.model, data="default-spaced", num_questions=20)
     assert found["data"]["sample_error_pct"] == 100
-    asked = {"grids": ("grid-len5",), "num_questions": 5}
-    (grid,) = result(candidate.model, **asked)["grids"]
+    options = {"grids": ("grid-len5",), "num_questions": 5}
+    (grid,) = result(candidate.model, **options)["grids"]
     assert [row["nops"] for row in grid["rows"]] == [1, 2]
     assert grid["too_long_for_the_model"][0] == 14
-    (grid,) = result(candidate.model, **asked, whole_grid=True)["grids"]
+    (grid,) = result(candidate.model, **options, whole_grid=True)["grids"]
     assert [row["nops"] for row in grid["rows"]][-1] == 12
     assert grid["too_long_for_the_model"][0] == 14
     with pytest.raises(ValueError, match="model reads 64 bytes at most and the rows of level-6"):
@@ -230,7 +233,7 @@ def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
 
 
 @pytest.mark.parametrize(
-    "asked, words",
+    "options, words",
     [
         ({"data": "swap-nop5"}, "did you mean 'swap-nops5'"),
         ({"split": "tset"}, r"'tset' does not exist in default: use one of \['train', 'valid"),
@@ -243,15 +246,15 @@ def test_a_run_file_that_says_nothing_is_one_clear_line(tmp_path, run):
         ({"batch_size": 10**20}, f"--batch-size {10**20} is out of range"),
     ],
 )
-def test_what_cannot_be_asked_is_one_clear_line(asked, words):
+def test_what_cannot_be_evaluated_is_one_clear_line(options, words):
     with pytest.raises(ValueError, match=words):
-        check_request([LoadedModel("model", Oracle())], Request(**asked))
+        check_request([LoadedModel("model", Solver())], Request(**options))
 
 
-def test_every_candidate_is_checked_before_any_is_asked(run):
+def test_every_candidate_is_checked_before_any_is_evaluated(run):
     narrow = open_model(str(run))
     with pytest.raises(ValueError, match="has some of 8"):
-        check_request([LoadedModel("fits", Oracle()), narrow], Request(grids=("grid-len8",)))
+        check_request([LoadedModel("fits", Solver()), narrow], Request(grids=("grid-len8",)))
     with pytest.raises(ValueError, match=r"--length 6: there is no grid of it, use some of \[3, 5"):
         grid_names(True, False, [5, 6])
     with pytest.raises(ValueError, match="--device 'cdua' cannot be used"):
@@ -270,7 +273,8 @@ def test_a_model_of_other_bytes_is_one_clear_line(model, words, grids):
     model.forward = lambda input_ids, model=model: model[0](input_ids)
     with pytest.raises(ValueError, match=words):
         check_request(
-            [LoadedModel("model", Oracle()), LoadedModel("other", model)], Request(grids=grids)
+            [LoadedModel("model", Solver()), LoadedModel("other", model)],
+            Request(grids=grids),
         )
 
 
@@ -304,8 +308,8 @@ def own(width):
     return SimpleNamespace(answer_width=width, layout="compact")
 
 
-def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
-    models = [Oracle(config=own(5)), Oracle(config=own(8))]
+def test_baselines_are_those_of_each_width_of_the_answer_field(tmp_path):
+    models = [Solver(config=own(5)), Solver(config=own(8))]
     text = describe([result(m, data="swap-nops5", num_questions=20) for m in models])
     copies = re.findall(
         r"^baseline: copy +(swap-nops5, . bytes) +test.* (\d+\.\d\d) +\S+ +- ", text, re.M
@@ -316,7 +320,10 @@ def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
     assert "bytes" not in alone
     grids = [
         result(m, grids=("grid-len5",), num_questions=20)
-        for m in (Oracle(lambda p: len(p.operations) > 2, own(5)), Oracle(lambda p: True, own(8)))
+        for m in (
+            Solver(lambda p: len(p.operations) > 2, own(5)),
+            Solver(lambda p: True, own(8)),
+        )
     ]
     text = describe(grids)
     assert "copy, 5 bytes" in text
@@ -331,26 +338,26 @@ def test_floors_are_those_of_each_width_of_the_answer_field(tmp_path):
     write_report(tmp_path, grids)
 
 
-def test_a_model_that_sees_its_padding_is_asked_in_the_rows_of_its_training(run):
+def test_a_model_without_a_padding_mask_is_evaluated_in_the_rows_of_its_training(run):
     config = SimpleNamespace(answer_width=5, layout="compact", mask_padding=False)
     width = make_config("swap-nops5").row_width
-    for asked in ({"data": "swap-nops2"}, {"grids": ("grid-len5",)}):
-        model = Oracle(lambda program: len(program.operations) > 1, config)
-        result(model, trained_on="swap-nops5", num_questions=20, **asked)
+    for options in ({"data": "swap-nops2"}, {"grids": ("grid-len5",)}):
+        model = Solver(lambda program: len(program.operations) > 1, config)
+        result(model, trained_on="swap-nops5", num_questions=20, **options)
         assert model.widths == {width}
     with pytest.raises(ValueError, match=r"has no padding mask .* nor a run.json says how wide"):
-        result(Oracle(config=config), data="swap-nops2", num_questions=20)
+        result(Solver(config=config), data="swap-nops2", num_questions=20)
 
 
 @pytest.mark.parametrize("error", [IndexError, AssertionError])
 def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(error, capsys):
-    class Positions(Oracle):
+    class Positions(Solver):
         def forward(self, input_ids):
             if input_ids.shape[1] > 64:
                 raise error("index out of range")
             return super().forward(input_ids)
 
-    models = [LoadedModel("short", Positions()), LoadedModel("long", Oracle())]
+    models = [LoadedModel("short", Positions()), LoadedModel("long", Solver())]
     request = Request(grids=("grid-len3",), num_questions=2)
     check_request(models, request)
     (short,), (long,) = (found["grids"] for found in evaluate(models, request))
@@ -363,7 +370,7 @@ def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(
 
 @pytest.mark.parametrize("form", [lambda x: (x, None), lambda x: {"logits": x}])
 def test_a_model_that_returns_more_than_logits_is_evaluated(form):
-    class Several(Oracle):
+    class Several(Solver):
         def forward(self, input_ids):
             return form(super().forward(input_ids))
 
@@ -378,5 +385,5 @@ def test_a_split_has_a_progress_bar(monkeypatch):
         return tqdm(*args, disable=True, **kwargs)
 
     monkeypatch.setattr("scripts.core.inference.tqdm", bar)
-    result(Oracle(), data="swap-nops5", num_questions=9)
+    result(Solver(), data="swap-nops5", num_questions=9)
     assert ("model swap-nops5 test", None) in shown

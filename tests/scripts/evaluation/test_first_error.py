@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scripts.evaluation.first_error import first_wrong_steps
-from tests.scripts.evaluation.oracles import Oracle
+from tests.scripts.evaluation.solver import Solver
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
 from vsc_dataset.language import parse
@@ -19,7 +19,7 @@ def steps_of(model, questions, config, steps=STEPS):
 
 
 def swaps_first_two(program) -> bool:
-    """One of the operations is the exchange of the first two letters."""
+    """One of the operations is the swap of the first two letters."""
     return any((op.x, op.y) == (1, 2) for op in program.operations)
 
 
@@ -34,7 +34,7 @@ def test_the_first_wrong_step_is_the_first_operation_that_breaks_the_answer(name
         [(op.x, op.y) for op in parse(question).operations].index((1, 2)) + 1
         for question in questions
     ]
-    model = Oracle(lambda program: program.layout != layout or swaps_first_two(program))
+    model = Solver(lambda program: program.layout != layout or swaps_first_two(program))
     found = steps_of(model, questions, config)
     assert found == [step if step in STEPS else None for step in expected]
     assert len(set(found)) > 4
@@ -50,18 +50,18 @@ def test_the_first_wrong_step_is_the_first_operation_that_breaks_the_answer(name
     ],
 )
 def test_only_steps_of_the_trained_range_are_evaluated(data, split, errs, steps, found, evaluated):
-    model = Oracle(errs)
+    model = Solver(errs)
     questions = sample(data, split, range(20)).questions()
     assert steps_of(model, questions, make_config(data), steps) == [found] * 20
-    assert model.asked == evaluated
+    assert model.evaluated == evaluated
     assert steps_of(model, [], make_config(data), steps) == []
 
 
 def test_a_right_answer_can_have_a_first_wrong_step():
-    model = Oracle(lambda program: len(program.operations) == 2)
+    model = Solver(lambda program: len(program.operations) == 2)
     questions = sample("swap-nops3", "test", range(9)).questions()
     right = first_wrong_steps(model, questions, [False] * 9, make_config("swap-nops3"), STEPS)
     assert right == [2] * 9
-    assert first_wrong_steps(Oracle(), questions, [False] * 9, make_config("default"), STEPS) == (
+    assert first_wrong_steps(Solver(), questions, [False] * 9, make_config("default"), STEPS) == (
         [None] * 9
     )

@@ -8,7 +8,7 @@ from torch import nn
 from scripts.core.model_loading import LoadedModel
 from scripts.core.statistics import HORIZON_SAMPLES, find_horizon, published
 from scripts.evaluation.grid import GridOptions, evaluate_grid, evaluate_nops, fitting
-from tests.scripts.evaluation.oracles import Oracle
+from tests.scripts.evaluation.solver import Solver
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
@@ -16,7 +16,7 @@ from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 def loaded(errs=lambda program: False, config=None, trained_on=None):
     """A model that is right on all but these programs."""
-    return LoadedModel("model", Oracle(errs, config), trained_on)
+    return LoadedModel("model", Solver(errs, config), trained_on)
 
 
 def grid(model, name="grid-len5", count=3, **options):
@@ -68,7 +68,7 @@ def test_rates_are_those_of_the_published_questions():
 
 
 @pytest.mark.parametrize("name, nops", [("grid-len5", 3), ("grid-len5", 40), ("grid-all-len8", 12)])
-def test_floors_from_the_first_operations_are_those_of_the_whole_questions(name, nops):
+def test_baselines_from_the_first_operations_are_those_of_the_whole_questions(name, nops):
     row = evaluate_nops(loaded(), name, nops, 40)
     questions = sample(name, f"nops{nops}", range(40)).questions()
     whole = trivial_baselines(questions, make_config(name).answer_width)

@@ -82,7 +82,7 @@ BERT = {
 
 
 @pytest.mark.parametrize("model_type, sizes", [("gpt2", GPT2), ("bert", BERT)])
-def test_a_model_of_transformers_is_asked_as_its_card_says(tmp_path, model_type, sizes):
+def test_a_model_of_transformers_is_evaluated_as_its_card_says(tmp_path, model_type, sizes):
     causal = model_type == "gpt2"
     run = make_run(tmp_path / "run", model_type, **sizes)
     bundle = assemble("model", run, "acme/vsc-other", tmp_path)
@@ -94,7 +94,7 @@ def test_a_model_of_transformers_is_asked_as_its_card_says(tmp_path, model_type,
     assert found["answer"] == wide
 
 
-def test_a_model_without_a_padding_mask_is_asked_as_its_card_says(tmp_path):
+def test_a_model_without_a_padding_mask_is_evaluated_as_its_card_says(tmp_path):
     run = make_run(tmp_path / "run", hidden_size=8, mask_padding=False)
     bundle = assemble("model", run, "acme/vsc-other", tmp_path)
     width = CONFIGS["swap-nops1-5"].row_width
@@ -106,18 +106,18 @@ def test_a_model_without_a_padding_mask_is_asked_as_its_card_says(tmp_path):
 
 
 def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path):
-    asked = ["acme/vsc-swap-delta"]
+    names = ["acme/vsc-swap-delta"]
     place = cards.HUB_CARDS / "space"
-    bundle = assemble("space", place, "acme/demo", tmp_path, checkpoints=asked)
+    bundle = assemble("space", place, "acme/demo", tmp_path, checkpoints=names)
     assert (bundle.repo_type, bundle.sdk) == ("space", "gradio")
     assert {"app.py", "requirements.txt", "README.md", "results/swap-delta.jsonl"} <= set(
         bundle.files
     )
     assert any(name.startswith("wheel/vsc_dataset-") for name in bundle.files)
     assert not [name for name in bundle.files if "cache" in name or name.startswith(".")]
-    assert json.loads(bundle.files["checkpoints.json"])[-1:] == asked
+    assert json.loads(bundle.files["checkpoints.json"])[-1:] == names
     card = SpaceCard(bundle.files["README.md"].decode()).data
-    assert card.models[-1:] == asked
+    assert card.models[-1:] == names
     pinned = f"gradio=={card.sdk_version}"
     assert pinned in (place / "requirements.txt").read_text().splitlines()
 

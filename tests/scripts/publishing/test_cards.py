@@ -1,4 +1,4 @@
-"""Cards: valid by the hub's own rules, no gap, and no number that is not in the data."""
+"""Cards: valid by the hub's own rules, no gap, and every number is in the data."""
 
 import json
 import re
@@ -134,7 +134,7 @@ def test_a_fact_that_is_missing_is_an_error_and_no_gap():
         cards.render("model.md", "acme/m")
 
 
-def test_yaml_is_what_the_hub_asks_for(every_card, manifest):
+def test_yaml_is_what_the_hub_requires(every_card, manifest):
     dataset = DatasetCard(every_card["dataset"]).data
     assert dataset.license == "cc0-1.0"
     rows = sum(of["rows"] for splits in manifest["configs"].values() for of in splits.values())
@@ -157,10 +157,10 @@ def test_yaml_is_what_the_hub_asks_for(every_card, manifest):
             assert re.fullmatch("[a-z]{2,3}", loaded.data.language)
         tags = loaded.data.tags
         assert "very-selective-copying" in tags
-        # The hub's limits: a title's colours, and a short description.
+        # The hub's limits: a title's colors, and a short description.
         if kind in ("metric", "space"):
-            colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
-            assert {loaded.data.colorFrom, loaded.data.colorTo} <= colours
+            colors = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+            assert {loaded.data.colorFrom, loaded.data.colorTo} <= colors
 
 
 def test_the_size_category_holds_the_number_of_rows():

@@ -164,9 +164,9 @@ def test_a_dry_run_needs_no_token_and_sends_nothing(hub, monkeypatch):
 )
 def test_no_right_is_one_line_without_the_token(hub, monkeypatch, token, repo, words):
     monkeypatch.setenv("HF_TOKEN", token)
-    asked = Bundle(repo, "dataset", bundle().files, "v1.0.0")
+    renamed = Bundle(repo, "dataset", bundle().files, "v1.0.0")
     with pytest.raises(ValueError, match=re.escape(words)) as failed:
-        pushed(asked)
+        pushed(renamed)
     assert "\n" not in str(failed.value)
     assert token not in str(failed.value)
     assert not hub.repos
@@ -269,8 +269,8 @@ def test_a_card_that_was_edited_on_the_hub_is_written_over_on_request_alone(hub)
 def test_a_demo_of_a_model_that_is_not_there_is_refused(hub, command):
     HfApi().create_repo("acme/there")
     for dry in ((), ("--yes",)):
-        asked = ("space", ROOT / "hub_cards/space", "acme/demo", "--checkpoints")
-        _, error = command(*asked, "acme/there", "acme/gone", *dry)
+        words = ("space", ROOT / "hub_cards/space", "acme/demo", "--checkpoints")
+        _, error = command(*words, "acme/there", "acme/gone", *dry)
         assert error.startswith("push_to_hub: --checkpoints acme/gone: ")
         assert error.endswith("has no such model that this token can see: push it first")
     assert ("spaces", "acme/demo") not in hub.repos

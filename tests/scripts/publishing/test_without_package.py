@@ -39,7 +39,7 @@ ask = pipeline("vsc", model=repo, trust_remote_code=True)
 model = AutoModelForMaskedLM.from_pretrained(repo, trust_remote_code=True)
 tokenizer = AutoTokenizer.from_pretrained(repo, trust_remote_code=True)
 again = type(ask)(model, tokenizer=tokenizer)
-print(json.dumps([[found["answer"] for found in asked(questions)] for asked in (ask, again)]))
+print(json.dumps([[found["answer"] for found in pipe(questions)] for pipe in (ask, again)]))
 try:
     import vsc_models
 except ModuleNotFoundError:

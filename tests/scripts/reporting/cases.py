@@ -58,7 +58,7 @@ COPY = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}
 
 
 def kept(seed, sample_error, mask_error=50.0, planned=128, speed=10.0, **details):
-    """A trial as it is kept, with what is known beside it."""
+    """A trial as it is kept, with what is kept next to it."""
     made = replace(
         record(), recipe="row", seed=seed, sample_error_pct=sample_error, mask_error_pct=mask_error,
         planned_samples=planned, samples=planned, samples_per_second=speed,

@@ -36,7 +36,7 @@ def drawn(monkeypatch):
     return saved
 
 
-def test_curves_hold_every_error_and_floor(drawn, tmp_path):
+def test_curves_hold_every_error_and_baseline(drawn, tmp_path):
     lines = [ErrorLine("a", rows({1: 0.0, 2: 3.0, 8: 50.0})), ErrorLine("b", rows({1: 7.0}))]
     error_by_nops(lines, tmp_path / "x.png", "title")
     sample, mask = drawn[0].axes

@@ -29,7 +29,7 @@ def lines():
     three = [kept(i, e, grid=grids[i]) for i, e in enumerate((0.5, 3.0, 0.4))]
     slow = [kept(0, 20.0, speed=4.0)]
     return [
-        *split_budgets("lost", "data", 4_000_000, article, [kept(0, 100.0, 77.5)]),
+        *split_budgets("diverged", "data", 4_000_000, article, [kept(0, 100.0, 77.5)]),
         *split_budgets("never", "data", 4_000_000, article, []),
         *split_budgets("worse", "data", 128, {}, [kept(0, 30.0)]),
         *split_budgets("slow", "data", 128, {}, slow),
@@ -77,7 +77,7 @@ def test_longer_trials_are_another_tables(tmp_path):
 def test_ranks_are_within_a_budget_and_chance_has_none():
     assert [(rank, line.row, line.budget) for rank, line in rank_lines(lines())] == [
         ("1", "three", 640), ("1", "three", 128), ("2", "slow", 128), ("3", "worse", 128),
-        ("at chance", "lost", 128), ("not run", "never", 0),
+        ("at chance", "diverged", 128), ("not run", "never", 0),
     ]  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_cells_are_the_statistics_of_the_trials():
     assert three["article: sample error %"] == never["article: sample error %"] == "99.5123"
     assert never["article: parameters"] == "237,952"
     assert never["solved"] == never["rank"] == "not run"
-    assert cells(text, "lost")["rank"] == "at chance"
+    assert cells(text, "diverged")["rank"] == "at chance"
     assert "Mask error % of the trivial baselines on data: copy 77.50, guess 80.00." in text
 
 

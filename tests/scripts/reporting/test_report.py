@@ -21,10 +21,10 @@ RED = np.array([0xC6, 0x28, 0x28]) / 255
 GREEN = np.array([0xC8, 0xE6, 0xC9]) / 255
 
 
-def pixels(path, colour):
-    """How many pixels of a picture have this colour."""
+def pixels(path, color):
+    """How many pixels of a picture have this color."""
     image = matplotlib.image.imread(path)[:, :, :3]
-    return int((np.abs(image - colour).max(axis=2) < 0.01).sum())
+    return int((np.abs(image - color).max(axis=2) < 0.01).sum())
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def report(tmp_path_factory):
     return folder, text
 
 
-def test_a_report_leaves_whole_files_and_nothing_beside(report):
+def test_a_report_leaves_whole_files_and_nothing_else(report):
     folder, text = report
     assert {path.name for path in folder.iterdir()} == {
         "results.json", "report.txt", "curves.png", "answers.png",
@@ -54,7 +54,7 @@ def test_a_report_leaves_whole_files_and_nothing_beside(report):
         assert matplotlib.image.imread(folder / name).ndim == 3
 
 
-def test_results_end_with_floors_and_figures_by_nops_and_length(report):
+def test_results_end_with_baselines_and_figures_by_nops_and_length(report):
     results = json.loads((report[0] / "results.json").read_text())
     assert list(results)[-4:] == ["shown_seed", "floors", "by_nops", "by_length"]
     assert results["shown_seed"] == 0
@@ -62,11 +62,11 @@ def test_results_end_with_floors_and_figures_by_nops_and_length(report):
     assert list(results["by_nops"]) == ["1", "2", "3", "4", "5"]
     assert list(results["by_length"]) == ["2", "3", "4", "5"]
     group = results["by_nops"]["5"]
-    # These predictions are this floor.
+    # These predictions are this trivial baseline.
     assert {name: group[name] for name in group["floors"]["first 4"]} == group["floors"]["first 4"]
 
 
-def test_the_report_says_where_the_model_stands_among_the_floors(report):
+def test_the_report_says_where_the_model_stands_among_the_baselines(report):
     _, text = report
     assert "solved 1 of 3 (0% to 91%)" in text
     assert "mask error as that of first 4 (40.00%)" in text
@@ -194,7 +194,7 @@ def test_a_picture_of_nothing_is_a_value_error(tmp_path):
         answers_picture({"worst": []}, tmp_path / "answers.png")
 
 
-def test_curves_are_drawn_for_each_trial_and_floor(tmp_path, monkeypatch):
+def test_curves_are_drawn_for_each_trial_and_baseline(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(figures, "save_figure", lambda figure, *_: drawn.append(figure))
     error_curves([curve(1), curve(2)], tmp_path / "curves.png", {"copy": 77.5, "first 4": 40.0})

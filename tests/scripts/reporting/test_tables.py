@@ -21,7 +21,7 @@ def by_nops():
     return rates["by_nops"], trivial_baselines(questions, 5)
 
 
-def test_the_table_by_nops_puts_each_number_beside_its_own_floors(by_nops):
+def test_the_table_by_nops_puts_each_number_next_to_its_trivial_baselines(by_nops):
     rates, levels = by_nops
     header, *lines = nops_table(rates, levels).splitlines()
     assert header.endswith("copy  guess  first 1  first 2  first 3  first 4")
@@ -57,7 +57,7 @@ def test_the_widest_table_by_nops_fits_110_columns(by_nops):
     assert max(map(len, nops_table({1024: widest}, levels).splitlines())) <= 110
 
 
-def test_a_floor_that_is_not_exactly_0_or_100_is_not_rounded_to_it():
+def test_a_baseline_that_is_not_exactly_0_or_100_is_not_rounded_to_it():
     rates = {
         "questions": 9,
         "sample_error_pct": 0.0,

@@ -1,4 +1,4 @@
-"""The word problem: its groups against an oracle, a few steps of each model, and what is kept."""
+"""The word problem: its groups against a reference, a few steps of each model, and what is kept."""
 
 import json
 from itertools import permutations, product

@@ -21,7 +21,7 @@ TWO = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 
 
 def train(*flags: str | Path, cwd: Path) -> Result:
-    """Run the command in this process, on one thread, and leave nothing of it behind."""
+    """Run the command in this process, on one thread, and leave nothing of it after."""
     threads, before = torch.get_num_threads(), {one: signal.getsignal(one) for one in SIGNALS}
     torch.set_num_threads(1)
     try:

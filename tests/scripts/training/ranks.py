@@ -55,7 +55,7 @@ def trained(accelerator, folder: Path) -> dict:
 
 
 def measured(accelerator) -> dict:
-    """1,001 questions, asked of a model that has learned nothing."""
+    """Evaluate an untrained model on 1,001 samples."""
     torch.manual_seed(1)
     model = build_model(RECIPE).eval()
     questions = sample(RECIPE.config, "validation", np.arange(1_001))

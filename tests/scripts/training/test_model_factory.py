@@ -23,16 +23,16 @@ FILE = own_layers.__file__
 CPU = torch.device("cpu")
 LLAMA = find_recipe("zoo-llama")
 LLAMA_SIZE = 98_624
-ZOO = {name: recipe for name, recipe in read_recipes().items() if name.startswith("zoo-")}
+COMPARED = {name: recipe for name, recipe in read_recipes().items() if name.startswith("zoo-")}
 
 
 def recipe_of(model, mixer="", **fields):
     return Recipe(name="mine", data="swap-nops1-5", model=model, mixer=mixer, **fields)
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", COMPARED)
 def test_the_zoo_has_models_of_one_size_that_answer_in_bytes(name):
-    recipe, lines = ZOO[name], []
+    recipe, lines = COMPARED[name], []
     model = check_model(recipe, CPU, num_processes=2, tell=lines.append)  # every weight learns
     assert 30_000 <= sum(p.numel() for p in model.parameters()) <= 120_000
     assert (recipe.num_samples, recipe.batch_size, recipe.data) == (100_000, 64, "swap-nops1-5")
@@ -43,8 +43,8 @@ def test_the_zoo_has_models_of_one_size_that_answer_in_bytes(name):
 
 
 def test_the_comparison_has_at_least_twelve_architectures_and_a_gru():
-    assert len({recipe.model for recipe in ZOO.values() if not recipe.mixer}) >= 12
-    assert ZOO["zoo-gru"].mixer == "torch.nn:GRU"
+    assert len({recipe.model for recipe in COMPARED.values() if not recipe.mixer}) >= 12
+    assert COMPARED["zoo-gru"].mixer == "torch.nn:GRU"
 
 
 def test_no_token_of_an_architecture_is_a_byte_of_a_question():
@@ -53,20 +53,20 @@ def test_no_token_of_an_architecture_is_a_byte_of_a_question():
     for name, byte in TOKEN_IDS.items():
         assert byte == MASK if name == "mask_token_id" else byte not in used
     for name in ("llama", "bert", "modernbert", "gpt2"):
-        config = build_model(ZOO[f"zoo-{name}"]).config
+        config = build_model(COMPARED[f"zoo-{name}"]).config
         ids = {n: getattr(config, n, None) for n in TOKEN_IDS}
         assert all(ids[n] in (None, byte) for n, byte in TOKEN_IDS.items()), ids
 
 
 def test_the_space_has_an_embedding_that_learns():
-    model = build_model(ZOO["zoo-bert"])
+    model = build_model(COMPARED["zoo-bert"])
     assert model.get_input_embeddings().weight[32].any()
 
 
 def test_padding_is_invisible_to_a_causal_and_to_a_masked_architecture():
     examples = sample("swap-nops1-5", "validation", range(8))
     for name in ("zoo-llama", "zoo-bert", "zoo-lfm2"):
-        model = build_model(ZOO[name]).eval()
+        model = build_model(COMPARED[name]).eval()
         inputs, _ = model_inputs(model, examples, "answer", CPU)
         padded = inputs["attention_mask"] == 0
         other = {**inputs, "input_ids": inputs["input_ids"].masked_fill(padded, 65)}
@@ -104,7 +104,7 @@ def test_the_same_seed_gives_the_same_model():
         models = []
         for _ in range(2):
             torch.manual_seed(3)
-            models.append(build_model(ZOO[name]).state_dict())
+            models.append(build_model(COMPARED[name]).state_dict())
         assert all(torch.equal(models[0][key], models[1][key]) for key in models[0])
 
 

@@ -64,9 +64,9 @@ def test_a_model_that_knows_the_next_token_makes_no_error():
             return torch.nn.functional.one_hot(after, 256).float() + self.weight
 
     assert measure(Copies(), samples).rates["sample_error_pct"] == 0
-    filling = Copies()
-    filling.config.objective = "fill"
-    assert measure(filling, samples).rates["sample_error_pct"] == 100
+    with_fill = Copies()
+    with_fill.config.objective = "fill"
+    assert measure(with_fill, samples).rates["sample_error_pct"] == 100
 
 
 GPT2 = find_recipe("zoo-gpt2").changed(objective="next-token", num_samples=640)

@@ -67,7 +67,7 @@ def test_every_row_of_the_article_has_a_recipe():
     assert {row["id"] for row in ROWS} <= set(read_recipes())
 
 
-def test_validation_on_the_way_asks_few_questions_unless_told():
+def test_validation_during_training_takes_few_questions_unless_told():
     assert find_recipe("swap-delta").validation_samples == 400
     assert Recipe(**BASE, num_samples=6400).validation_samples == 100
     assert Recipe(**BASE, num_samples=6400, validation_questions=7).validation_samples == 7

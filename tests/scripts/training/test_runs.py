@@ -73,7 +73,7 @@ def test_a_run_that_is_older_than_a_field_is_resumed(folder):
         open_run(other, folder / "a", None, True)
 
 
-def test_lines_that_are_older_than_a_field_are_read_and_summarised():
+def test_lines_that_are_older_than_a_field_are_read_and_summarized():
     records = read_records(ROOT / "hub_cards" / "results" / "swap-delta.jsonl")
     old = [replace(line, planned_samples=None, validation_seconds=None) for line in records]
     lines = [{k: v for k, v in asdict(line).items() if v is not None} for line in old]
@@ -96,10 +96,10 @@ def record(seed: int) -> TrialRecord:
 @pytest.mark.parametrize("error", [ValueError("the loss is nan"), OSError("full"), Paused("x")])
 def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch, error):
     found = {0: record(0), 1: error, 2: record(2)}
-    asked = []
+    trained = []
 
     def run_trial(job, *_):
-        asked.append(job.seed)
+        trained.append(job.seed)
         if isinstance(found[job.seed], Exception):
             raise found[job.seed]
         return found[job.seed]
@@ -112,9 +112,9 @@ def test_a_trial_that_fails_is_named_and_the_others_are_kept(folder, monkeypatch
     kept = [0, 2] if isinstance(error, ValueError) else [0]
     assert [record.seed for record in read_records(folder / "trials.jsonl")] == kept
     found[1] = record(1)
-    asked.clear()
+    trained.clear()
     assert {found.seed for found in run_trials(RECIPE, folder, [0, 1, 2])} == {0, 1, 2}
-    assert asked == [seed for seed in (0, 1, 2) if seed not in kept]
+    assert trained == [seed for seed in (0, 1, 2) if seed not in kept]
 
 
 @pytest.fixture

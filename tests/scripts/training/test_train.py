@@ -204,7 +204,7 @@ def test_ctrl_c_is_one_line_that_names_the_run(tmp_path, monkeypatch):
     assert done.stderr.splitlines()[-1] == f"train: interrupted: {again}"
 
 
-def test_the_final_evaluation_has_the_size_that_is_asked_for(run, tmp_path):
+def test_the_final_evaluation_has_the_size_that_is_named(run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(run / "runs" / "001-swap-delta", folder)
     (record,) = read_records(folder / "trials.jsonl")

@@ -8,7 +8,7 @@ from vsc_dataset.language import Program, parse
 from vsc_dataset.vocabulary import MASK, PAD
 
 
-class Oracle(nn.Module):
+class Solver(nn.Module):
     """Right on all questions but those for which `errs(program)`; there one letter is wrong.
 
     `config` may hold answer_width and layout, as those of our models do.
@@ -18,11 +18,11 @@ class Oracle(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
         self.errs, self.config = errs, config
-        self.widths, self.asked = set(), 0
+        self.widths, self.evaluated = set(), 0
 
     def forward(self, input_ids):
         rows_NxL = input_ids.numpy().astype(np.uint8)
-        self.asked += len(rows_NxL)
+        self.evaluated += len(rows_NxL)
         self.widths.add(rows_NxL.shape[1])
         written = np.stack([self.answer(row) for row in rows_NxL])
         return nn.functional.one_hot(torch.from_numpy(written.astype(np.int64)), 256).float()
