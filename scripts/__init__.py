@@ -1,1 +1,1 @@
-"""Commands, and the rooms of what they share."""
+"""Commands, and packages of what they share."""

@@ -16,7 +16,7 @@ class VscCounter(nn.Module):
     keys and queries moves every operation by as many positions, also those beyond training. A count
     of one rotates a position, a unit vector of `key_dim` channels, into one orthogonal to it; after
     `key_dim` it is back with the other sign. A step depends on its byte alone: one that knows the
-    neighbours learns each operation apart, and rightly only as far as the training programs go.
+    neighbors learns each operation apart, and rightly only as far as the training programs go.
 
     Source: rotary positions, arXiv 2104.09864, with positions that depend on the data; gradients
       pass the dead zone straight, arXiv 1308.3432.
@@ -31,7 +31,7 @@ class VscCounter(nn.Module):
         """Count, and return angles in radians.
 
         Args:
-          embeds_BxLxD: the bytes, each without its neighbours.
+          embeds_BxLxD: the bytes, each without its neighbors.
           mask_BxL: False where a byte is padding and does not count.
         Returns:
           (B, L, key_dim / 2), at least float32: bfloat16 holds no count above 256.

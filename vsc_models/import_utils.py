@@ -52,7 +52,7 @@ def find(target: str) -> Any:
 
     Args:
       target: "FILE.py:NAME", the file seen from the working directory and imported alone, without
-        its neighbours; or "package.module:NAME".
+        its neighbors; or "package.module:NAME".
     Raises:
       ValueError: one line: there is no such file, module or name, a package is missing, or the
         import fails.

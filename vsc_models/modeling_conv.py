@@ -103,7 +103,7 @@ class VscConvForMaskedLM(VscForMaskedLM):
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)
         if isinstance(module, nn.MultiheadAttention):
-            # As its own (private) initialisation does.
+            # As its own (private) initialization does.
             nn.init.xavier_uniform_(module.in_proj_weight)
             nn.init.zeros_(module.in_proj_bias)
             nn.init.zeros_(module.out_proj.bias)

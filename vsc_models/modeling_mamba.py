@@ -26,7 +26,7 @@ class VscMambaMixer(nn.Module):
         inner, rank = config.expand * config.hidden_size, config.step_rank
         self.sizes = [rank, config.state_size, config.state_size]
         self.in_proj = nn.Linear(config.hidden_size, 2 * inner, bias=False)
-        # It holds and initialises the weights of `causal_convolution`. (Any: it has a bias.)
+        # It holds and initializes the weights of `causal_convolution`. (Any: it has a bias.)
         self.conv1d: Any = nn.Conv1d(inner, inner, config.conv_kernel, groups=inner)
         self.x_proj = nn.Linear(inner, sum(self.sizes), bias=False)
         self.dt_proj = nn.Linear(rank, inner)
@@ -58,7 +58,7 @@ class VscMambaLayer(nn.Module):
         self.mixer = VscMambaMixer(config)
 
     def forward(self, x_LxBxD: Tensor, mask_LxBx1: Tensor | None) -> Tensor:
-        """Normalise and mix."""
+        """Normalize and mix."""
         out_LxBxD: Tensor = self.mixer(self.norm(x_LxBxD), mask_LxBx1)
         return out_LxBxD
 

@@ -64,7 +64,7 @@ class VscScaffold(VscBackbone):
     ) -> Tensor:
         """Run the layer and take the wanted positions: (B, L, D) -> (B, W, D).
 
-        `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbours.
+        `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbors.
         """
 
     def forward(

@@ -72,7 +72,7 @@ def assemble(
     repo: str,
     scratch: Path,
     checkpoints: Sequence[str] = (),
-    licence: str | None = None,
+    license_id: str | None = None,
 ) -> Bundle:
     """Gather everything that a repository shall hold.
 
@@ -82,7 +82,7 @@ def assemble(
       repo: "owner/name".
       scratch: an empty folder, for what is made for the repository.
       checkpoints: ids of models that a demo evaluates in addition to those of its checkpoints.json.
-      licence: of a model, an id of the hub's list; see `model_card`.
+      license_id: of a model, an id of the hub's list; see `model_card`.
     Raises:
       ValueError: `path` is something else, lacks a file, holds pickled weights, or the kind has
         no such option.
@@ -92,7 +92,7 @@ def assemble(
         check_repo_id(name, "--checkpoints")
     for flag, value, of in (
         ("--checkpoints", checkpoints, "space"),
-        ("--license", licence, "model"),
+        ("--license", license_id, "model"),
     ):
         if value and kind != of:
             raise ValueError(f"{flag} is for a {of}, this is a {kind}: leave it out")
@@ -101,7 +101,7 @@ def assemble(
     if kind == "dataset":
         files, tag = _dataset_files(path, repo, scratch), f"v{DATA_VERSION}"
     elif kind == "model":
-        files = _model_files(path, repo, licence)
+        files = _model_files(path, repo, license_id)
     elif kind == "metric":
         files, sdk = _metric_files(path, repo), "static"
     else:
@@ -193,7 +193,7 @@ def build_wheel(folder: Path) -> Path:
     return built[0]
 
 
-def _model_files(path: Path, repo: str, licence: str | None) -> Files:
+def _model_files(path: Path, repo: str, license_id: str | None) -> Files:
     """Gather the checkpoint with tokenizer, pipeline and code, its card, results and pictures."""
     from scripts.publishing.checkpoint import WEIGHTS, read_checkpoint
 
@@ -206,7 +206,7 @@ def _model_files(path: Path, repo: str, licence: str | None) -> Files:
     files |= {file.name: file for file in path.glob("report.txt")}
     files |= checkpoint
     files[RUN_FILE] = _without_places(path / RUN_FILE)
-    files[CARD] = model_card(path, repo, facts, licence).encode()
+    files[CARD] = model_card(path, repo, facts, license_id).encode()
     return files
 
 

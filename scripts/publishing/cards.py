@@ -237,14 +237,14 @@ class ModelFacts(NamedTuple):
     has_custom_code: bool
 
 
-def model_card(folder: Path, repo: str, facts: ModelFacts, licence: str | None = None) -> str:
+def model_card(folder: Path, repo: str, facts: ModelFacts, license_id: str | None = None) -> str:
     """Write the card of a trained model.
 
     Args:
       folder: of a finished run: run.json, results.json and trials.jsonl.
       repo: its id on the hub.
       facts: what its checkpoint says.
-      licence: an id of the hub's list; None: Apache-2.0, where code and first weights are ours.
+      license_id: an id of the hub's list; None: Apache-2.0, where code and first weights are ours.
     Raises:
       ValueError: a file is not as train.py leaves it; one line that names it.
     """
@@ -260,7 +260,7 @@ def model_card(folder: Path, repo: str, facts: ModelFacts, licence: str | None =
         facts=facts._replace(layer=escape(facts.layer), layer_version=escape(facts.layer_version)),
         recipe=recipe,
         named=named if named and named.same_training(recipe) else None,  # no flag has changed it
-        licence=licence or (None if foreign else "apache-2.0"),
+        license_id=license_id or (None if foreign else "apache-2.0"),
         base=Path(base).name if is_local(base) else base,
         base_on_hub=bool(base) and not is_local(base),
         data_version=DATA_VERSION,

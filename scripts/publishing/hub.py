@@ -273,7 +273,7 @@ def push_model(folder: Path, repo: str, private: bool = False) -> str:
 
 @contextmanager
 def _one_line(repo: str) -> Iterator[None]:
-    """Raise what goes wrong on the hub or on the way as a ValueError of one line."""
+    """Raise what goes wrong on the hub or in the network as a ValueError of one line."""
     try:
         yield
     except (HTTPError, OfflineModeIsEnabled, RuntimeError) as error:

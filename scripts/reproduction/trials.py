@@ -121,7 +121,7 @@ def _test(model: nn.Module, row: Row) -> dict[str, int]:
 
 
 def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
-    """Evaluate a grid until the model fails; `lost` says that it did, before the list ended."""
+    """Evaluate a grid until the model fails; `lost`, a key of kept results, says that it did."""
     assert row.grid is not None
     grid = evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid)
     rows = [_rounded({k: v for k, v in one.items() if k not in CLOCKS}) for one in grid["rows"]]

@@ -217,7 +217,7 @@ def _check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
 
 
 def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> None:
-    """Check that a skill's trials are those that the protocol asks for."""
+    """Check that a skill's trials are those that the protocol sets."""
     data = protocol.tables["skills"][skill]["data"]
     split = headline_split(data)
     search = [trial for trial in card["search"] if trial["skill"] == skill]

@@ -18,7 +18,7 @@ class User(NamedTuple):
     role: str = "write"
 
     def inside(self, namespace: str) -> bool:
-        """Whether a namespace is the user's own or one of an organisation's."""
+        """Whether a namespace is the user's own or one of an organization's."""
         return namespace in (self.name, *self.orgs)
 
 

@@ -270,7 +270,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--token", default="hf_local", help="the one that may write")
-    parser.add_argument("--org", default="vsc", help="the organisation that it may write into")
+    parser.add_argument("--org", default="vsc", help="the organization that it may write into")
     given = parser.parse_args()
     with running({given.token: User("tester", (given.org,))}, given.port) as hub:
         print(f"export HF_ENDPOINT={hub.url} HF_HUB_DISABLE_XET=1", flush=True)

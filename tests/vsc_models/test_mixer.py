@@ -94,7 +94,7 @@ def test_the_second_layer_reads_each_row_from_its_end():
         assert close(mixed[row, :length], wanted[0])
 
 
-def test_a_layer_keeps_its_own_initialisation():
+def test_a_layer_keeps_its_own_initialization():
     (layer,) = model_with("Causal").model.mixer
     assert torch.equal(layer.proj.weight, torch.eye(32))
     assert torch.equal(layer.proj.bias, torch.full((32,), 2.0))

@@ -111,7 +111,7 @@ def test_bfloat16_is_within_two_percent_and_its_loss_is_float32(name):
 
 
 @every_model
-def test_initialisation_depends_on_the_seed_alone(name):
+def test_initialization_depends_on_the_seed_alone(name):
     first, second, other = (model_of(name, seed) for seed in (1, 1, 2))
     for weight in first.state_dict():
         assert torch.equal(first.state_dict()[weight], second.state_dict()[weight])

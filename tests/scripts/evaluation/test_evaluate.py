@@ -39,9 +39,9 @@ def run(tmp_path_factory) -> Path:
 
 def result(model, name="model", trained_on=None, **options):
     """The one result for a model."""
-    candidate, request = LoadedModel(name, model, trained_on), Request(**options)
-    check_request([candidate], request)
-    (found,) = evaluate([candidate], request)
+    loaded, request = LoadedModel(name, model, trained_on), Request(**options)
+    check_request([loaded], request)
+    (found,) = evaluate([loaded], request)
     return found
 
 
@@ -156,19 +156,19 @@ FOREIGN = {
 def test_a_model_that_is_not_ours_is_evaluated_as_far_as_its_positions_reach(tmp_path, name):
     torch.manual_seed(0)
     FOREIGN[name]().save_pretrained(tmp_path)
-    candidate = open_model(str(tmp_path))
-    assert candidate.trained_on is None
-    found = result(candidate.model, data="default-spaced", num_questions=20)
+    loaded = open_model(str(tmp_path))
+    assert loaded.trained_on is None
+    found = result(loaded.model, data="default-spaced", num_questions=20)
     assert found["data"]["sample_error_pct"] == 100
     options = {"grids": ("grid-len5",), "num_questions": 5}
-    (grid,) = result(candidate.model, **options)["grids"]
+    (grid,) = result(loaded.model, **options)["grids"]
     assert [row["nops"] for row in grid["rows"]] == [1, 2]
     assert grid["too_long_for_the_model"][0] == 14
-    (grid,) = result(candidate.model, **options, whole_grid=True)["grids"]
+    (grid,) = result(loaded.model, **options, whole_grid=True)["grids"]
     assert [row["nops"] for row in grid["rows"]][-1] == 12
     assert grid["too_long_for_the_model"][0] == 14
     with pytest.raises(ValueError, match="model reads 64 bytes at most and the rows of level-6"):
-        result(candidate.model, data="level-6", num_questions=5)
+        result(loaded.model, data="level-6", num_questions=5)
 
 
 def test_no_checkpoint_is_one_clear_line(tmp_path, monkeypatch, run):
@@ -251,7 +251,7 @@ def test_what_cannot_be_evaluated_is_one_clear_line(options, words):
         check_request([LoadedModel("model", Solver())], Request(**options))
 
 
-def test_every_candidate_is_checked_before_any_is_evaluated(run):
+def test_every_model_is_checked_before_any_is_evaluated(run):
     narrow = open_model(str(run))
     with pytest.raises(ValueError, match="has some of 8"):
         check_request([LoadedModel("fits", Solver()), narrow], Request(grids=("grid-len8",)))

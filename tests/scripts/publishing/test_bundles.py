@@ -171,7 +171,7 @@ def test_no_path_of_this_machine_is_published(tmp_path):
     assert "The layer is `mixer_layer.py:Layer`." in card
     assert ModelCard(card).data.license is None
     assert "Apache" not in card
-    assert ModelCard(card_of(made, licence="mit")).data.license == "mit"
+    assert ModelCard(card_of(made, license_id="mit")).data.license == "mit"
 
 
 def test_a_layer_of_a_package_is_named_with_its_version(mixer_run):
@@ -267,7 +267,7 @@ def test_a_damaged_file_of_a_run_is_one_line_that_names_it(copy, name):
 @pytest.mark.parametrize(
     "more, words",
     [
-        ({"licence": "mit"}, "--license is for a model, this is a metric"),
+        ({"license_id": "mit"}, "--license is for a model, this is a metric"),
         ({"checkpoints": ["acme/m"]}, "--checkpoints is for a space, this is a metric"),
         ({"checkpoints": ["m"]}, "--checkpoints 'm' is not a repository"),
     ],

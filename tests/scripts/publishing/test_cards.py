@@ -28,9 +28,9 @@ NUMBER = re.compile(r"\b[0-9a-f]{64}\b|0x[0-9a-f]+|\d(?:[\d,]*\d)?(?:\.\d+)*")
 """A hash is one number: the digits in it excuse no others."""
 
 NO_FLOORS = {"questions": 1, "by_config": {}}
-LICENCES = {"apache-2.0", "cc0-1.0"}
+LICENSES = {"apache-2.0", "cc0-1.0"}
 SIZES = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"]
-"""Of the hub's lists: our licences, and all sizes that we could reach."""
+"""Of the hub's lists: our licenses, and all sizes that we could reach."""
 
 
 @pytest.fixture(name="manifest", scope="module")
@@ -152,7 +152,7 @@ def test_yaml_is_what_the_hub_requires(every_card, manifest):
     assert (space["sdk"], space["sdk_version"], space["app_file"]) == ("gradio", "6.1.0", "app.py")
     for kind, text in every_card.items():
         loaded = {"dataset": DatasetCard, "model": ModelCard}.get(kind, SpaceCard)(text)
-        assert loaded.data.license in LICENCES
+        assert loaded.data.license in LICENSES
         if kind in ("dataset", "model"):  # two or three letters, of ISO 639
             assert re.fullmatch("[a-z]{2,3}", loaded.data.language)
         tags = loaded.data.tags

@@ -1,4 +1,4 @@
-"""Flags: every field of a recipe has one, and a mistake is one line with the way out."""
+"""Flags: every field of a recipe has one, and a mistake is one line with the fix."""
 
 import json
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Recipes are data: every one can be built, and a mistake is named with the way out."""
+"""Recipes are data: every one can be built, and a mistake is named with the fix."""
 
 import csv
 import dataclasses
