@@ -8,6 +8,7 @@ import shutil
 import sys
 from itertools import chain
 from pathlib import Path
+from unittest import mock
 
 import datasets
 import pyarrow as pa
@@ -309,9 +310,9 @@ def test_a_damaged_manifest_is_one_line_that_names_it(copy, command):
         (("--verify", "nowhere"), "manifest.json is missing"),
     ],
 )
-def test_a_mistake_is_one_clear_line(command, monkeypatch, flags, words):
-    monkeypatch.setattr(parquet, "make_config", make_config)
-    said = command(*flags)
+def test_a_mistake_is_one_clear_line(command, flags, words):
+    with mock.patch.object(parquet, "make_config", make_config):
+        said = command(*flags)
     assert said.startswith("build_dataset: ")
     assert words in said
     assert "\n" not in said
