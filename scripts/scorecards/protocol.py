@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.training.recipes import Recipe
+from vsc_dataset.configs import make_config
 
 PROTOCOL = Path(__file__).parents[1] / "protocol.toml"
 
@@ -79,9 +80,11 @@ class Protocol:
         samples = track.get("num_samples", task["num_samples"])
         if self.quick:
             samples //= self.tables["quick"]["samples_divisor"]
+        several = make_config(task["data"]).nops[1] > 1
         return Recipe(
             name=f"{skill}-lr{learning_rate:g}",
             data=task["data"],
+            curriculum=track.get("curriculum", ()) if several else (),
             model=base.model,
             model_args=base.model_args,
             mixer=base.mixer,

@@ -97,7 +97,7 @@ def recipe_flags() -> dict[str, dict[str, Any]]:
             settings |= {"nargs": "+", "metavar": "K=V"}
         else:
             settings |= {"type": kind[0], "metavar": "VALUE"}
-            settings |= {"nargs": "+"} if one.name == "betas" else {}
+            settings |= {"nargs": "+"} if one.name in ("betas", "curriculum") else {}
         flags[flag_of(FLAG_NAMES.get(one.name, one.name))] = settings
     return flags
 

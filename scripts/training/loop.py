@@ -1,7 +1,8 @@
 """Train one model, read from top to bottom: `run_trial` is the loop, what it calls stands below."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import torch
@@ -46,8 +47,10 @@ def check_recipe(
     Raises:
       ValueError: it cannot; the message says why.
     """
-    for split in ("train", "validation", "test"):
+    for split in ("validation", "test"):
         recipe.config.sample_spec(split)
+    for _, config in recipe.stages:
+        config.sample_spec("train")
     processes = accelerator.num_processes
     recipe.check_processes(processes)
     torch.manual_seed(seed)
@@ -138,17 +141,24 @@ def make_model(
     return model, optimizer
 
 
-def make_stream(recipe: Recipe, seed: int, accelerator: Accelerator, step: int) -> TrainingStream:
-    """Make the stream of this process's training samples, standing at a step."""
-    return TrainingStream(
-        recipe.config,
-        recipe.batch_size,
-        seed=seed,
-        start=step * recipe.batch_size,
-        rank=accelerator.process_index,
-        world_size=accelerator.num_processes,
-        trace=recipe.loss == "trace",
-    )
+def make_stream(
+    recipe: Recipe, seed: int, accelerator: Accelerator, step: int
+) -> Iterator[Examples]:
+    """Give this process's batches from a step on, of each stage of the curriculum in turn."""
+    ends = [begin for begin, _ in recipe.stages[1:]] + [recipe.num_steps]
+    for (begin, config), end in zip(recipe.stages, ends, strict=True):
+        begin = max(begin, step)
+        stream = TrainingStream(
+            config,
+            recipe.batch_size,
+            seed=seed,
+            start=begin * recipe.batch_size,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            pad_to=recipe.config.row_width,
+            trace=recipe.loss == "trace",
+        )
+        yield from islice(stream, max(end - begin, 0))
 
 
 def make_scheduler(recipe: Recipe, optimizer: Optimizer, step: int) -> LRScheduler:

@@ -1,9 +1,10 @@
 """Read recipes.toml into a Recipe: everything that decides what a trial learns."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -56,6 +57,9 @@ WORDS = {
 }
 """What a field holds, by its annotation."""
 
+STAGE = re.compile(r"(\d*\.?\d+):(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
+"""A stage of a curriculum: from which share of the samples on which numbers of operations."""
+
 VALIDATION_SHARE = 0.08
 RECIPES = Path(__file__).parent.parent / "recipes.toml"
 
@@ -87,6 +91,11 @@ class Recipe:
     )
     model_args: Mapping[str, Any] = _documented(
         "fields of that model's configuration, as k=v", default_factory=dict
+    )
+    curriculum: tuple[str, ...] = _documented(
+        "numbers of operations by the share of the samples from which on they are trained, as in "
+        "0:1 0.2:1-5: one operation, after a fifth of the samples one to five",
+        (),
     )
     mixer: str = _documented(
         "a custom layer: FILE.py:CLASS, FILE.py:FUNCTION that makes it, or package.module:CLASS; "
@@ -141,6 +150,7 @@ class Recipe:
     def __post_init__(self) -> None:
         self._check_types()
         object.__setattr__(self, "betas", tuple(self.betas))
+        object.__setattr__(self, "curriculum", tuple(self.curriculum))
         if self.model == "vsc_delta":
             renamed = {RENAMED.get(name, name): value for name, value in self.model_args.items()}
             object.__setattr__(self, "model_args", renamed)
@@ -171,7 +181,7 @@ class Recipe:
             )
         if not self.mixer and (self.mixer_args or self.direction != "forward"):
             raise ValueError("mixer_args or direction without a mixer: name it or leave them out")
-        _ = self.config
+        _ = self.stages
 
     def _check_types(self) -> None:
         """Raise a ValueError for a value of another type, which a TOML file may hold."""
@@ -179,6 +189,9 @@ class Recipe:
             value = getattr(self, name)
             if hint in WORDS and not has_type(value, hint):
                 raise ValueError(f"{name} is {value!r}: it must be {WORDS[hint]}")
+        stages = self.curriculum
+        if not isinstance(stages, tuple | list) or not all(isinstance(one, str) for one in stages):
+            raise ValueError(f"curriculum is {stages!r}: it must be a list of texts, such as '0:1'")
         pair = self.betas if has_type(self.betas, tuple | list) else ()
         if len(pair) != 2 or not all(has_type(beta, float) and 0 <= beta < 1 for beta in pair):
             given = list(pair) or self.betas
@@ -188,6 +201,38 @@ class Recipe:
     def config(self) -> TaskConfig:
         """The configuration of the data."""
         return make_config(self.data, **self.data_args)
+
+    @cached_property
+    def stages(self) -> tuple[tuple[int, TaskConfig], ...]:
+        """The stages of training: the step that each begins with, and its data.
+
+        >>> recipe = find_recipe("swap-delta").changed(curriculum=["0:1", "0.2:1-5"])
+        >>> [(step, config.nops) for step, config in recipe.stages]
+        [(0, (1, 1)), (312, (1, 5))]
+        """
+        if not self.curriculum:
+            return ((0, self.config),)
+        stages, earlier = [], -1.0
+        for text in self.curriculum:
+            stage = STAGE.fullmatch(text)
+            if stage is None:
+                raise ValueError(
+                    f"curriculum has {text!r}: write SHARE:NOPS or SHARE:LOWEST-HIGHEST, such as "
+                    "0:1 0.2:1-5"
+                )
+            share, lowest = float(stage[1]), int(stage[2])
+            highest = int(stage[3] or lowest)
+            if not earlier < share < 1 or (earlier < 0) != (share == 0):
+                raise ValueError(f"curriculum has {text!r}: shares begin at 0 and rise to below 1")
+            if not lowest <= highest <= self.config.nops[1]:
+                raise ValueError(
+                    f"curriculum has {text!r}: the lowest number of operations comes first, and "
+                    f"the highest of {self.data_label} is {self.config.nops[1]}"
+                )
+            config = replace(self.config, nops=(lowest, highest))
+            stages.append((round(share * self.num_steps), config))
+            earlier = share
+        return tuple(stages)
 
     @property
     def data_label(self) -> str:

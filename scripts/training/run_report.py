@@ -34,6 +34,9 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         if path.name not in NOT_MODEL:
             with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
+    seen = None
+    if not recipe.curriculum:  # its samples are others
+        seen = programs_seen(recipe.config, "test", median.seed, median.samples)
     report = write_report(
         folder,
         records,
@@ -42,7 +45,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         answered.pop("by_nops"),
         recipe.config.answer_width,
         answered,
-        programs_seen(recipe.config, "test", median.seed, median.samples),
+        seen,
         recipe.label_smoothing,
     )
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"

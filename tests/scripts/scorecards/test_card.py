@@ -6,6 +6,7 @@ import json
 import pytest
 
 from scripts.scorecards.card import check_card, choose_rate, read_card, write_card
+from scripts.scorecards.protocol import read_protocol
 from tests.scripts.scorecards.cases import make_card
 
 FAILS_AT_SELECT = [(0.0, 0.0), (0.4, 30.0), (1.0, 79.9), (1.0, 80.0), (0.9, 70.0)]
@@ -41,6 +42,18 @@ def test_validation_alone_chooses_the_learning_rate():
     line = {"val_sample_error_pct": 3.0, "val_mask_error_pct": 1.0, "val_loss": 0.5, "wrong": 0}
     better = {**line, "learning_rate": 2.0, "val_mask_error_pct": 0.9, "wrong": 99}
     assert choose_rate([{**line, "learning_rate": 1.0}, better]) == 2.0
+
+
+@pytest.mark.parametrize("track, stages", [("efficiency", 1), ("capability", 5)])
+def test_the_capability_track_begins_with_one_operation(track, stages):
+    protocol = read_protocol(track)
+    recipes = {
+        skill: protocol.recipe(protocol.scaffold(), skill, 1e-3) for skill in protocol.skills
+    }
+    for skill, recipe in recipes.items():
+        expected = stages if skill in ("track", "combine", "stack") else 1
+        assert len(recipe.stages) == expected
+        assert recipe.stages[-1][1] == recipe.config  # in the end the skill's own
 
 
 def test_a_card_comes_back_from_its_file(card, tmp_path):

@@ -33,6 +33,7 @@ CHANGES = {
     "num_validations": ("3", 3),
     "validation_questions": ("50", 50),
     "early_stop_pct": ("0.5", 0.5),
+    "curriculum": ("0:1 0.5:1-5", ("0:1", "0.5:1-5")),
 }
 TOGETHER = {
     "mixer_args": "--mixer a.py:B --mixer-args a=1",
@@ -117,6 +118,11 @@ def test_seeds_follow_from_the_first():
         ("--push-to-hub a/b", "--push-to-hub needs a token: set HF_TOKEN"),
         ("--early-stop-validations 2", "without --early-stop-pct"),
         ("--mixer-args a=1", "without a mixer"),
+        ("--curriculum 1", "--curriculum has '1': write SHARE:NOPS or SHARE:LOWEST-HIGHEST"),
+        ("--curriculum 0.1:1", "--curriculum has '0.1:1': shares begin at 0 and rise to below 1"),
+        ("--curriculum 0:1 0:2", "--curriculum has '0:2': shares begin at 0 and rise"),
+        ("--curriculum 0:2-1", "has '0:2-1': the lowest number of operations comes first"),
+        ("--curriculum 0:1-6", "has '0:1-6': the lowest number of operations comes first, and the"),
         ("--mixer a.py:B --model-args num_heads=2", "--model-args num_heads with a mixer, whose"),
         ("--report-to tensorbord", "'tensorbord' is unknown: did you mean 'tensorboard'?"),
     ],

@@ -1,6 +1,7 @@
 """The loop: what a step does, and that samples of the right split are evaluated."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from scripts.core.model_loading import load_model
 from scripts.reporting import report
 from scripts.training import loop, run_report, trial_result
 from scripts.training.distributed import make_accelerator
-from scripts.training.loop import make_model, make_scheduler, stops_early, train_step
+from scripts.training.loop import make_model, make_scheduler, make_stream, stops_early, train_step
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe
 from scripts.training.train_state import Job, RunOptions
@@ -93,6 +94,22 @@ def test_the_learning_rate_ends_at_zero_and_begins_with_the_warm_up(begin):
         optimizer.step()
         scheduler.step()
     assert again == rates[begin:]
+
+
+@pytest.mark.parametrize("begin", [0, 1, 4, 7])
+def test_a_curriculum_gives_each_stage_its_samples_from_any_step(begin):
+    recipe = find_recipe("swap-delta").changed(
+        num_samples=640, curriculum=["0:1", "0.2:1-2", "0.4:5"]
+    )
+    batches = [*make_stream(recipe, 3, make_accelerator(), begin)]
+    assert len(batches) == 10 - begin
+    for step, batch in enumerate(batches, begin):
+        nops = (1, 1) if step < 2 else (1, 2) if step < 4 else (5, 5)
+        config = replace(recipe.config, nops=nops)
+        there = sample(config, "train", range(64 * step, 64 * step + 64), 3)
+        assert batch.questions() == there.questions()
+        assert batch.labels.shape[1] == recipe.config.row_width
+    assert {*batches[-1].nops.tolist()} == {5}
 
 
 def test_a_loss_that_is_not_finite_is_a_clear_error(tmp_path, monkeypatch):

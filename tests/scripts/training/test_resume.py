@@ -11,7 +11,7 @@ from tests.scripts.training.commands import check_resumes, log, train
 
 LONG = ("--recipe", "swap-delta", "--max-samples", "5120", "--num-validations", "3")
 LONG = (*LONG, "--validation-questions", "4000")  # so that a validation takes a while
-LONG = (*LONG, "--final-samples", "200")
+LONG = (*LONG, "--final-samples", "200", "--curriculum", "0:1", "0.4:1-5")
 
 
 @pytest.fixture(scope="module")
