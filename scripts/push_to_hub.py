@@ -25,10 +25,6 @@ FLAGS: dict[str, dict[str, Any]] = {
     "repo": {"metavar": "REPO", "help": "owner/name"},
     "--yes": {"action": "store_true", "help": "do it"},
     "--private": {"action": "store_true", "help": "create a private repository"},
-    "--overwrite-card": {
-        "action": "store_true",
-        "help": "also where README.md was edited on the hub",
-    },
     "--license": {
         "metavar": "ID",
         "help": "of a model, as the hub calls it; default: apache-2.0, or none with code of yours",
@@ -46,14 +42,7 @@ def main() -> None:
     """Say what would be pushed, or push."""
     arguments = Parser(__doc__, FLAGS).parse_args()
     from scripts.publishing.bundles import assemble
-    from scripts.publishing.hub import (
-        UnreachableError,
-        check_models,
-        describe,
-        make_plan,
-        push,
-        unchecked_plan,
-    )
+    from scripts.publishing.hub import describe, push
 
     with TemporaryDirectory() as scratch:
         bundle = assemble(
@@ -64,16 +53,9 @@ def main() -> None:
             arguments.checkpoints,
             arguments.license,
         )
-        try:
-            check_models(bundle, arguments.checkpoints)
-            plan = make_plan(bundle, arguments.private, arguments.overwrite_card)
-        except UnreachableError as error:
-            if arguments.yes:
-                raise
-            plan = unchecked_plan(bundle, f"not compared ({error})")
-        print(describe(bundle, plan))
+        print(describe(bundle))
         if arguments.yes:
-            print(push(bundle, plan, arguments.private))
+            print(push(bundle, arguments.private))
         else:
             print("Nothing was sent: add --yes to push.")
 

@@ -13,11 +13,11 @@ from itertools import chain
 from pathlib import Path
 from pprint import pformat
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from huggingface_hub import constants
 from jinja2 import Environment, StrictUndefined
 
+from scripts.core.cli import hide_credentials
 from scripts.core.io import name_file, read_json
 from scripts.core.trial_store import (
     SOLVED_PCT,
@@ -88,8 +88,7 @@ def references(*keys: str) -> str:
 
 def endpoint() -> str:
     """Return the hub's address, without a name and a password that stand in it."""
-    parts = urlsplit(constants.ENDPOINT)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return hide_credentials(constants.ENDPOINT)
 
 
 def project() -> dict[str, Any]:
