@@ -7,12 +7,17 @@ import os
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 ROOT = Path(__file__).parents[1]
+LIMIT = 300
+"""Seconds after which what a test waits for is not waited for any more, and the test fails."""
 
 
 @dataclass(frozen=True)
@@ -56,36 +61,72 @@ def run_script(path: str | Path, *flags: object, cwd: Path | None = None) -> Res
     return Result(code or 0, out.getvalue(), error.getvalue())
 
 
-def start_python(*words: object, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def start_python(
+    *words: object,
+    cwd: Path,
+    python: str | Path = sys.executable,
+    inherited: Mapping[str, str] = os.environ,
+    **environment: str,
+) -> subprocess.Popen[str]:
     """Start Python with these words, as a file and its flags; what it prints goes to pipes."""
     return subprocess.Popen(
-        [sys.executable, *map(str, words)],
+        [str(python), *map(str, words)],
         cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**inherited, "OMP_NUM_THREADS": "1", **environment},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
-def run_python(*words: object, cwd: Path, **environment: str) -> Result:
+def run_python(*words: object, cwd: Path, **settings: Any) -> Result:
     """Run Python with these words to its end."""
-    process = start_python(*words, cwd=cwd, **environment)
-    out, error = process.communicate()
+    return end_of(start_python(*words, cwd=cwd, **settings))
+
+
+def end_of(process: subprocess.Popen[str]) -> Result:
+    """Wait until a process has ended and nothing that it started writes any more."""
+    try:
+        out, error = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired as late:
+        process.kill()
+        text = f"no end in {LIMIT} s; it wrote {late.stdout!r} and {late.stderr!r}"
+        raise AssertionError(text) from None
     return Result(process.returncode, out, error)
 
 
-def kill_fork_when(moment: Callable[[], bool], run: Callable[[], object]) -> None:
-    """Run a function in a fork of this process, and kill it at the first look at a moment.
+def wait_for(moment: Callable[[], object]) -> None:
+    """Look every millisecond whether a moment has come."""
+    end = time.monotonic() + LIMIT
+    while not moment():
+        assert time.monotonic() < end, f"it has not come in {LIMIT} s"
+        time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def fork(run: Callable[..., object], *arguments: object) -> Iterator[BaseProcess]:
+    """Run a function in a fork of this process, which is killed at the end of the block.
 
     A fork has imported everything: a fresh process would take most of its time for that.
     """
-    process = multiprocessing.get_context("fork").Process(target=run)
+    process = multiprocessing.get_context("fork").Process(target=run, args=arguments)
     process.start()
     try:
-        while not moment():
-            process.join(0.001)
-            assert process.is_alive() or moment(), "it ended before it was killed"
+        yield process
     finally:
         process.kill()
         process.join()
+
+
+def join(process: BaseProcess) -> None:
+    """Wait until a fork has ended well."""
+    process.join(LIMIT)
+    assert process.exitcode == 0, "it failed" if process.exitcode else f"no end in {LIMIT} s"
+
+
+def kill_fork_when(moment: Callable[[], bool], run: Callable[[], object]) -> None:
+    """Run a function in a fork, and kill it at the first look at a moment."""
+    with fork(run) as process:
+        wait_for(lambda: moment() or not process.is_alive())
+        assert process.is_alive() or moment(), "it ended before it was killed"

@@ -7,12 +7,10 @@ from dataclasses import replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.synchronize import RLock
 from os import getpid
 from typing import Any, NamedTuple
 
 import torch
-from tqdm import tqdm
 
 from scripts.core.trial_store import TrialRecord
 from scripts.training.distributed import Accelerator, make_accelerator
@@ -56,7 +54,7 @@ def run_in_processes(
       Outcomes in the order in which the trials end.
     """
     context = get_context("spawn")
-    waiting, lock = list(jobs), context.RLock()
+    waiting = list(jobs)
     threads = max(1, torch.get_num_threads() // num_processes)
     free_positions = list(range(num_processes))
     running: dict[Any, tuple[SpawnProcess, Job, int]] = {}
@@ -68,7 +66,7 @@ def run_in_processes(
                 options = replace(options, bar_position=position)
                 process = context.Process(
                     target=_work,
-                    args=(job, options, threads, getpid(), lock, sender),
+                    args=(job, options, threads, getpid(), sender),
                     daemon=True,
                 )
                 process.start()
@@ -101,18 +99,14 @@ def _receive(receiver: Any, process: SpawnProcess, job: Job) -> Outcome:
     return outcome
 
 
-def _work(
-    job: Job,
-    options: RunOptions,
-    threads: int,
-    parent: int,
-    lock: RLock,
-    sender: Connection,
-) -> None:
-    """Run one trial in a process of its own, and send its outcome."""
+def _work(job: Job, options: RunOptions, threads: int, parent: int, sender: Connection) -> None:
+    """Run one trial in a process of its own, and send its outcome.
+
+    Processes share no lock for their bars: of one that is killed while it draws, the others would
+    wait for ever.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it and ends this process
     STOP.listen(parent)
-    tqdm.set_lock(lock)
     torch.set_num_threads(threads)
     accelerator = make_accelerator(job.recipe.mixed_precision, options.report_to)
     with suppress(BrokenPipeError):  # the parent has died

@@ -1,13 +1,13 @@
 """The wheel: what is built here works elsewhere, with the clone out of sight."""
 
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy
 import pytest
+
+from tests.commands import Result, run_python
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("vsc_dataset", "vsc_models", "scripts", "hub_cards", "examples", "tests")
@@ -25,19 +25,18 @@ print(vsc_dataset.sample("swap-nops5", "validation", [0]).questions()[0])
 def wheel(tmp_path_factory) -> Path:
     """The wheel, built and unpacked."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
-    subprocess.run(build, check=True, capture_output=True)
+    build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT)
+    done = run_python(*build, cwd=ROOT)
+    assert done.exit_code == 0, done.stderr
     (built,) = folder.glob("*.whl")
     zipfile.ZipFile(built).extractall(folder / "installed")
     return folder / "installed"
 
 
-def python(code: str, cwd: Path, *path: Path) -> subprocess.CompletedProcess[str]:
+def python(code: str, cwd: Path, *path: Path) -> Result:
     """Run code in a process that sees `path` alone: -S leaves the editable install out."""
     environment = {"PYTHONPATH": ":".join(map(str, path)), "HF_HUB_OFFLINE": "1", "HOME": str(cwd)}
-    return subprocess.run(
-        [sys.executable, "-S", "-c", code], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    return run_python("-S", "-c", code, cwd=cwd, inherited={}, **environment)
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Run processes that push to the stand-in for the hub or load from it."""
 
 import os
-import subprocess
-import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.commands import Result, run_python, script
 from tests.fake_hub.server import Hub, User
 
-ROOT = Path(__file__).parents[2]
 SITE = sysconfig.get_path("purelib")
 TOKEN = "hf_theSecretThatNobodyMaySee"
 READER = "hf_theSecretThatMayOnlyRead"
@@ -38,29 +36,16 @@ def environment(url: str, home: Path, token: str | None, **more: str) -> dict[st
 
 def push(
     hub: Hub | str, home: Path, *flags: object, token: str | None = TOKEN, **more: str
-) -> subprocess.CompletedProcess[str]:
+) -> Result:
     """Run `push_to_hub.py`."""
     url = hub if isinstance(hub, str) else hub.url
-    process = start(url, home, *flags, token=token, **more)
-    out, error = process.communicate()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, error)
-
-
-def start(
-    url: str, home: Path, *flags: object, token: str | None = TOKEN, **more: str
-) -> subprocess.Popen[str]:
-    """Start `push_to_hub.py`."""
-    command = [sys.executable, str(ROOT / "scripts" / "push_to_hub.py"), *map(str, flags)]
     seen = environment(url, home, token, HF_HUB_DISABLE_PROGRESS_BARS="1", **more)
-    return subprocess.Popen(
-        command, cwd=home, env=seen, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return run_python(script("push_to_hub"), *flags, cwd=home, inherited={}, **seen)
 
 
 def without_package(
     hub: Hub, home: Path, code: str, *args: object, path: Sequence[object] = (SITE,)
-) -> subprocess.CompletedProcess[str]:
+) -> Result:
     """Run code that sees the libraries, but neither our packages nor a token."""
-    command = [sys.executable, "-S", "-c", CUTS_OFF + code, *map(str, args)]
     seen = environment(hub.url, home, None, PYTHONPATH=os.pathsep.join(map(str, path)))
-    return subprocess.run(command, cwd=home, env=seen, capture_output=True, text=True)
+    return run_python("-S", "-c", CUTS_OFF + code, *args, cwd=home, inherited={}, **seen)

@@ -2,8 +2,6 @@
 
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from hub_cards.space.demo.loading import finished_runs, load_all, load_newest
 from hub_cards.space.demo.questions import MAX_CHARACTERS, Checkpoint, longest_question
 from hub_cards.space.demo.results import leaderboards, pictures, read_trials
 from scripts.publishing.bundles import assemble
+from tests.commands import run_python
 from tests.hub_cards.bundle import untrained
 from vsc_dataset import CONFIGS, execute, sample
 
@@ -167,8 +166,8 @@ assert loading.listed(Path(space)) == []
 checkpoints, faults = loading.load_all([run])
 print("<b>run</b>" in Handlers(checkpoints).answer("NPFKT:5>4 3>1"), faults)
 """
-    command = [sys.executable, "-c", code, str(space), str(tmp_path / "packages"), tmp_path / "run"]
-    done = subprocess.run(list(map(str, command)), cwd=tmp_path, capture_output=True, text=True)
+    places = (space, tmp_path / "packages", tmp_path / "run")
+    done = run_python("-c", code, *places, cwd=tmp_path)
     assert done.stdout == "True []\n", done.stderr
 
 

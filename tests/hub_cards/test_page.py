@@ -11,10 +11,12 @@ import sys
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
 from hub_cards.space.demo.results import leaderboards, read_trials
+from tests.commands import LIMIT, run_python, script
 from tests.hub_cards.bundle import untrained
 from vsc_dataset import parse, sample
 from vsc_models import VscDeltaForMaskedLM, VscPipeline
@@ -50,8 +52,8 @@ QUESTION = "NPFKT:5>4 3>1 1>4 4>2 1>3"
 def demo(tmp_path_factory):
     """A trained model and an untrained one."""
     home = tmp_path_factory.mktemp("page")
-    train = [sys.executable, "scripts/train.py", "--recipe", "swap-delta", "--output-dir"]
-    subprocess.run([*train, home / "trained"], cwd=ROOT, check=True, capture_output=True)
+    train = (script("train"), "--recipe", "swap-delta", "--output-dir", home / "trained")
+    assert run_python(*train, cwd=ROOT).exit_code == 0
     untrained(home / "untrained")
     return [home / "trained", home / "untrained"]
 
@@ -74,11 +76,14 @@ def address(demo):
         cwd=demo[0].parent, env={**os.environ, **settings}, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    timer = Timer(LIMIT, app.kill)
+    timer.start()
     said = []
     for line in app.stdout:  # ends when the page is there, or with the process
         said.append(line)
         if "public link" in line:  # the last line of a page that is served
             break
+    timer.cancel()
     assert app.poll() is None, "".join(said)
     yield f"http://127.0.0.1:{port}"
     app.terminate()

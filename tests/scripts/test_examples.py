@@ -1,15 +1,12 @@
 """The examples run as they stand, and are as short as they promise."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import torch
 
-from tests.commands import ROOT, run_command, run_script
+from tests.commands import ROOT, run_command, run_python, run_script
 from vsc_models import VscMixerConfig, VscMixerForMaskedLM
 from vsc_models.import_utils import make_layer
 
@@ -33,14 +30,8 @@ def test_transformers_trainer_learns_on_our_data_and_metric(tmp_path, objective,
 def test_trl_fine_tunes_and_rewards_on_our_columns_and_reward(tmp_path):
     pytest.importorskip("trl")
     assert len(TRL.read_text().splitlines()) < 40
-    done = subprocess.run(
-        [sys.executable, TRL, "6400", "10", "out"],
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_python(TRL, "6400", "10", "out", cwd=tmp_path, HF_HOME=str(tmp_path / "home"))
+    assert done.exit_code == 0, done.stderr
     losses = [float(loss) for loss in re.findall(r"'loss': '([\d.]+)'", done.stdout)]
     assert losses[9] < 3 < losses[0]  # 5.5 is a guess among 257 tokens
     reward = float(done.stdout.split()[-1])

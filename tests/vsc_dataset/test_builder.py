@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import vsc_dataset
+from tests.commands import ROOT, run_python
 from vsc_dataset import CONFIGS, builder, parse, reward, sample
 from vsc_dataset.configs import make_config
 from vsc_dataset.splits import SPLITS
 
-ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 SMALL = {"num_train": 60_000, "num_validation": 50, "num_test": 50, "num_test_programs": 50}
 
@@ -219,14 +217,7 @@ def test_either_import_may_come_first(tmp_path, first):
         "rows = datasets.load_dataset('vsc', 'swap-nops2', split='test', num_train=1, num_test=2)\n"
         "print(rows['question'][:])"
     )
-    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": PATH},
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", code, cwd=tmp_path, HF_HOME=str(tmp_path), PYTHONPATH=PATH)
     assert done.stdout.strip() == str(sample("swap-nops2", "test", range(2)).questions()), (
         done.stderr
     )
@@ -237,12 +228,7 @@ def test_importing_the_task_imports_no_library_but_numpy():
         "import sys, vsc_dataset\n"
         "print([m for m in ('datasets', 'pyarrow', 'torch', 'pandas') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": PATH},
-        capture_output=True,
-        text=True,
-    )
+    done = run_python("-c", code, cwd=ROOT)
     assert done.stdout.strip() == "[]", done.stderr
 
 

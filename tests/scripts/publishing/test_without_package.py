@@ -6,8 +6,6 @@ soak test builds, trains, pushes and loads as the README says.
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import evaluate
@@ -15,6 +13,7 @@ import pytest
 from transformers import pipeline
 
 import vsc_models
+from tests.commands import Result, run_python, script
 from tests.fake_hub import clients
 from tests.fake_hub.server import Hub, running
 from tests.scripts.publishing.made import SMALL, make_dataset
@@ -73,13 +72,13 @@ def fixture_hub():
 def push(hub: Hub, home: Path, kind: str, folder: object, repo: str) -> str:
     """Push by the command and return the card that stands then."""
     done = clients.push(hub, home, kind, folder, repo, "--yes")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     key = ({"metric": "space"}.get(kind, kind) + "s", repo)
     return hub.repos[key].commits[-1][1]["README.md"].data.decode()
 
 
-def said(done: subprocess.CompletedProcess[str]) -> list[str]:
-    assert done.returncode == 0, done.stderr
+def said(done: Result) -> list[str]:
+    assert done.exit_code == 0, done.stderr
     assert clients.TOKEN not in done.stdout + done.stderr
     return done.stdout.splitlines()
 
@@ -149,11 +148,10 @@ def test_everything_that_is_published_arrives(tmp_path):
 
 def _everything(hub, tmp_path):
     run, folder = tmp_path / "run", tmp_path / "vsc"
-    train = ("train.py", "--recipe", "swap-delta", "--output-dir", run)
-    build = ("build_dataset.py", "--output-dir", folder, "--config", "swap-nops5", "grid-len3")
+    train = ("train", "--recipe", "swap-delta", "--output-dir", run)
+    build = ("build_dataset", "--output-dir", folder, "--config", "swap-nops5", "grid-len3")
     for name, *flags in (train, build):
-        command = [sys.executable, clients.ROOT / "scripts" / name, *flags]
-        subprocess.run(list(map(str, command)), cwd=tmp_path, check=True, capture_output=True)
+        said(run_python(script(name), *flags, cwd=tmp_path))
     home = tmp_path / "pusher"
     card = push(hub, home, "dataset", folder, "acme/vsc")
     model_card = push(hub, home, "model", run, "acme/vsc-swap-delta")
@@ -185,14 +183,12 @@ def _everything(hub, tmp_path):
 def _wheel(hub, home, card):
     """The card's line installs the package where nothing was, and `load_dataset("vsc")` works."""
     seen = clients.environment(hub.url, home, None)
-    subprocess.run([sys.executable, "-m", "venv", home / "venv"], check=True, env=seen)
+    said(run_python("-m", "venv", home / "venv", cwd=home, inherited={}, **seen))
     (wanted,) = re.findall(r'pip install "(.*?)"', card)
     python = home / "venv" / "bin" / "python"
     # The libraries are this environment's, so that the test needs no network.
-    install = [python, "-m", "pip", "install", "--no-deps", "--no-cache-dir", wanted]
-    subprocess.run(install, check=True, env=seen, capture_output=True)
+    install = ("-m", "pip", "install", "--no-deps", "--no-cache-dir", wanted)
+    said(run_python(*install, cwd=home, python=python, inherited={}, **seen))
     seen |= {"PYTHONPATH": clients.SITE, "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [python, "-c", USE_WHEEL], cwd=home, env=seen, capture_output=True, text=True
-    )
+    done = run_python("-c", USE_WHEEL, cwd=home, python=python, inherited={}, **seen)
     assert said(done)[-1] == str(rows_of(sample("swap-nops5", "validation", [7]))[0])

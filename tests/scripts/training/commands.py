@@ -1,19 +1,18 @@
 """The command `train.py`, in this process and as processes of its own."""
 
 import json
-import os
-import select
 import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import torch
 
 from scripts.training.runs import LOCKS
 from scripts.training.signals import SIGNALS, STOP
-from tests.commands import Result, run_command, script, start_python
+from tests.commands import Result, run_command, script, start_python, wait_for
 
 SHORT = ("--recipe", "swap-delta", "--max-samples", "3200", "--final-samples", "200")
 LAUNCH = ["-m", "accelerate.commands.launch", "--quiet"]
@@ -75,26 +74,15 @@ def check_resumes(folder: Path, whole: Path, flags: Sequence[str]) -> None:
     assert not [*folder.rglob("*.partial"), *folder.rglob("checkpoint-*")]
 
 
-def children_of(process: int) -> list[int]:
+def children_of(process: int) -> list[psutil.Process]:
     """A process's children, theirs included."""
-    path = Path(f"/proc/{process}/task/{process}/children")
-    children = [int(child) for child in path.read_text().split()] if path.exists() else []
-    return [one for child in children for one in (child, *children_of(child))]
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(process).children(recursive=True)
+    return []
 
 
-def ended_within(process: subprocess.Popen, seconds: float) -> bool:
-    """Whether a process ends in this time."""
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(seconds)
-    return process.returncode is not None
-
-
-def wait_for_end(processes: list[int]) -> None:
+def wait_for_end(processes: list[psutil.Process]) -> None:
     """Wait until processes have ended that may be nobody's children."""
     for process in processes:
-        try:
-            handle = os.pidfd_open(process)
-        except ProcessLookupError:
-            continue
-        assert select.select([handle], [], [], 120)[0], "a process outlives its launcher"
-        os.close(handle)
+        with suppress(psutil.NoSuchProcess):
+            wait_for(lambda one=process: one.status() == psutil.STATUS_ZOMBIE)

@@ -1,15 +1,16 @@
 """One process and three: the same rows, losses, weights and metrics, each question counted once."""
 
 import json
-import multiprocessing
 import os
-import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState
+from torch.distributed import TCPStore
 
 from scripts.training.distributed import make_accelerator
+from tests.commands import fork, join
 from tests.scripts.training.ranks import main
 
 COUNT = 3
@@ -26,24 +27,20 @@ def run_rank(folder: Path, place: dict[str, str]) -> None:
 def ranks(tmp_path_factory) -> tuple[dict, list[dict]]:
     """What one process found, and each of three."""
     folder = tmp_path_factory.mktemp("ranks")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # binds a free port
     together = {
         "ACCELERATE_USE_CPU": "true",
         "WORLD_SIZE": str(COUNT),
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": str(store.port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
     }
     places = [{**together, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(COUNT)]
-    fork = multiprocessing.get_context("fork").Process  # fresh processes import for long
-    running = [fork(target=run_rank, args=(folder, place)) for place in places]
-    for process in running:
-        process.start()
-    main(folder)
-    for process in running:
-        process.join()
-        assert process.exitcode == 0
+    with ExitStack() as forks:
+        running = [forks.enter_context(fork(run_rank, folder, place)) for place in places]
+        main(folder)
+        for process in running:
+            join(process)
     one, *three = (
         json.loads((folder / f"{name}.json").read_text())
         for name in ["1-0", *(f"{COUNT}-{rank}" for rank in range(COUNT))]

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path, PosixPath
 
 import pytest
+from tqdm import tqdm
 
 from scripts.core.trial_store import REQUIRED, TrialRecord, read_records, summarize
 from scripts.training import jobs, runs
@@ -14,6 +15,7 @@ from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import Outcome
 from scripts.training.recipes import find_recipe
 from scripts.training.train_state import Job, Paused, RunOptions
+from tests.commands import LIMIT, fork, join
 
 RECIPE = find_recipe("swap-delta")
 ACCELERATOR = make_accelerator()
@@ -125,6 +127,7 @@ def forks(monkeypatch):
 
 def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monkeypatch, forks):
     def run_trial(job, *_):
+        assert tqdm.get_lock().acquire(timeout=5)
         return os._exit(7) if job.seed == 1 else record(job.seed)  # as for its memory
 
     monkeypatch.setattr(jobs, "run_trial", run_trial)
@@ -137,16 +140,16 @@ def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monke
 def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch, forks):
     def run_trial(job, *_):
         if job.seed == 1:  # has the longer way to its checkpoint
-            (folder / "go").read_text()
+            assert go.wait(LIMIT)
         raise Paused(f"{job.seed} paused")
 
     monkeypatch.setattr(jobs, "run_trial", run_trial)
-    os.mkfifo(folder / "go")
+    go = multiprocessing.get_context("fork").Event()
     todo = [Job(RECIPE, seed, folder) for seed in (0, 1, 2)]
     outcomes = jobs.run_in_processes(todo, 2, RunOptions())
     first = next(outcomes)
     assert (first.job.seed, str(first.result)) == (0, "0 paused")
-    (folder / "go").write_text("")  # waits for its reader, the job that still runs
+    go.set()
     assert [(job.seed, str(result)) for job, result in outcomes] == [(1, "1 paused")]
 
 
@@ -235,19 +238,17 @@ def test_a_file_in_the_place_of_the_folder_is_named(folder):
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(folder):
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
+    ours, theirs = multiprocessing.Pipe()
 
     def open_and_wait():
         open_run(RECIPE, folder / "a", [0], False)
         theirs.send("open")
         theirs.recv()
 
-    other = context.Process(target=open_and_wait)
-    other.start()
-    assert ours.recv() == "open"
-    with pytest.raises(ValueError, match="a is being trained by another process: wait for"):
-        open_run(RECIPE, folder / "a", None, True)
-    ours.send("end")
-    other.join()
+    with fork(open_and_wait) as other:
+        assert ours.poll(LIMIT), "it has not begun"
+        with pytest.raises(ValueError, match="a is being trained by another process: wait for"):
+            open_run(RECIPE, folder / "a", None, True)
+        ours.send("end")
+        join(other)
     assert open_run(RECIPE, folder / "a", None, True)[1] == [0]

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from scripts.training import loop, trial_result
+from tests.commands import end_of, wait_for
 from tests.scripts.training.commands import (
     LAUNCH,
     SHORT,
     TWO,
     check_resumes,
     children_of,
-    ended_within,
     log,
     start,
     train,
@@ -92,15 +92,14 @@ def test_a_signal_ends_with_a_checkpoint_and_resumes_to_the_same_bits(
 )
 def test_training_ends_with_its_launcher(tmp_path, launch):
     folder = tmp_path / "run"
-    endless = (*SHORT, "--max-samples", "64000000", "--output-dir", folder)
-    launcher = start(*endless, cwd=tmp_path, launch=launch)
-    while not (folder / "seed-0" / "log.jsonl").exists():
-        assert not ended_within(launcher, 0.05), launcher.stderr.read()
+    long = (*SHORT, "--max-samples", "640000", "--output-dir", folder)  # minutes
+    launcher = start(*long, cwd=tmp_path, launch=launch)
+    wait_for(lambda: (folder / "seed-0" / "log.jsonl").exists() or launcher.poll() is not None)
     children = children_of(launcher.pid)
     launcher.kill()
     wait_for_end(children)
-    told, errors = launcher.communicate()
-    assert "--resume goes on\n" in told, errors
+    done = end_of(launcher)
+    assert "--resume goes on\n" in done.stdout, done.stderr
     newest = max(folder.glob("seed-0/checkpoint-*"))
     assert int(newest.name[-8:]) >= log(folder)[-1]["step"]
 
@@ -120,19 +119,24 @@ def longer(tmp_path_factory, flags) -> tuple[Path, tuple[str, ...]]:
 def test_any_signal_resumes_to_the_same_bits(tmp_path, longer, launch, seed):
     whole, flags = longer
     generator = random.Random(seed)
-    lines, looks = generator.randrange(len(log(whole))), generator.randrange(50)
+    lines, extra, looks = generator.randrange(len(log(whole))), generator.randrange(50), []
     folder = tmp_path / "run"
     path = folder / "seed-0" / "log.jsonl"
     process = start(*flags, "--output-dir", folder, cwd=tmp_path, launch=launch)
-    while looks and not ended_within(process, 0.001):
-        looks -= path.exists() and path.read_bytes().count(b"\n") >= lines
+
+    def moment() -> bool:
+        if path.exists() and path.read_bytes().count(b"\n") >= lines:
+            looks.append(None)
+        return len(looks) > extra or process.poll() is not None
+
+    wait_for(moment)
     children = children_of(process.pid)
     process.terminate()
-    told, errors = process.communicate()
+    done = end_of(process)
     wait_for_end(children)
     newest = max((int(one.name[-8:]) for one in folder.glob("seed-0/checkpoint-*")), default=0)
-    print(f"told after line {lines}, checkpoint at step {newest}, code {process.returncode}")
+    print(f"told after line {lines}, checkpoint at step {newest}, code {done.exit_code}")
     if not (folder / "results.json").exists():  # it came before the end
-        assert "--resume goes on\n" in told, errors
+        assert "--resume goes on\n" in done.stdout, done.stderr
         assert newest >= log(folder)[-1]["step"]
     check_resumes(folder, whole, flags)

@@ -1,7 +1,6 @@
 """The command `train.py`, as a process: what a run leaves, jobs, and clear words."""
 
 import json
-import os
 import resource
 import shutil
 from importlib.util import find_spec
@@ -16,7 +15,7 @@ import vsc_models  # noqa: F401  registers the model types
 from scripts.core.trial_store import read_records
 from scripts.train import push
 from scripts.training import loop
-from tests.commands import kill_fork_when
+from tests.commands import end_of, fork, wait_for
 from tests.scripts.training.commands import (
     LAUNCH,
     SHORT,
@@ -86,15 +85,12 @@ def test_a_second_run_takes_the_next_number_and_gives_the_same_bits(run):
 def test_jobs_end_with_their_parent_and_resume_to_the_same_bits(run, tmp_path):
     folder = tmp_path / "jobs"
     flags = (*SHORT, "--trials", "2", "--jobs", "2", "--output-dir", folder)
-    logs, processes = [folder / f"seed-{seed}" / "log.jsonl" for seed in (0, 1)], []
-
-    def both_train() -> bool:
-        processes[:] = children_of(os.getpid()) if all(path.exists() for path in logs) else []
-        return bool(processes)
-
-    kill_fork_when(both_train, lambda: train(*flags, cwd=tmp_path))
+    logs = [folder / f"seed-{seed}" / "log.jsonl" for seed in (0, 1)]
+    with fork(lambda: train(*flags, cwd=tmp_path)) as process:
+        wait_for(lambda: all(path.exists() for path in logs) or not process.is_alive())
+        processes = children_of(process.pid)
     wait_for_end(processes)
-    assert len(processes) >= 3
+    assert len(processes) >= 2
     assert len([*folder.glob("seed-*/checkpoint-*")]) >= 2
     assert not (folder / "trials.jsonl").exists()
     done = train(*flags, "--jobs", "1", "--resume", cwd=tmp_path)  # in this process: cheaper
@@ -128,9 +124,9 @@ def test_a_full_disk_is_one_line_and_costs_nothing(run, tmp_path):
 def test_two_processes_learn_as_one(run, tmp_path):
     folder = tmp_path / "two"
     process = start(*SHORT, "--output-dir", folder, cwd=tmp_path, launch=[*LAUNCH, *TWO])
-    told, errors = process.communicate()
-    assert process.returncode == 0, errors
-    assert told.count("by number of operations") == 1
+    done = end_of(process)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.count("by number of operations") == 1
     one, two = curve(run / "runs" / "001-swap-delta"), curve(folder)
     assert [point["samples"] for point in one] == [point["samples"] for point in two]
     for a, b in zip(one, two, strict=True):

@@ -1,14 +1,11 @@
 """The metric as `evaluate` loads it: the same numbers, from any folder, in one go or in batches."""
 
-import os
-import subprocess
-import sys
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.commands import fork, join, run_python
 from vsc_dataset import METRIC_PATH, sample
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.metrics.vsc_error.trivial_baselines import baseline_predictions
@@ -76,13 +73,11 @@ def compute_as_process(rank, folder, answers):
 
 @pytest.mark.usefixtures("metric")  # offline, and loaded before the fork
 def test_two_processes_give_the_same_as_one(tmp_path, answers):
-    other = get_context("fork").Process(target=compute_as_process, args=(1, tmp_path, answers))
-    other.start()
-    rates = compute_as_process(0, tmp_path, answers)
-    other.join()
+    with fork(compute_as_process, 1, tmp_path, answers) as other:
+        rates = compute_as_process(0, tmp_path, answers)
+        join(other)
     questions, references, predictions = answers
     assert rates == error_rates(predictions, references, questions, 5)
-    assert other.exitcode == 0
 
 
 def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
@@ -91,15 +86,8 @@ def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
         "metric = evaluate.load(sys.argv[1])\n"
         "print(metric.compute(predictions=['AB', 'C'], references=['AB', 'D'])['sample_error_pct'])"
     )
-    site = Path(pytest.__file__).parents[1]
-    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", code, METRIC_PATH],
-        cwd=tmp_path,
-        env={**environment, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-    )
+    seen = {"HF_HOME": str(tmp_path), "PYTHONPATH": str(Path(pytest.__file__).parents[1])}
+    done = run_python("-S", "-c", code, METRIC_PATH, cwd=tmp_path, **seen)
     assert done.stdout.strip() == "50.0", done.stderr
 
 
