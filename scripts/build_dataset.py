@@ -9,14 +9,14 @@ An interrupted build goes on where it stopped. The manifest is written when a ca
 of a configuration in place, so the last of several machines writes it.
 """
 
-import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-from scripts.core.cli import Parser, run
+from scripts.core.cli import Parser, int_from, run
 
 FLAGS: dict[str, dict[str, Any]] = {
     "--output-dir": {"type": Path, "metavar": "DIR", "help": "build into this folder"},
@@ -28,9 +28,8 @@ FLAGS: dict[str, dict[str, Any]] = {
         "help": "names of configurations; default: all of them",
     },
     "--shard": {"default": "0/1", "metavar": "I/N", "help": "only every N-th file, from the I-th"},
-    "--num-proc": {"type": int, "default": 1, "metavar": "N", "help": "processes here"},
+    "--num-proc": {"type": int_from(1), "default": 1, "metavar": "N", "help": "processes here"},
 }
-PROCESSES_PER_CORE = 8
 
 
 def main() -> None:
@@ -38,28 +37,25 @@ def main() -> None:
     arguments = Parser(__doc__, FLAGS).parse_args()
     if (arguments.output_dir is None) == (arguments.verify is None):
         raise ValueError("give one of --output-dir DIR and --verify DIR")
-    most = PROCESSES_PER_CORE * (os.cpu_count() or 1)
-    if not 1 <= arguments.num_proc <= most:
-        raise ValueError(f"--num-proc {arguments.num_proc} must be 1 to {most} on this machine")
     from tqdm import tqdm
 
     from scripts.publishing import parquet
     from vsc_dataset import CONFIGS
 
-    folder, all_faults = arguments.verify or arguments.output_dir, []
+    folder, all_faults = arguments.verify or arguments.output_dir, list[str]()
     names = list(dict.fromkeys(arguments.config)) or list(CONFIGS)
     if arguments.verify and not arguments.config:
         names = list(parquet.read_manifest(folder)["configs"])
     shards = parquet.part_of(parquet.shards_of(*names), arguments.shard)
     rows = sum(shard.stop - shard.start for shard in shards)
-    work = parquet.verify if arguments.verify else parquet.build
-    with tqdm(total=rows, unit="row", unit_scale=True) as bar:
-        for shard, faults in work(folder, shards, arguments.num_proc):
+    work = partial(parquet.faults if arguments.verify else parquet.write_shard, folder)
+    with tqdm(total=rows, unit="row", unit_scale=True, disable=None) as bar:
+        for shard, faults in parquet.run(work, shards, arguments.num_proc):
             all_faults += faults or []
             bar.set_postfix_str(shard.path, refresh=False)
             bar.update(shard.stop - shard.start)
     if arguments.verify:
-        all_faults += parquet.folder_faults(folder, names)
+        all_faults = all_faults or parquet.folder_faults(folder, names)
     else:
         whole = parquet.write_manifest(folder)
         print(f"{folder}: {len(whole)} configurations are whole: {', '.join(whole)}")

@@ -7,10 +7,8 @@ There it meets GUARD first, and loads nothing.
 
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scripts.core.io import name_file, read_json, replace_file
-from scripts.publishing.cards import RESULTS, dataset_card
-from vsc_dataset.arrow import make_schema, make_table
+from scripts.core.io import read_json, replace_file
+from scripts.publishing.cards import dataset_card
+from vsc_dataset.arrow import make_table
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 from vsc_dataset.sampling import sample
@@ -99,16 +97,10 @@ def part_of(shards: list[Shard], part: str) -> list[Shard]:
     return shards[int(number) :: int(of)]
 
 
-# Build
-
-
-def build(folder: Path, shards: Sequence[Shard], num_proc: int) -> Iterator[tuple[Shard, None]]:
-    """Write the files that are missing, and yield each one that stands."""
-    folder.mkdir(parents=True, exist_ok=True)
-    yield from _run(partial(write_shard, folder), shards, num_proc)
-
-
-def _run(work: Any, shards: Sequence[Shard], num_proc: int) -> Iterator[tuple[Shard, Any]]:
+def run(
+    work: Callable[[Shard], Any], shards: Sequence[Shard], num_proc: int
+) -> Iterator[tuple[Shard, Any]]:
+    """Yield each shard with what `work` gives for it, in their order."""
     if num_proc == 1:
         yield from ((shard, work(shard)) for shard in shards)
         return
@@ -122,18 +114,19 @@ def write_shard(folder: Path, shard: Shard) -> None:
         return
     path = folder / shard.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    schema = make_schema(make_config(shard.config).layout).with_metadata({"vsc": _origin(shard)})
-    with replace_file(path) as tmp_path, pq.ParquetWriter(tmp_path, schema, **WRITING) as writer:
-        for table in tables(shard):
-            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+    with replace_file(path) as tmp_path:
+        write_table(tmp_path, make_rows(shard).replace_schema_metadata({"vsc": _origin(shard)}))
 
 
-def tables(shard: Shard) -> Iterator[pa.Table]:
-    """Make the rows of a file, one row group after the other."""
-    config = make_config(shard.config)
-    for start in range(shard.start, shard.stop, ROWS_PER_GROUP):
-        rows = np.arange(start, min(start + ROWS_PER_GROUP, shard.stop), dtype=np.uint64)
-        yield make_table(sample(config, shard.split, rows))
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as every file of the dataset is written."""
+    pq.write_table(table, path, row_group_size=ROWS_PER_GROUP, **WRITING)
+
+
+def make_rows(shard: Shard) -> pa.Table:
+    """Make the rows of a file."""
+    rows = np.arange(shard.start, shard.stop, dtype=np.uint64)
+    return make_table(sample(make_config(shard.config), shard.split, rows))
 
 
 def stands(folder: Path, shard: Shard) -> bool:
@@ -150,14 +143,6 @@ def _origin(shard: Shard) -> bytes:
     return json.dumps({"version": DATA_VERSION, **shard._asdict()}).encode()
 
 
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a ready table in the same way."""
-    pq.write_table(table, path, row_group_size=ROWS_PER_GROUP, **WRITING)
-
-
-# Describe
-
-
 def write_manifest(folder: Path) -> list[str]:
     """Describe all configurations that stand whole in the folder, in manifest.json and README.md.
 
@@ -170,17 +155,20 @@ def write_manifest(folder: Path) -> list[str]:
     names = [name for name in CONFIGS if all(stands(folder, shard) for shard in shards_of(name))]
     manifest = {
         "version": DATA_VERSION,
-        "configs": {name: _describe_config(folder, name) for name in names},
+        "configs": {name: describe_config(folder, name) for name in names},
         "floors": {
             "questions": BASELINE_QUESTIONS,
-            "by_config": {name: _baselines(name) for name in names if _has_test(name)},
+            "by_config": {
+                name: _baselines(name) for name in names if "test" in make_config(name).splits
+            },
         },
     }
     manifest["sha256"] = _hash_manifest(manifest)
-    with replace_file(folder / MANIFEST) as tmp_path:
-        tmp_path.write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-    with replace_file(folder / CARD) as tmp_path:
-        tmp_path.write_text(dataset_card(manifest), "utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {MANIFEST: json.dumps(manifest, indent=1) + "\n", CARD: dataset_card(manifest)}
+    for name, text in pages.items():
+        with replace_file(folder / name) as tmp_path:
+            tmp_path.write_text(text, "utf-8")
     for name in names:
         (folder / name / GUARD).parent.mkdir(exist_ok=True)
         (folder / name / GUARD).write_text(GUARD_TEXT)
@@ -189,16 +177,17 @@ def write_manifest(folder: Path) -> list[str]:
     return names
 
 
-def _describe_config(folder: Path, name: str) -> dict[str, Any]:
+def describe_config(folder: Path, name: str) -> dict[str, Any]:
+    """Return the manifest's entry of a configuration: what the files of each split hold."""
     shards = shards_of(name)
     return {
-        split: describe_split(folder, [shard for shard in shards if shard.split == split])
-        for split in dict.fromkeys(shard.split for shard in shards)
+        split: _describe_split(folder, [shard for shard in shards if shard.split == split])
+        for split in make_config(name).splits
     }
 
 
-def describe_split(folder: Path, shards: Sequence[Shard]) -> dict[str, Any]:
-    """Return the manifest's entry of a split: rows, distinct rows, shares, content, files."""
+def _describe_split(folder: Path, shards: Sequence[Shard]) -> dict[str, Any]:
+    """Return rows, distinct rows, shares, the hash of the content, and the files of a split."""
     table = pa.concat_tables(pq.read_table(folder / shard.path) for shard in shards)
     content = hashlib.sha256()
     for batch in table.to_batches():
@@ -234,10 +223,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _has_test(name: str) -> bool:
-    return "test" in make_config(name).splits
-
-
 def _baselines(name: str) -> dict[str, dict[str, float]]:
     """Measure the trivial baselines on a configuration's first test questions."""
     questions = sample(make_config(name), "test", range(BASELINE_QUESTIONS)).questions()
@@ -261,118 +246,45 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path, hint = folder / MANIFEST, f"build_dataset.py --output-dir {folder} writes it again"
     if not path.exists():
         raise ValueError(f"{path} is missing: build the dataset with --output-dir {folder} first")
-    manifest = dict(read_json(path, ("version", "configs", "floors"), hint))
+    manifest = dict(read_json(path, ("version", "configs", "floors", "sha256"), hint))
     if manifest["version"] != DATA_VERSION:
         raise ValueError(
             f"{folder} holds version {str(manifest['version'])[:40]} of the dataset, this "
             f"generator makes {DATA_VERSION}: use the generator of that version or build it again"
         )
-    with name_file(path, hint):
-        if manifest.get("sha256") != _hash_manifest(manifest):
-            raise ValueError("what it says does not have the hash that it says")
+    if manifest["sha256"] != _hash_manifest(manifest):
+        raise ValueError(f"{path} does not have the hash that it says: {hint}")
     return manifest
 
 
-# Verify
-
-
-def verify(
-    folder: Path, shards: Sequence[Shard], num_proc: int
-) -> Iterator[tuple[Shard, list[str]]]:
-    """Make every row again and yield, for each file, what is wrong with it or its split's entry."""
-    manifest = read_manifest(folder)
-    yield from _run(partial(_faults, folder, manifest), shards, num_proc)
-
-
-def _faults(folder: Path, manifest: Mapping[str, Any], shard: Shard) -> list[str]:
-    entry = manifest["configs"].get(shard.config, {}).get(shard.split)
-    if entry is None:
-        return [f"{shard.path}: {MANIFEST} does not say what it is"]
-    lines = faults(folder, shard, entry["files"].get(shard.path, {}).get("sha256"))
-    if not lines and shard.number == 0:
-        shards = [one for one in shards_of(shard.config) if one.split == shard.split]
-        try:
-            same = describe_split(folder, shards) == entry
-        except UNREADABLE:
-            return lines  # another file of the split, which has faults of its own
-        if not same:
-            lines.append(f"{shard.config}, {shard.split}: {MANIFEST} says something else of it")
-    return lines
-
-
-def faults(folder: Path, shard: Shard, sha256: str | None) -> list[str]:
-    """Make a file's rows again and compare: one line for each row group that differs.
-
-    Args:
-      folder: of the dataset.
-      shard: what the file must hold.
-      sha256: of the file's bytes, as the manifest says; None if it says nothing.
-    """
-    path = folder / shard.path
-    if not path.exists():
-        return [f"{shard.path}: the file is missing"]
+def faults(folder: Path, shard: Shard) -> list[str]:
+    """Make a file's rows again, and say what is wrong with the file in a line at most."""
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-        groups = file.num_row_groups
+        table = pq.read_table(folder / shard.path, page_checksum_verification=True)
     except UNREADABLE as error:
-        return [f"{shard.path}: the footer cannot be read: {_line(error)}"]
-    lines = []
-    expected = list(tables(shard))
-    if groups != len(expected):
-        lines.append(f"{shard.path}: {groups} row groups where {len(expected)} belong")
-    for number, table in enumerate(expected[:groups]):
-        try:
-            same = file.read_row_group(number).replace_schema_metadata().equals(table)
-        except UNREADABLE as error:
-            lines.append(f"{shard.path}: row group {number} cannot be read: {_line(error)}")
-            continue
-        if not same:
-            lines.append(f"{shard.path}: row group {number} has other rows")
-    if not lines and file_sha256(path) != sha256:
-        lines.append(f"{shard.path}: all row groups are right but other bytes of the file are not")
-    return lines
-
-
-def _line(error: Exception) -> str:
-    return str(error).splitlines()[0]
+        return [f"{shard.path} cannot be read: {str(error).splitlines()[0]}"]
+    same = table.replace_schema_metadata().equals(make_rows(shard))
+    return [] if same else [f"{shard.path} has other rows"]
 
 
 def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
-    """Find what is wrong with manifest, card and guards, and files that do not belong here."""
-    manifest = read_manifest(folder)
-    by_config = manifest["floors"]["by_config"]
+    """Compare manifest and files, which can all be read, and find files that do not belong here."""
+    kept = read_manifest(folder)["configs"]
     lines = [
-        f"{name}: {MANIFEST} has other trivial baselines"
+        f"{name}, {split}: {MANIFEST} says something else of it"
         for name in names
-        if by_config.get(name) != (_baselines(name) if _has_test(name) else None)
+        for split, entry in describe_config(folder, name).items()
+        if kept.get(name, {}).get(split) != entry
     ]
-    missing = [name for name in names if not (folder / name / GUARD).exists()]
-    lines += [f"{name}/{GUARD} is missing" for name in missing]
-    path = folder / CARD
-    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
-    if text != _card_of(folder, manifest, text):
-        lines.append(
-            f"{path} is not the card of this folder: --output-dir {folder} writes it again"
-        )
-    return lines + strays(folder, names) + strays(folder, names, "*.partial")
+    return lines + strays(folder, names)
 
 
-def _card_of(folder: Path, manifest: Mapping[str, Any], text: str) -> str:
-    """Write a folder's card, for the repository that its text names where it was published."""
-    published = re.search(r"/datasets/([\w.-]+/[\w.-]+)/resolve/main/(wheel/[\w.-]+\.whl)", text)
-    if published is None:
-        return dataset_card(manifest)
-    repo, wheel = published.groups()
-    results = folder / "results"
-    return dataset_card(manifest, repo, wheel, results if results.is_dir() else RESULTS)
-
-
-def strays(folder: Path, names: Sequence[str], pattern: str = "*.parquet") -> list[str]:
-    """Find files that a whole dataset does not have: of other versions, or of killed builds."""
+def strays(folder: Path, names: Sequence[str]) -> list[str]:
+    """Find Parquet files that a whole dataset does not have: of other versions."""
     wanted = {shard.path for shard in shards_of(*names)}
-    paths = [path for name in names for path in sorted((folder / name).rglob(pattern))]
+    paths = [path for name in names for path in sorted((folder / name).rglob("*.parquet"))]
     return [
         f"{path} is not a file of version {DATA_VERSION}: delete it"
-        for path in [*sorted(folder.glob(pattern)), *paths]
+        for path in [*sorted(folder.glob("*.parquet")), *paths]
         if path.relative_to(folder).as_posix() not in wanted
     ]

@@ -5,7 +5,6 @@ import json
 import random
 import resource
 import shutil
-import sys
 from itertools import chain
 from pathlib import Path
 from unittest import mock
@@ -15,10 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scripts import build_dataset
-from scripts.core.cli import run as run_command
 from scripts.publishing import parquet
 from scripts.publishing.parquet import file_sha256, part_of, shards_of
+from tests.commands import run_command
 from tests.scripts.publishing.made import SMALL, make_dataset, small_configs
 from vsc_dataset import DATA_VERSION, sample
 from vsc_dataset.configs import make_config
@@ -46,19 +44,10 @@ def fixture_copy(built, tmp_path) -> Path:
     return Path(shutil.copytree(built, tmp_path / "vsc"))
 
 
-@pytest.fixture(name="command")
-def fixture_command(monkeypatch, capsys):
-    """Run the command in this process; give what it says, which is one line where it fails."""
-
-    def run(*flags: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["build_dataset.py", *map(str, flags)])
-        try:
-            run_command("build_dataset", build_dataset.main)
-        except SystemExit as end:
-            return str(end.code)
-        return capsys.readouterr().out
-
-    return run
+def command(*flags: object) -> str:
+    """Run the command in this process; give what it says, or its error."""
+    done = run_command("build_dataset", *flags)
+    return done.stderr if done.exit_code else done.stdout
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -66,7 +55,7 @@ def hashes(folder: Path) -> dict[str, str]:
             p.is_file()}  # fmt: skip
 
 
-def test_machines_that_share_the_work_write_the_same_bytes(built, tmp_path, command):
+def test_machines_that_share_the_work_write_the_same_bytes(built, tmp_path):
     for part in ("1/2", "0/2"):
         said = command("--output-dir", tmp_path / "vsc", "--shard", part, "--num-proc", "2")
     assert "2 configurations are whole: swap-nops5, grid-len3" in said
@@ -79,7 +68,7 @@ def test_parts_of_the_work_are_disjoint_and_whole():
     assert sorted(chain(*parts)) == sorted(shards)
 
 
-def test_an_interrupted_build_goes_on_where_it_stopped(built, copy, command):
+def test_an_interrupted_build_goes_on_where_it_stopped(built, copy):
     folder = copy / "swap-nops5" / "data"
     kept, torn = (folder / f"train-0000{i}-of-00003.parquet" for i in (1, 2))
     torn.write_bytes(torn.read_bytes()[:1000])
@@ -91,33 +80,19 @@ def test_an_interrupted_build_goes_on_where_it_stopped(built, copy, command):
     assert hashes(copy) == hashes(built)
 
 
-def test_a_failure_in_the_middle_leaves_the_old_file_and_no_new_one(tmp_path, monkeypatch):
-    def failing(shard):
-        yield from real(shard)
-        raise OSError("no space left on device")
-
-    first, second = shards_of("grid-len3")[:2]
-    parquet.write_shard(tmp_path, first)
-    old = (tmp_path / first.path).read_bytes()
-    real = parquet.tables
-    monkeypatch.setattr(parquet, "tables", failing)
-    monkeypatch.setattr(parquet, "DATA_VERSION", "9.9.9")
-    for shard in (first, second):
-        with pytest.raises(OSError, match="no space"):
-            parquet.write_shard(tmp_path, shard)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / first.path]
-    assert (tmp_path / first.path).read_bytes() == old
-
-
-def test_a_full_disk_names_the_file_and_leaves_nothing(tmp_path, command):
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
+    first = shards_of("grid-len3")[0]
+    (tmp_path / first.path).parent.mkdir(parents=True)
+    (tmp_path / first.path).write_bytes(b"old")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
         said = command("--output-dir", tmp_path, "--config", "grid-len3")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert f"build_dataset: {tmp_path}/grid-len3/data/nops1-00000-of-00001.parquet: [Errno" in said
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert f"build_dataset: {tmp_path / first.path}: [Errno" in said
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / first.path]
+    assert (tmp_path / first.path).read_bytes() == b"old"
 
 
 def test_manifest_tells_what_is_there(built):
@@ -199,101 +174,81 @@ def sign(manifest: dict) -> str:
     return json.dumps({**said, "sha256": own}, indent=1) + "\n"
 
 
-def test_verify_finds_nothing_wrong_with_what_was_built(built, command):
+def test_verify_finds_nothing_wrong_with_what_was_built(built):
     assert "12 files, 1,960 rows: all as they should be" in command("--verify", built)
 
 
-@pytest.mark.parametrize("group", [0, 2, 4])
-def test_verify_finds_one_flipped_byte_and_names_file_and_row_group(copy, command, group):
+@pytest.mark.parametrize("group", [0, 4])
+def test_verify_finds_one_flipped_byte_and_names_the_file(copy, group):
     path = copy / "swap-nops5" / "data" / "test-00003-of-00004.parquet"
     column = pq.ParquetFile(path).metadata.row_group(group).column(0)
     flip(path, column.data_page_offset + column.total_compressed_size - 20)
     said = command("--verify", copy, "--config", "swap-nops5", "--num-proc", "2")
-    assert f"swap-nops5/data/{path.name}: row group {group} cannot be read" in said
+    assert said.startswith(f"build_dataset: swap-nops5/data/{path.name} cannot be read: ")
     assert "CRC" in said, "pages have checksums"
 
 
 def test_any_flipped_bit_at_the_end_of_a_file_is_one_fault(copy):
     shard = shards_of("grid-len3")[0]
     path = copy / shard.path
-    good, wanted = path.read_bytes(), file_sha256(path)
-    for at in range(len(good) - 1200, len(good), 5):
+    good = path.read_bytes()
+    for at in range(len(good) - 1200, len(good), 15):
         flip(path, at, at % 7)
-        (fault,) = parquet.faults(copy, shard, wanted)
-        assert fault.startswith(shard.path)
         parquet.stands(copy, shard)  # says yes or no and raises nothing
+        (fault,) = parquet.faults(copy, shard) or parquet.folder_faults(copy, ["grid-len3"])
+        assert fault.startswith((shard.path, "grid-len3, nops1: manifest.json says something else"))
         path.write_bytes(good)
 
 
-def test_verify_compares_rows_not_counts(copy, command):
+def test_verify_compares_rows_not_counts(copy):
     """One answer of a split is another one, and all counts and hashes agree."""
     path = copy / "swap-nops5" / "data" / "validation-00000-of-00001.parquet"
     table = pq.read_table(path)
     answers = table["answer"].to_pylist()
     answers[7] = answers[7][::-1]
-    table = table.set_column(1, "answer", pa.array(answers))
-    pq.write_table(table, path, row_group_size=50, **parquet.WRITING)
+    parquet.write_table(path, table.set_column(1, "answer", pa.array(answers)))
     parquet.write_manifest(copy)
     said = command("--verify", copy)
-    assert said == f"build_dataset: swap-nops5/data/{path.name}: row group 0 has other rows"
+    assert said == f"build_dataset: swap-nops5/data/{path.name} has other rows\n"
 
 
 @pytest.mark.parametrize(
     "key, value", [("rows", 201), ("distinct", 7), ("nops", {"5": 0.5}), ("content_sha256", "0")]
 )
-def test_verify_makes_the_manifest_again(copy, command, key, value):
+def test_verify_makes_the_manifest_again(copy, key, value):
     path = copy / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["configs"]["swap-nops5"]["validation"][key] = value
     path.write_text(json.dumps(manifest))
-    assert f"{path} is not as it was written" in command("--verify", copy)
+    assert f"{path} does not have the hash that it says" in command("--verify", copy)
     path.write_text(sign(manifest))
-    (copy / "README.md").write_text(parquet.dataset_card(manifest))
     said = command("--verify", copy, "--config", "swap-nops5")
     assert said == (
-        "build_dataset: swap-nops5, validation: manifest.json says something else of it"
+        "build_dataset: swap-nops5, validation: manifest.json says something else of it\n"
     )
 
 
-def test_verify_finds_what_is_missing_or_replaced(copy, command):
-    manifest = json.loads((copy / "manifest.json").read_text())
-    card = copy / "README.md"
-    card.write_text(card.read_text().replace("/data/test-*", "/data/train-*"))
-    del manifest["configs"]["grid-len3"]
-    manifest["floors"]["by_config"]["swap-nops5"]["copy"]["mask_error_pct"] = 1.0
-    (copy / "manifest.json").write_text(sign(manifest))
-    (copy / "swap-nops5/data/test/_load_the_folder_above").unlink()
-    (copy / "swap-nops5/data/train-00000-of-00003.parquet").unlink()
-    left = copy / "grid-len3/data/nops1-00000-of-00001.parquet.7.partial"
-    left.write_bytes(b"")
+def test_verify_finds_what_is_missing_and_what_does_not_belong(copy):
     other = shutil.copy(copy / "grid-len3/data/nops1-00000-of-00001.parquet", copy / "grid-len3")
-    said = command("--verify", copy, "--config", *SMALL)
-    for words in (
-        f"{card} is not the card of this folder: --output-dir {copy} writes it again",
-        "swap-nops5: manifest.json has other trivial baselines",
-        "swap-nops5/data/test/_load_the_folder_above is missing",
-        "swap-nops5/data/train-00000-of-00003.parquet: the file is missing",
-        "grid-len3/data/nops20-00000-of-00001.parquet: manifest.json does not say what it is",
-        f"{left} is not a file of version {DATA_VERSION}: delete it",
-        f"{other} is not a file of version {DATA_VERSION}: delete it",
-    ):
-        assert said.count(words) == 1, said
-    Path(other).write_bytes(b"")
-    assert f"{other} is not a file of version" in command("--output-dir", copy)
+    for flag in ("--verify", "--output-dir"):
+        assert f"{other} is not a file of version {DATA_VERSION}: delete it" in command(flag, copy)
     Path(other).unlink()
+    (copy / "swap-nops5/data/train-00000-of-00003.parquet").unlink()
+    said = command("--verify", copy)
+    assert "swap-nops5/data/train-00000-of-00003.parquet cannot be read: " in said
     assert "2 configurations are whole" in command("--output-dir", copy)
     assert "all as they should be" in command("--verify", copy)
 
 
-def test_a_damaged_manifest_is_one_line_that_names_it(copy, command):
+def test_a_damaged_manifest_is_one_line_that_names_it(copy):
     path = copy / "manifest.json"
     good = path.read_bytes()
     generator = random.Random(0)
-    for at in generator.sample(range(len(good) - 2), 60):
+    for at in generator.sample(range(len(good) - 2), 20):
         path.write_bytes(generator.choice([good[:at], good[:at] + b"\0" + good[at + 1 :]]))
         said = command("--verify", copy)
         assert str(path) in said or f"{copy} holds version" in said
-        assert "\n" not in said
+        assert said.count("\n") == 1
     for text in ("", "null", "[]", '"x"', '{"version": null}', "1" * 5000, "[" * 10_000):
         path.write_text(text)
         assert command("--verify", copy).startswith(f"build_dataset: {path}: ")
@@ -304,15 +259,14 @@ def test_a_damaged_manifest_is_one_line_that_names_it(copy, command):
     [
         ((), "give one of --output-dir DIR and --verify DIR"),
         (("--output-dir", "d", "--shard", "2/2"), "give i/n with i from 0 to n - 1"),
-        (("--output-dir", "d", "--num-proc", "0"), "--num-proc 0 must be 1 to"),
-        (("--output-dir", "d", "--num-proc", "100000"), "--num-proc 100000 must be 1 to"),
+        (("--output-dir", "d", "--num-proc", "0"), "--num-proc: 0 must be 1 or more"),
         (("--output-dir", "d", "--config", "swap-nop2"), "did you mean 'swap-nops2'?"),
         (("--verify", "nowhere"), "manifest.json is missing"),
     ],
 )
-def test_a_mistake_is_one_clear_line(command, flags, words):
+def test_a_mistake_is_one_clear_line(flags, words):
     with mock.patch.object(parquet, "make_config", make_config):
         said = command(*flags)
     assert said.startswith("build_dataset: ")
     assert words in said
-    assert "\n" not in said
+    assert said.count("\n") == 1
