@@ -31,23 +31,13 @@ FLAGS: dict[str, dict[str, Any]] = {
         "type": int,
         "nargs": "+",
         "metavar": "N",
-        "help": "letters of the grids; several give a heat map; default: 5",
+        "help": "letters of the grids; default: 5",
     },
     "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
-    "--whole-grid": {
-        "action": "store_true",
-        "help": "go on after two numbers of operations with 99%% sample error or more",
-    },
     "--num-questions": {
         "type": int,
         "metavar": "N",
         "help": "default: all of the split; 1,000 for each number of a grid",
-    },
-    "--batch-size": {
-        "type": int,
-        "default": 1000,
-        "metavar": "N",
-        "help": "samples of one forward call at most, fewer of long rows; default: 1000",
     },
     "--device": {"help": "such as cpu or cuda:0; default: a GPU where there is one"},
     "--output-dir": {
@@ -75,7 +65,7 @@ def _check(flags: Namespace) -> None:
             if getattr(flags, name):
                 raise ValueError(f"--{name} and a grid: a grid has data of its own, leave one out")
         return
-    for name in ("length", "until_wrong", "whole_grid"):
+    for name in ("length", "until_wrong"):
         if getattr(flags, name):
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag} belongs to a grid: add --grid or --grid-all")
@@ -96,9 +86,7 @@ def main() -> None:
         split=flags.split or "test",
         grids=grid_names(flags.grid, flags.grid_all, flags.length or [5]),
         num_questions=flags.num_questions,
-        batch_size=flags.batch_size,
         until_wrong=flags.until_wrong,
-        whole_grid=flags.whole_grid,
     )
     device = find_device(flags.device)
     models = [open_model(name, device, flags.trust_remote_code) for name in flags.checkpoints]

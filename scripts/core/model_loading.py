@@ -300,24 +300,31 @@ def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: 
 
 
 def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
-    """Return the bytes of the rows that a model is evaluated in.
+    """Return the width of the rows that a model is evaluated in.
 
-    As few as the questions allow; a model without a padding mask needs those of its training.
+    As small as the questions allow; a model without a padding mask needs that of its training.
 
     Raises:
-      ValueError: it has no padding mask, and it is unknown what it was trained on.
+      ValueError: the model cannot read such long rows; or it has no padding mask, and it is unknown
+        what it was trained on.
     """
+    limit, width = longest_row(loaded.model), config.row_width
+    if limit is not None and width > limit:
+        raise ValueError(
+            f"{loaded.name} reads rows of at most {limit}, those of this task have {width}: use a "
+            "shorter task"
+        )
     if _masks_padding(loaded.model):
-        return config.row_width
-    width, trained = format_of(loaded.model).row_width, loaded.trained_config
-    if width is None and trained is None:
+        return width
+    trained_width = format_of(loaded.model).row_width
+    if trained_width is None and (trained := loaded.trained_config):
+        trained_width = adapt_config_to_model(loaded, trained, str(loaded.trained_on)).row_width
+    if trained_width is None:
         raise ValueError(
             f"{loaded.name} has no padding mask (mask_padding=False), and neither its config nor "
             f"a {RUN_FILE} says how wide the rows of its training were: give the run's folder"
         )
-    if width is None and trained is not None:
-        width = adapt_config_to_model(loaded, trained, str(loaded.trained_on)).row_width
-    return max(config.row_width, width or 0)
+    return max(width, trained_width)
 
 
 def _masks_padding(model: nn.Module) -> bool:

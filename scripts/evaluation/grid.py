@@ -2,16 +2,17 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from tqdm import tqdm
 
-from scripts.core.inference import BATCH_SIZE, measure
-from scripts.core.model_loading import LoadedModel, adapt_config_to_model, longest_row, row_width
+from scripts.core.inference import measure
+from scripts.core.model_loading import LoadedModel, adapt_config_to_model, row_width
 from scripts.core.statistics import find_horizon, is_within_horizon, published
-from vsc_dataset import Examples, sample
+from scripts.reporting.tables import both_errors
+from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.metrics.vsc_error.trivial_baselines import KS, baseline_predictions
@@ -34,92 +35,69 @@ ENDS = {
 """Why a grid ended before its last number of operations."""
 
 
-@dataclass(frozen=True)
-class GridOptions:
-    """How a grid is evaluated.
-
-    Attributes:
-      num_questions: of each number of operations.
-      batch_size: samples of one forward call at most.
-      until_wrong: end where the horizon does.
-      whole: go on where the model has failed, see FAILED_PCT.
-    """
-
-    num_questions: int = QUESTIONS
-    batch_size: int = BATCH_SIZE
-    until_wrong: bool = False
-    whole: bool = False
-
-
 def evaluate_grid(
-    loaded: LoadedModel, grid: str, options: GridOptions | None = None
+    loaded: LoadedModel, grid: str, num_questions: int = QUESTIONS, until_wrong: bool = False
 ) -> dict[str, Any]:
     """Evaluate a model on a grid, such as "grid-len5", one number of operations after the other.
 
+    Args:
+      loaded: the model.
+      grid: a configuration's name.
+      num_questions: of each number of operations.
+      until_wrong: end where the horizon does.
     Returns:
-      grid, length, answer_width, layout, questions, horizon, questions_per_second,
-      too_long_for_the_model (numbers of operations), ended (a key of ENDS, or "" at the last
-      number) and rows, see `evaluate_nops`.
+      grid, length, answer_width, layout, questions, horizon, questions_per_second, ended (a key of
+      ENDS, or "" at the last number) and rows, see `evaluate_nops`.
     Raises:
       ValueError: there is no such grid, or as `adapt_config_to_model`; or what the model raises on
         the shortest rows.
     """
-    options, listed = options or GridOptions(), published(grid)
+    listed = published(grid)
     config = split_config(loaded, grid, f"nops{listed[0]}")
-    readable = fitting(loaded, grid)
-    rows, ended = _evaluate_rows(loaded, grid, readable, options)
-    if ended == "unreadable":
-        readable = readable[: len(rows)]
-    elif not ended and len(readable) < len(listed):
-        ended = "unreadable"
-    seconds = sum(row["seconds"] for row in rows)
+    rows, ended = _evaluate_rows(loaded, grid, num_questions, until_wrong)
     return {
         "grid": grid,
         "length": config.length[1],
         "answer_width": config.answer_width,
         "layout": config.layout,
-        "questions": options.num_questions,
+        "questions": num_questions,
         "horizon": find_horizon(rows, listed),
-        "questions_per_second": options.num_questions * len(rows) / seconds,
-        "too_long_for_the_model": listed[len(readable) :],
+        "questions_per_second": num_questions * len(rows) / sum(row["seconds"] for row in rows),
         "ended": ended,
         "rows": rows,
     }
 
 
 def _evaluate_rows(
-    loaded: LoadedModel, grid: str, readable: Sequence[int], options: GridOptions
+    loaded: LoadedModel, grid: str, num_questions: int, until_wrong: bool
 ) -> tuple[list[dict[str, Any]], str]:
     """Evaluate the numbers of operations in rising order, and say why it ended before the last."""
     rows: list[dict[str, Any]] = []
-    for nops in tqdm(readable, f"{loaded.name} {grid}", unit="nops", disable=None):
+    listed = published(grid)
+    for nops in tqdm(listed, f"{loaded.name} {grid}", unit="nops", disable=None):
         try:
-            row = evaluate_nops(loaded, grid, nops, options.num_questions, options.batch_size)
+            rows.append(evaluate_nops(loaded, grid, nops, num_questions))
         except UNREADABLE as error:
             if not rows:
                 raise
             words = f"{loaded.name} {grid}: {nops} operations are too long for the model"
             tqdm.write(f"{words} ({format_error(error)})", file=sys.stderr)
             return rows, "unreadable"
-        rows.append(row)
-        ended = _why_ended(rows, options)
-        if ended and nops != readable[-1]:
+        ended = _why_ended(rows, until_wrong)
+        if ended and nops != listed[-1]:
             return rows, ended
     return rows, ""
 
 
-def _why_ended(rows: Sequence[Mapping[str, Any]], options: GridOptions) -> str:
+def _why_ended(rows: Sequence[Mapping[str, Any]], until_wrong: bool) -> str:
     """Say why a grid ends after these rows, a key of ENDS; empty where it goes on."""
-    if options.until_wrong and not is_within_horizon(rows[-1]):
+    if until_wrong and not is_within_horizon(rows[-1]):
         return "beyond"
     errors = [row["sample_error_pct"] for row in rows[-2:]]
-    failed = len(errors) == 2 and min(errors) >= FAILED_PCT
-    return "failed" if failed and not options.whole else ""
+    return "failed" if len(errors) == 2 and min(errors) >= FAILED_PCT else ""
 
 
-def evaluate_nops(
-    loaded: LoadedModel, grid: str, nops: int, num_questions: int, batch_size: int = BATCH_SIZE
-) -> dict[str, Any]:
+def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_questions: int) -> dict[str, Any]:
     """Evaluate a model on the samples of a grid with one number of operations.
 
     A row is padded to the longest possible one of this number, not of the grid, but see
@@ -133,7 +111,7 @@ def evaluate_nops(
     config = split_config(loaded, grid, f"nops{nops}")
     width = row_width(loaded, config)
     samples = sample(config, f"nops{nops}", range(num_questions), pad_to=width)
-    measured = measure(loaded.model, samples, batch_size=batch_size)
+    measured = measure(loaded.model, samples)
     assert measured.seconds
     return {
         "nops": nops,
@@ -142,16 +120,6 @@ def evaluate_nops(
         "questions_per_second": num_questions / measured.seconds,
         "floors": _baselines(config, nops, num_questions),
     }
-
-
-def fitting(loaded: LoadedModel, grid: str) -> list[int]:
-    """List the numbers of operations of a grid whose rows the model can read, see `longest_row`."""
-    limit = longest_row(loaded.model)
-    return [
-        nops
-        for nops in published(grid)
-        if limit is None or split_config(loaded, grid, f"nops{nops}").row_width <= limit
-    ]
 
 
 def split_config(
@@ -180,9 +148,7 @@ def _baselines(config: TaskConfig, nops: int, num_questions: int) -> dict[str, d
 
     These read no more than the first operations, so that long programs need not be executed.
     """
-    samples: Examples = sample(
-        replace(config, layout="compact"), f"nops{nops}", range(num_questions)
-    )
+    samples = sample(replace(config, layout="compact"), f"nops{nops}", range(num_questions))
     short = [" ".join(question.split(" ", max(KS))[: max(KS)]) for question in samples.questions()]
     answers = samples.answers()
     rates = {
@@ -190,5 +156,4 @@ def _baselines(config: TaskConfig, nops: int, num_questions: int) -> dict[str, d
         for name, texts in baseline_predictions(short).items()
         if name == "copy" or name.startswith("first")
     }
-    keys = ("sample_error_pct", "mask_error_pct")
-    return {name: {key: errors[key] for key in keys} for name, errors in rates.items()}
+    return {name: both_errors(errors) for name, errors in rates.items()}

@@ -285,13 +285,9 @@ def _result_facts(folder: Path) -> dict[str, Any]:
         trial = trials.get(results["shown_seed"])
         versions = [", ".join(f"{name} {n}" for name, n in v.items()) for v in results["versions"]]
         by_nops = {int(nops): rates for nops, rates in results["by_nops"].items()}
-        levels = {
-            name: {"by_nops": {nops: rates["floors"][name] for nops, rates in by_nops.items()}}
-            for name in next(iter(by_nops.values()))["floors"]
-        }
         facts = {
             "trials_table": trials_table(results, markdown=True),
-            "nops_table": nops_table(by_nops, levels, markdown=True),
+            "nops_table": nops_table(by_nops, markdown=True),
             "shown_split": str(results["split"]),
             "versions": "; ".join(versions),
             "devices": "; ".join(results["devices"]),

@@ -6,22 +6,17 @@ from typing import Any, NamedTuple
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from scripts.core.io import replace_file
-from scripts.core.statistics import is_within_horizon
 from scripts.reporting.ranking import Line, kept_horizon, rank_lines
 
 SAMPLE_COLOR, MASK_COLOR, LOSS_COLOR, TRAIN_COLOR = "#b0413e", "#2f5d8a", "#222222", "#999999"
 COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
-BASELINE_COLOR, HORIZON_COLOR = "#999999", "#18a058"
+BASELINE_COLOR = "#999999"
 MEASURES = {"sample_error": "sample error %", "mask_error": "mask error %"}
-GAMMA = 0.4
-"""Of the heat map's colors: one percent of error must look unlike none."""
 
 DPI = 110
 RIGHT_GROUND, WRONG_GROUND = "#c8e6c9", "#c62828"  # also differ in lightness, for color-blind eyes
@@ -51,20 +46,6 @@ class AnswerRow(NamedTuple):
     wrong: Sequence[bool]
 
 
-class ErrorLine(NamedTuple):
-    """A name and rows with nops, both errors in percent, their intervals and trivial baselines."""
-
-    name: str
-    rows: Points
-
-
-class ErrorMap(NamedTuple):
-    """A title, and the rows of each length of letters, with nops and both errors in percent."""
-
-    title: str
-    by_length: Mapping[int, Points]
-
-
 def save_figure(figure: Figure, path: Path, title: str = "") -> None:
     """Write the PNG, whole or not at all."""
     if title:
@@ -73,17 +54,23 @@ def save_figure(figure: Figure, path: Path, title: str = "") -> None:
         figure.savefig(tmp_path, format="png")
 
 
-def _new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
-    """Make a figure without matplotlib's global state."""
-    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Make a figure of panels side by side, without matplotlib's global state."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    panels = [*figure.subplots(1, count, squeeze=False)[0]]
+    for axes in panels:
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
-def _open_box(axes: Axes) -> None:
-    """Draw a pale grid, and no box around it."""
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
+def _draw_lines(
+    axes: Axes, lines: Sequence[Points], x: str, y: str, label: str, **style: Any
+) -> None:
+    """Draw a line for each list of points; only the first one is named."""
+    for number, points in enumerate(lines):
+        values = [point[x] for point in points], [point[y] for point in points]
+        axes.plot(*values, label="_" if number else label, **style)
 
 
 def error_curves(
@@ -103,72 +90,52 @@ def error_curves(
       title: stands above both panels.
       label_smoothing: of the training loss, which then does not fall to zero.
     """
-    figure = _new_figure(11, 4.6)
-    errors, losses = figure.subplots(1, 2)
-    _draw_trials(errors, trials, "sample_error_pct", "sample error", SAMPLE_COLOR)
-    _draw_trials(errors, trials, "mask_error_pct", "mask error", MASK_COLOR)
+    figure, (errors, losses) = _panels(2, 11, 4.6)
+    training = f"training, label smoothing {label_smoothing:g}" if label_smoothing else "training"
+    for axes, key, label, color in (
+        (errors, "sample_error_pct", "sample error", SAMPLE_COLOR),
+        (errors, "mask_error_pct", "mask error", MASK_COLOR),
+        (losses, "train_loss", training, TRAIN_COLOR),
+        (losses, "val_loss", "validation", LOSS_COLOR),
+    ):
+        style = {"color": color, "linewidth": 1.1, "alpha": 0.7, "marker": ".", "markersize": 3}
+        _draw_lines(axes, trials, "samples", key, label, **style)
     for name, level in (baselines or {}).items():
         errors.axhline(level, color=MASK_COLOR, linewidth=0.8, linestyle=":")
-        errors.annotate(
-            f"{name}: {level:.1f}% mask error", (1, level), xycoords=("axes fraction", "data"),
-            xytext=(-4, 2), textcoords="offset points", ha="right", fontsize=8, color=MASK_COLOR,
+        errors.text(
+            1, level, f"{name}: {level:.1f}% mask error", color=MASK_COLOR, fontsize=8,
+            ha="right", va="bottom", transform=errors.get_yaxis_transform(),
         )  # fmt: skip
     errors.set(ylim=(0, 102), ylabel="error % on validation samples")
-    training = f"training, label smoothing {label_smoothing:g}" if label_smoothing else "training"
-    _draw_trials(losses, trials, "train_loss", training, TRAIN_COLOR)
-    _draw_trials(losses, trials, "val_loss", "validation", LOSS_COLOR)
     losses.set(yscale="log", ylabel="loss (nats)")
     for axes in (errors, losses):
         axes.set(xlabel="training samples", xlim=(0, None))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.tick_params(axis="x", labelsize=8)
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.legend(loc="lower left", fontsize=9)
-        _open_box(axes)
     save_figure(figure, path, title)
-
-
-def _draw_trials(axes: Axes, trials: Sequence[Points], name: str, label: str, color: str) -> None:
-    """Draw one measure of all trials; only the first line is named."""
-    for number, points in enumerate(trials):
-        axes.plot(
-            [point["samples"] for point in points], [point[name] for point in points], color=color,
-            linewidth=1.1, alpha=0.9 if len(trials) == 1 else 0.6,
-            marker="." if len(points) < 30 else "", markersize=4, label="_" if number else label,
-        )  # fmt: skip
-
-
-def distinct(blocks: Mapping[str, list[AnswerRow]]) -> dict[str, list[AnswerRow]]:
-    """Leave out blocks whose rows stand in a later one: where all is right, worst is best.
-
-    >>> distinct({"worst": [], "best": []})
-    {'best': []}
-    """
-    later = list(blocks.values())
-    return {
-        title: rows for n, (title, rows) in enumerate(blocks.items()) if rows not in later[n + 1 :]
-    }
 
 
 def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> None:
     """Draw `question : model's answer (true answer)`, a cell for each character of the field.
 
     A right character has a pale green ground, a wrong one a dark red ground; padding is a dot.
+    Where all is right, worst is best: a block whose rows stand in a later one is left out.
 
     Args:
       blocks: {title: rows}, at least one row in all; a row's `wrong` has its own W values.
       path: a PNG file, replaced whole.
-    Raises:
-      ValueError: no rows.
     """
+    later = list(blocks.values())
+    blocks = {
+        t: block for n, (t, block) in enumerate(blocks.items()) if block not in later[n + 1 :]
+    }
     rows = [row for block in blocks.values() for row in block]
-    if not rows:
-        raise ValueError("0 rows: at least 1 question is needed for a picture")
     longest = max(len(_shortened(row.question)) for row in rows)
     answer_width = max(len(row.wrong) for row in rows)
     texts = longest + (1 + FIELD_STRETCH) * answer_width + len(" :  ()  00 of 00 wrong")
     columns = max(texts, *map(len, (CAPTION, *blocks))) + 2
     lines = len(rows) + 2 * len(blocks) + 1
-    figure = _new_figure(columns * CELL_WIDTH, (lines + 0.5) * LINE_HEIGHT, layout=None)
+    figure = Figure((columns * CELL_WIDTH, (lines + 0.5) * LINE_HEIGHT), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-1, columns - 1), ylim=(lines, -0.5))
     axes.set_axis_off()
@@ -225,31 +192,28 @@ def _write(axes: Axes, x: float, y: float, text: str, color: str, weight: str = 
     )  # fmt: skip
 
 
-def error_by_nops(lines: Sequence[ErrorLine], path: Path, title: str = "") -> None:
+def error_by_nops(lines: Mapping[str, Points], path: Path, title: str = "") -> None:
     """Draw both errors against the number of operations, a line for each model.
 
     Args:
-      lines: models that were evaluated on the same; an interval is a band. Baselines are drawn
-        where they are the same for all: of answer fields of several widths they are not.
+      lines: {name: rows}, each with nops, both errors in percent, their intervals, drawn as bands,
+        and trivial baselines, drawn where they are the same for all.
       path: a PNG file, replaced whole.
       title: stands above both panels.
     """
-    figure = _new_figure(12, 4.8)
-    longest = max((line.rows for line in lines), key=len)
-    for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
-        for number, line in enumerate(lines):
-            color, nops = COLORS[number % len(COLORS)], [row["nops"] for row in line.rows]
-            low, high = zip(*(row[f"{measure}_interval"] for row in line.rows), strict=True)
+    figure, panels = _panels(2, 12, 4.8)
+    longest = max(lines.values(), key=len)
+    for axes, (measure, label) in zip(panels, MEASURES.items(), strict=True):
+        for number, (name, rows) in enumerate(lines.items()):
+            color, nops = COLORS[number % len(COLORS)], [row["nops"] for row in rows]
+            low, high = zip(*(row[f"{measure}_interval"] for row in rows), strict=True)
             axes.fill_between(nops, low, high, color=color, alpha=0.2, linewidth=0)
-            axes.plot(
-                nops, [row[f"{measure}_pct"] for row in line.rows], color=color, linewidth=1.4,
-                marker=".", label=line.name, zorder=3,
-            )  # fmt: skip
-        if all(line.rows[0]["floors"] == lines[0].rows[0]["floors"] for line in lines):
+            style = {"color": color, "linewidth": 1.4, "marker": ".", "zorder": 3}
+            _draw_lines(axes, [rows], "nops", f"{measure}_pct", name, **style)
+        if all(rows[0]["floors"] == longest[0]["floors"] for rows in lines.values()):
             _draw_baselines(axes, longest, measure)
-        _name_nops(axes, sorted({row["nops"] for line in lines for row in line.rows}))
+        _name_nops(axes, sorted({row["nops"] for rows in lines.values() for row in rows}))
         axes.set(ylim=(-2, 102), xlabel="operations", ylabel=label)
-        _open_box(axes)
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=2
     )
@@ -277,77 +241,16 @@ def _name_nops(axes: Axes, nops: Sequence[int]) -> None:
     axes.minorticks_off()
 
 
-def error_maps(maps: Sequence[ErrorMap], path: Path, title: str = "") -> None:
-    """Draw sample error and mask error as heat maps, length against number of operations.
-
-    A line stands at the horizon of each length.
-
-    Args:
-      maps: one for each model; a number that was not evaluated is left white.
-      path: a PNG file, replaced whole.
-      title: stands above all.
-    """
-    nops = sorted({row["nops"] for one in maps for rows in one.by_length.values() for row in rows})
-    lengths = max(len(one.by_length) for one in maps)
-    figure = _new_figure(2.2 + 0.46 * len(nops), 0.8 + 2 * len(maps) * (0.95 + 0.4 * lengths))
-    panels = figure.subplots(2 * len(maps), 1, squeeze=False)[:, 0]
-    pairs = [(one, measure) for one in maps for measure in MEASURES]
-    for axes, (one, measure) in zip(panels, pairs, strict=True):
-        image = _draw_map(axes, one.by_length, f"{measure}_pct", nops)
-        axes.set_title(f"{one.title}: {MEASURES[measure]}", fontsize=10, loc="left")
-        axes.set_ylabel("letters", fontsize=9)
-    panels[-1].set_xlabel("operations", fontsize=9)
-    figure.colorbar(image, ax=list(panels), fraction=0.02, pad=0.01, label="%")
-    save_figure(figure, path, title)
-
-
-def _draw_map(axes: Axes, by_length: Mapping[int, Points], key: str, nops: Sequence[int]) -> Any:
-    """Draw one heat map with its numbers; the lengths rise from top to bottom."""
-    cells = [
-        [{row["nops"]: row[key] for row in rows}.get(n, float("nan")) for n in nops]
-        for rows in by_length.values()
-    ]
-    image = axes.imshow(cells, cmap="magma_r", norm=PowerNorm(GAMMA, 0, 100), aspect="auto")
-    axes.set_xticks(range(len(nops)), [str(n) for n in nops], fontsize=8)
-    axes.set_yticks(range(len(cells)), [str(length) for length in by_length], fontsize=8)
-    for y, (rows, errors) in enumerate(zip(by_length.values(), cells, strict=True)):
-        beyond = [nops.index(row["nops"]) for row in rows if not is_within_horizon(row)]
-        if key.startswith("sample") and beyond:
-            edge, ends = min(beyond) - 0.5, [y - 0.5, y + 0.5]
-            axes.plot([edge, edge], ends, color=HORIZON_COLOR, linewidth=3, clip_on=False)
-        for x, error in enumerate(errors):
-            if error == error:
-                text, ink = _percent(error), "#ffffff" if error > 12 else "#000000"
-                axes.text(x, y, text, ha="center", va="center", fontsize=6.5, color=ink)
-    return image
-
-
-def _percent(error: float) -> str:
-    """Write at most three digits; a rate that is not 0 never looks like 0.
-
-    >>> [_percent(error) for error in (0.0, 0.02, 0.3, 12.34, 99.96, 100.0)]
-    ['0', '<.1', '0.3', '12', '>99', '100']
-    """
-    if error in (0, 100):
-        return f"{error:.0f}"
-    if error < 0.1:
-        return "<.1"
-    return f"{error:.1f}" if error < 9.95 else ">99" if error > 99 else f"{error:.0f}"
-
-
 def survival_curves(curves: Mapping[str, Mapping[int, float]], path: Path) -> None:
     """Draw how many samples are still right after each operation: {model: {operations: percent}}.
 
     The same questions are cut after each operation; a sample is right until the first error.
     """
-    figure = _new_figure(8, 4.4)
-    axes = figure.subplots()
-    for number, (model, shares) in enumerate(curves.items()):
-        color = COLORS[number % len(COLORS)]
-        axes.plot(list(shares), list(shares.values()), color=color, marker=".", label=model)
+    figure, (axes,) = _panels(1, 8, 4.4)
+    for model, shares in curves.items():
+        axes.plot(list(shares), list(shares.values()), marker=".", label=model)
     axes.set_xticks(sorted({k for shares in curves.values() for k in shares}))
     axes.set(xlabel="operations", ylabel="% of samples without an error so far", ylim=(-2, 102))
-    _open_box(axes)
     figure.legend(loc="outside lower center", fontsize=9)
     save_figure(figure, path, "Samples still right after each operation")
 
@@ -374,10 +277,11 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     answers_picture({**_answers(best), **_answers(worst)}, folder / files[1])
     grids = [(line, line.median["grid"]) for _, line in ranked if "grid" in line.median]
     for grid in dict.fromkeys(kept["name"] for _, kept in grids):
-        evaluated = [
-            ErrorLine(f"{line.row} ({line.budget:,}): horizon {kept_horizon(kept)}", kept["rows"])
-            for line, kept in grids if kept["name"] == grid
-        ]  # fmt: skip
+        evaluated = {
+            f"{line.row} ({line.budget:,}): horizon {kept_horizon(kept)}": kept["rows"]
+            for line, kept in grids
+            if kept["name"] == grid
+        }
         files.append(f"{name}-{grid}.png")
         error_by_nops(evaluated, folder / files[-1], f"{title}: {grid}")
     return files
@@ -385,34 +289,25 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
 
 def table_curves(lines: Sequence[Line], path: Path, title: str) -> None:
     """Draw both errors against training samples: a color for each line of the table."""
-    figure = _new_figure(14, 5.2)
+    figure, panels = _panels(2, 14, 5.2)
     colors = colormaps["tab20"]
-    for axes, (measure, label) in zip(figure.subplots(1, 2), MEASURES.items(), strict=True):
+    for axes, (measure, label) in zip(panels, MEASURES.items(), strict=True):
         for number, line in enumerate(lines):
-            for first, trial in enumerate(line.trials):
-                points: Points = trial.details.get("curve", ())
-                axes.plot(
-                    [point["samples"] for point in points],
-                    [point[f"{measure}_pct"] for point in points],
-                    color=colors(number % 20), linestyle="-" if number < 20 else "--",
-                    linewidth=1.2, label="_" if first else f"{line.row} ({line.budget:,})",
-                )  # fmt: skip
+            curves = [trial.details.get("curve", ()) for trial in line.trials]
+            style = {"color": colors(number % 20), "linestyle": "-" if number < 20 else "--"}
+            name = f"{line.row} ({line.budget:,})"
+            _draw_lines(axes, curves, "samples", f"{measure}_pct", name, linewidth=1.2, **style)
         axes.set(ylim=(-2, 102), xscale="log", xlabel="training samples", ylabel=label)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        _open_box(axes)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     save_figure(figure, path, title)
 
 
 def _answers(line: Line) -> dict[str, list[AnswerRow]]:
     """Choose worst and best answers of the median trial."""
-    blocks = {
-        f"{line.row}, {title}": [
-            AnswerRow(question, prediction, answer, [bool(w) for w in wrong])
-            for question, prediction, answer, wrong in block[:ANSWERS]
-        ]
+    return {
+        f"{line.row}, {title}": [AnswerRow(*answer) for answer in block[:ANSWERS]]
         for title, block in line.median["answers"].items()
     }
-    return distinct(blocks)

@@ -9,6 +9,9 @@ from scripts.reporting.ranking import Line, rank_lines, trivial_baselines
 from vsc_dataset.configs import CONFIGS
 from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
+Rates = Mapping[str, Any]
+"""As `error_rates` gives them."""
+
 MEASURES = {
     "sample_error_pct": "sample error %",
     "mask_error_pct": "mask error %",
@@ -25,6 +28,9 @@ HORIZON = (
     "end of the one-sided 95% interval of the sample error is at most 1%: of 1,000 samples at most "
     "4 are wrong."
 )
+
+RATES = ("samples", "sample err %", "95%", "mask err %")
+"""Headers of `rate_cells`."""
 
 STATISTICS = ("mean", "median", "std", "min", "max", "n")
 
@@ -52,40 +58,58 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool =
     return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:]])
 
 
-def nops_table(
-    by_nops: Mapping[int, Mapping[str, Any]],
-    baselines: Mapping[str, Mapping[str, Any]],
-    markdown: bool = False,
-) -> str:
-    """Lay out the rates by number of operations, and the trivial baselines on the same samples.
+def nops_table(by_nops: Mapping[int, Rates], markdown: bool = False) -> str:
+    """Lay out the rates by number of operations, next to the trivial baselines on the same samples.
 
-    Both are as `error_rates` and `trivial_baselines` give them; "last k" is left out. A baseline's
-    cell is sample/mask error in whole percent, rounded away from 0 and 100.
+    Each is as `with_baselines` gives it; "last k" is left out. A baseline's cell is sample/mask
+    error in whole percent, rounded away from 0 and 100.
 
     >>> rates = {"questions": 900, "sample_error_pct": 2.5, "sample_error_interval": [1.7, 3.7],
     ...          "mask_error_pct": 0.6}
-    >>> copy = {"by_nops": {5: {"sample_error_pct": 100.0, "mask_error_pct": 77.5}}}
-    >>> print(nops_table({5: rates}, {"copy": copy}))
+    >>> copy = {"sample_error_pct": 100.0, "mask_error_pct": 77.5}
+    >>> print(nops_table({5: {**rates, "floors": {"copy": copy}}}))
     nops  samples  sample err %        95%  mask err %    copy
     5         900          2.50  1.70-3.70        0.60  100/78
     """
-    names = [name for name in baselines if not name.startswith("last")]
-    header = ["nops", "samples", "sample err %", "95%", "mask err %", *names]
-    rows = []
-    for nops, rates in by_nops.items():
-        levels = (baseline_cell(baselines[name]["by_nops"][nops]) for name in names)
-        rows.append([str(nops), *rate_cells(rates), *levels])
-    return table(header, rows, markdown)
+    first = next(iter(by_nops.values()))
+    names = [name for name in first["floors"] if not name.startswith("last")]
+    rows = [
+        [str(nops), *rate_cells(rates), *(baseline_cell(rates["floors"][name]) for name in names)]
+        for nops, rates in by_nops.items()
+    ]
+    return table(["nops", *RATES, *names], rows, markdown)
 
 
-def rate_cells(rates: Mapping[str, Any]) -> list[str]:
+def with_baselines(rates: Rates, baselines: Mapping[str, Rates], key: str) -> dict[int, Rates]:
+    """Add to the rates of each group both errors of each trivial baseline, `floors`.
+
+    Args:
+      rates: as `error_rates` gives them.
+      baselines: as `trivial_baselines` gives them, on the same samples.
+      key: "by_nops" or "by_length".
+    """
+    return {
+        value: {
+            **group,
+            "floors": {name: both_errors(level[key][value]) for name, level in baselines.items()},
+        }
+        for value, group in rates[key].items()
+    }
+
+
+def both_errors(rates: Rates) -> dict[str, float]:
+    """Keep sample error and mask error in percent alone."""
+    return {key: rates[key] for key in ("sample_error_pct", "mask_error_pct")}
+
+
+def rate_cells(rates: Rates) -> list[str]:
     """Write the cells of `error_rates`: samples, sample error, its interval, mask error."""
     low, high = rates["sample_error_interval"]
     sample, mask = (f"{rates[name]:.2f}" for name in ("sample_error_pct", "mask_error_pct"))
     return [f"{rates['questions']:,}", sample, f"{low:.2f}-{high:.2f}", mask]
 
 
-def baseline_cell(rates: Mapping[str, Any]) -> str:
+def baseline_cell(rates: Rates) -> str:
     """Write sample error/mask error in whole percent."""
     return f"{_whole(rates['sample_error_pct'])}/{_whole(rates['mask_error_pct'])}"
 

@@ -8,7 +8,7 @@ from typing import Any
 from scripts.core.io import read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, load_model
 from scripts.core.trial_store import TrialRecord
-from scripts.evaluation.grid import GridOptions, evaluate_grid
+from scripts.evaluation.grid import evaluate_grid
 from scripts.scorecards.card import CARD, TRIAL, choose_rate, headline_split, summarize_card
 from scripts.scorecards.protocol import Protocol
 from scripts.training.distributed import make_accelerator
@@ -140,8 +140,8 @@ class CardTraining:
             # The run has written the model's code itself.
             folder = self.trial_folder(skill, rate, seed) / "model"
             model = load_model(str(folder), trust_remote_code=True)
-            options = GridOptions(grid["samples"], until_wrong=True)
-            evaluated = evaluate_grid(LoadedModel(skill, model), grid["grid"], options)
+            loaded = LoadedModel(skill, model)
+            evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
             keys = ("nops", "questions", "sample_error_pct")
             done[seed] = [{key: row[key] for key in keys} for row in evaluated["rows"]]
             lines = [{"seed": seed, "rows": rows} for seed, rows in done.items()]

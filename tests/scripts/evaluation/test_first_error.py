@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from scripts.core.model_loading import LoadedModel
 from scripts.evaluation.first_error import first_wrong_steps
 from tests.scripts.evaluation.solver import Solver
 from vsc_dataset import sample
@@ -15,7 +16,8 @@ STEPS = range(1, 6)
 
 def steps_of(model, questions, config, steps=STEPS):
     """The first wrong steps of questions that were answered wrong."""
-    return first_wrong_steps(model, questions, [True] * len(questions), config, steps)
+    loaded = LoadedModel("model", model)
+    return first_wrong_steps(loaded, questions, [True] * len(questions), config, steps)
 
 
 def swaps_first_two(program) -> bool:
@@ -58,10 +60,8 @@ def test_only_steps_of_the_trained_range_are_evaluated(data, split, errs, steps,
 
 
 def test_a_right_answer_can_have_a_first_wrong_step():
-    model = Solver(lambda program: len(program.operations) == 2)
     questions = sample("swap-nops3", "test", range(9)).questions()
-    right = first_wrong_steps(model, questions, [False] * 9, make_config("swap-nops3"), STEPS)
-    assert right == [2] * 9
-    assert first_wrong_steps(Solver(), questions, [False] * 9, make_config("default"), STEPS) == (
-        [None] * 9
-    )
+    for errs, expected in ((lambda p: len(p.operations) == 2, 2), (lambda p: False, None)):
+        model = LoadedModel("model", Solver(errs))
+        right = first_wrong_steps(model, questions, [False] * 9, make_config("swap-nops3"), STEPS)
+        assert right == [expected] * 9

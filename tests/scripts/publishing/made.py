@@ -75,7 +75,8 @@ def make_run(folder: Path, model_type: str = "vsc_delta", **settings: Any) -> Pa
     ]  # fmt: skip
     rows = sample(config, "validation", range(100))
     answered = Answered(rows.questions(), rows.answers(), [text[::-1] for text in rows.answers()])
-    write_report(folder, records, [curve, curve], answered, answered, config.answer_width)
+    parts = {"validation": answered, "by_nops": answered}
+    write_report(folder, records, [curve, curve], parts, config.answer_width)
     return folder
 
 

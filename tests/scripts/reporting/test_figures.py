@@ -1,16 +1,9 @@
 """The pictures of errors show the figures that they are given."""
 
-import numpy as np
 import pytest
 
 from scripts.reporting import figures
-from scripts.reporting.figures import (
-    ErrorLine,
-    ErrorMap,
-    error_by_nops,
-    error_maps,
-    survival_curves,
-)
+from scripts.reporting.figures import error_by_nops, survival_curves
 
 
 def rows(errors):
@@ -37,7 +30,7 @@ def drawn(monkeypatch):
 
 
 def test_curves_hold_every_error_and_baseline(drawn, tmp_path):
-    lines = [ErrorLine("a", rows({1: 0.0, 2: 3.0, 8: 50.0})), ErrorLine("b", rows({1: 7.0}))]
+    lines = {"a": rows({1: 0.0, 2: 3.0, 8: 50.0}), "b": rows({1: 7.0})}
     error_by_nops(lines, tmp_path / "x.png", "title")
     sample, mask = drawn[0].axes
     assert [list(line.get_ydata()) for line in sample.lines[:2]] == [[0, 3, 50], [7]]
@@ -45,20 +38,6 @@ def test_curves_hold_every_error_and_baseline(drawn, tmp_path):
     assert list(mask.lines[0].get_xdata()) == [1, 2, 8]
     assert [list(line.get_ydata()) for line in mask.lines[2:]] == [[79, 78, 72]] * 2
     assert [text.get_text() for text in mask.get_xticklabels()] == ["8", "2", "1"]
-
-
-def test_maps_hold_every_error_and_the_horizon(drawn, tmp_path):
-    found = ErrorMap("a", {3: rows({1: 0.0, 2: 0.4, 4: 0.5, 8: 0.0}), 5: rows({1: 2.0, 2: 0.05})})
-    error_maps([found, ErrorMap("b", {3: rows({1: 0.3}), 5: rows({1: 0.0})})], tmp_path / "x.png")
-    sample, mask, other, _, _ = drawn[0].axes
-    cells = np.ma.filled(sample.images[0].get_array(), np.nan)
-    np.testing.assert_array_equal(cells, [[0, 0.4, 0.5, 0], [2, 0.05, np.nan, np.nan]])
-    np.testing.assert_array_equal(np.ma.filled(mask.images[0].get_array(), np.nan), cells / 2)
-    assert [text.get_text() for text in sample.texts] == ["0", "0.4", "0.5", "0", "2.0", "<.1"]
-    edges = [(list(line.get_xdata()), list(line.get_ydata())) for line in sample.lines]
-    assert edges == [([1.5, 1.5], [-0.5, 0.5]), ([-0.5, -0.5], [0.5, 1.5])]
-    assert not mask.lines
-    assert not other.lines
 
 
 def test_the_survival_curve_holds_every_share(drawn, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 
 from scripts.core.trial_store import summarize
-from scripts.reporting.tables import nops_table, trials_table
+from scripts.reporting.tables import nops_table, trials_table, with_baselines
 from tests.scripts.reporting.cases import answered, record
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
@@ -18,17 +18,16 @@ def words(line):
 def by_nops():
     questions, references, predictions = answered("default", 1000)
     rates = error_rates(predictions, references, questions, 5)
-    return rates["by_nops"], trivial_baselines(questions, 5)
+    return with_baselines(rates, trivial_baselines(questions, 5), "by_nops")
 
 
 def test_the_table_by_nops_puts_each_number_next_to_its_trivial_baselines(by_nops):
-    rates, levels = by_nops
-    header, *lines = nops_table(rates, levels).splitlines()
+    header, *lines = nops_table(by_nops).splitlines()
     assert header.endswith("copy  guess  first 1  first 2  first 3  first 4")
-    assert [int(line.split()[0]) for line in lines] == list(rates) == [1, 2, 3, 4, 5]
+    assert [int(line.split()[0]) for line in lines] == list(by_nops) == [1, 2, 3, 4, 5]
     for line in lines:
         cells = line.split()
-        group = rates[int(cells[0])]
+        group = by_nops[int(cells[0])]
         low, high = group["sample_error_interval"]
         assert cells[1:5] == [
             str(group["questions"]),
@@ -37,35 +36,23 @@ def test_the_table_by_nops_puts_each_number_next_to_its_trivial_baselines(by_nop
             f"{group['mask_error_pct']:.2f}",
         ]
         sample, mask = map(int, cells[5].split("/"))
-        copy = levels["copy"]["by_nops"][int(cells[0])]
+        copy = group["floors"]["copy"]
         assert sample == pytest.approx(copy["sample_error_pct"], abs=0.999)
         assert mask == pytest.approx(copy["mask_error_pct"], abs=0.999)
 
 
-def test_the_widest_table_by_nops_fits_110_columns(by_nops):
-    _, levels = by_nops
+def test_the_widest_table_by_nops_fits_110_columns_and_rounds_no_baseline_to_0_or_100(by_nops):
+    level = {"sample_error_pct": 99.8, "mask_error_pct": 0.2}
     widest = {
         "questions": 100_000,
         "sample_error_pct": 100.0,
         "sample_error_interval": [99.99, 100.0],
         "mask_error_pct": 100.0,
+        "floors": dict.fromkeys(by_nops[5]["floors"], level),
     }
-    levels = {
-        name: {"by_nops": {1024: {"sample_error_pct": 100.0, "mask_error_pct": 77.5}}}
-        for name in levels
-    }
-    assert max(map(len, nops_table({1024: widest}, levels).splitlines())) <= 110
-
-
-def test_a_baseline_that_is_not_exactly_0_or_100_is_not_rounded_to_it():
-    rates = {
-        "questions": 9,
-        "sample_error_pct": 0.0,
-        "sample_error_interval": [0.0, 29.9],
-        "mask_error_pct": 0.0,
-    }
-    level = {"by_nops": {3: {"sample_error_pct": 99.8, "mask_error_pct": 0.2}}}
-    assert nops_table({3: rates}, {"copy": level}).endswith("99/1")
+    text = nops_table({1024: widest})
+    assert max(map(len, text.splitlines())) <= 110
+    assert text.endswith("99/1")
 
 
 def test_the_table_over_trials_says_how_many_are_solved():
@@ -82,8 +69,7 @@ def test_a_single_trial_has_no_spread():
 
 
 def test_markdown_has_the_cells_of_the_text(by_nops):
-    rates, levels = by_nops
-    text, markdown = nops_table(rates, levels), nops_table(rates, levels, markdown=True)
+    text, markdown = nops_table(by_nops), nops_table(by_nops, markdown=True)
     lines = markdown.splitlines()
     assert {line.count("|") for line in lines} == {12}
     assert set(lines.pop(1)) == set("|:-")
