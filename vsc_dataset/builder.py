@@ -171,10 +171,11 @@ def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     if extra["scratchpad"] and min(task.nops[0], task.eval_nops[0]) == 0:
         raise ValueError("scratchpad is True, but nops begins at 0: without operation no trace")
     only = extra.pop("only", ())
-    if not isinstance(only, list | tuple) or not all(isinstance(split, str) for split in only):
+    if not isinstance(only, list | tuple):
         raise ValueError(f"only is {quote(only)}: it must be a list of splits")
-    if set(only) <= set(task.splits):  # datasets itself names a split that does not exist
-        extra["only"] = tuple(split for split in task.splits if split in only)
+    for split in only:
+        task.sample_spec(split)  # refuses one that does not exist
+    extra["only"] = tuple(split for split in task.splits if split in only)
     named = CONFIGS[name]
     changed = {k: getattr(task, k) for k in TASK_FIELDS if getattr(task, k) != getattr(named, k)}
     return changed | {key: value for key, value in extra.items() if value}

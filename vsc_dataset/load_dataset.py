@@ -113,7 +113,8 @@ def load(
     if num_proc is not None:
         check_int("num_proc", num_proc, 1)
     if split is not None and not streaming:  # preparing others would only take time
-        settings["only"] = [part.partition("[")[0].strip() for part in split.split("+")]
+        splits = [part.partition("[")[0].strip() for part in split.split("+")]
+        settings["only"] = [] if "all" in splits else splits
     builder = VscBuilder(config_name=name, dataset_name=NAME, hash=source_hash(), **settings)
     if streaming:
         if num_proc is not None:

@@ -145,6 +145,21 @@ def test_only_the_splits_that_are_named_are_prepared(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.arrow")] == ["vsc-nops20.arrow"]
 
 
+@pytest.mark.parametrize("settings", [{"split": "nope[:3]"}, {"split": "test", "only": ["nope"]}])
+def test_a_split_that_does_not_exist_is_refused_before_any_is_prepared(tmp_path, settings):
+    load = load_dataset if "only" in settings else vsc_dataset.load
+    with pytest.raises(ValueError, match="split 'nope' does not exist here: use one of train, val"):
+        load("default", cache_dir=str(tmp_path), **settings)
+    assert not [*tmp_path.rglob("*.arrow")]
+
+
+def test_a_clone_that_is_taken_for_data_says_what_to_import():
+    from datasets import load_dataset
+
+    with pytest.raises(ValueError, match=r"a clone, where rows are generated: import vsc_dataset"):
+        load_dataset(str(ROOT))
+
+
 def test_a_folder_of_the_same_name_does_not_shadow_the_builder(tmp_path, monkeypatch):
     (tmp_path / "vsc").mkdir()
     (tmp_path / "vsc" / "a.csv").write_text("a\n1\n")

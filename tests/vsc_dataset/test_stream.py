@@ -9,6 +9,7 @@ import torch
 from accelerate.data_loader import IterableDatasetShard
 from torch.utils.data import DataLoader
 
+from tests.commands import LIMIT
 from vsc_dataset import TrainingStream, sample
 from vsc_dataset.torch_stream import Collator, TorchTrainingStream, to_tensors
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
@@ -106,14 +107,14 @@ def assert_equal(found, expected) -> None:
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_a_loader_with_workers_gives_the_batches_of_the_stream_in_order(workers):
     dataset = TorchTrainingStream("default", **SETTINGS)
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers)
+    loader = DataLoader(dataset, None, num_workers=workers, timeout=LIMIT * bool(workers))
     assert_equal(islice(loader, 8), batches(8))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_second_pass_goes_on_where_the_first_ended_and_so_does_a_restored_stream(workers):
     stream = TorchTrainingStream("default", **SETTINGS)
-    loader = stream.loader(num_workers=workers)
+    loader = stream.loader(num_workers=workers, timeout=LIMIT * bool(workers))
     assert_equal([*islice(loader, 3), *islice(loader, 2)], batches(5))
     restored = TorchTrainingStream("default", **SETTINGS)
     restored.load_state_dict(stream.state_dict())
