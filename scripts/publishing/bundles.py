@@ -193,7 +193,7 @@ def _metric_files(path: Path, repo: str) -> Files:
         )
     siblings = re.findall(r"^from \.(\w+) import", module.read_text("utf-8"), re.MULTILINE)
     files: Files = {name: path / name for name in (module.name, *(f"{s}.py" for s in siblings))}
-    files[CARD] = metric_card(module, repo).encode()
+    files[CARD] = metric_card(repo).encode()
     files["index.html"] = render("metric.html", repo).encode()
     return files
 

@@ -3,12 +3,10 @@
 What a card says is a manifest's, a run's or the code's own.
 """
 
-import ast
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from html import escape
 from itertools import chain
 from pathlib import Path
 from pprint import pformat
@@ -19,21 +17,14 @@ from jinja2 import Environment, StrictUndefined
 
 from scripts.core.cli import hide_credentials
 from scripts.core.io import name_file, read_json
-from scripts.core.trial_store import (
-    SOLVED_PCT,
-    TrialRecord,
-    group_by_setting,
-    read_records,
-    summarize,
-)
+from scripts.core.trial_store import SOLVED_PCT, group_by_setting, read_records, summarize
 from scripts.reporting.ranking import rank_key
 from scripts.reporting.tables import nops_table, trials_table
 from scripts.training.recipes import Recipe, read_recipes
-from vsc_dataset import splits
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
-from vsc_dataset.generator import hashing
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.sampling import sample
+from vsc_dataset.splits import split_of
 
 HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 TEMPLATES = HUB_CARDS / "templates"
@@ -105,23 +96,20 @@ def version() -> str:
 def example(name: str, split: str = "validation") -> dict[str, str]:
     """Return the first question of a split, its answer, and the split by its hash."""
     (question,), (answer,) = (samples := sample(name, split, [0])).questions(), samples.answers()
-    return {"question": question, "answer": answer, "split": splits.split_of(question)}
+    return {"question": question, "answer": answer, "split": split_of(question)}
 
 
-def metric_card(module: Path, repo: str) -> str:
-    """Write the card of the metric, whose module has DESCRIPTION and INPUTS."""
-    texts = {
-        node.targets[0].id: ast.literal_eval(node.value).strip()
-        for node in ast.parse(module.read_text("utf-8")).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
+def metric_card(repo: str) -> str:
+    """Write the card of the metric."""
+    from vsc_dataset.metrics.vsc_error.vsc_error import DESCRIPTION, INPUTS  # slow: `evaluate`
+
     row = example("swap-nops5")
     rates = error_rates([row["answer"]], [row["answer"]], [row["question"]])
     return render(
         "metric.md",
         repo,
-        description=texts["DESCRIPTION"],
-        inputs=texts["INPUTS"].replace("\n", "\n    "),
+        description=DESCRIPTION.strip(),
+        inputs=INPUTS.strip().replace("\n", "\n    "),
         example=row,
         gives=pformat(rates, width=100, sort_dicts=False),
     )
@@ -129,10 +117,11 @@ def metric_card(module: Path, repo: str) -> str:
 
 def space_card(repo: str, checkpoints: Sequence[str], sdk_version: str) -> str:
     """Write the card of the demo: it names the models that it evaluates, and Gradio's version."""
-    python = str(project()["requires-python"]).lstrip(">=")
-    return render(
-        "space.md", repo, models=checkpoints, sdk_version=sdk_version, python_version=python
-    )
+    versions = {
+        "sdk_version": sdk_version,
+        "python_version": project()["requires-python"].lstrip(">="),
+    }
+    return render("space.md", repo, models=checkpoints, **versions)
 
 
 def dataset_card(
@@ -152,12 +141,10 @@ def dataset_card(
       results: the folder of the trials of the table of baselines.
     """
     configs = manifest["configs"]
-    config = SHOWN if SHOWN in configs or not configs else next(iter(configs))
-    splits_of_config = configs.get(config, {"validation": {"content_sha256": ""}})
-    split = "validation" if "validation" in splits_of_config else next(iter(splits_of_config))
-    every = [split for of in configs.values() for split in of.values()]
+    config = SHOWN if SHOWN in configs else next(iter(configs))
+    split = "validation" if "validation" in configs[config] else next(iter(configs[config]))
+    every = [split for splits in configs.values() for split in splits.values()]
     rows = sum(split["rows"] for split in every)
-    files = chain.from_iterable(split["files"].values() for split in every)
     trivial = manifest["floors"]
     names: Mapping[str, Any] = next(iter(trivial["by_config"].values()), {})
     return render(
@@ -169,35 +156,17 @@ def dataset_card(
         descriptions={name: CONFIGS[name].description for name in configs},
         size=SIZES[max(0, min(len(str(rows)) - 3, len(SIZES) - 1))],
         rows=rows,
-        bytes=sum(file["bytes"] for file in files),
+        bytes=sum(file["bytes"] for split in every for file in split["files"].values()),
         shown=config,
         split=split,
-        shown_sha256=splits_of_config[split]["content_sha256"],
+        shown_sha256=configs[config][split]["content_sha256"],
         example=example(config, split),
-        hash=_hash_constants(),
         trivial=trivial,
         trivial_names=[name for name in names if not name.startswith("last")],
         baselines=baseline_rows(results),
         solved_pct=SOLVED_PCT,
         seed=0,
     )
-
-
-def _hash_constants() -> dict[str, Any]:
-    """Return the constants of the split; a test runs the card's code against the package's."""
-    names = ("m_ops", "m_let", "salt_p", "salt_q")
-    return {
-        "mask": hex(hashing.MASK_64),
-        "factors": [hex(hashing._MULTIPLY_1), hex(hashing._MULTIPLY_2)],
-        "shifts": [30, 27, 31],
-        "shift": splits.BUCKET_SHIFT,
-        **{name: hex(getattr(splits, name.upper())) for name in names},
-        "min_ops": splits.HELD_OUT_MIN_OPS,
-        "min_position": splits.HELD_OUT_MIN_POSITION,
-        "test_programs": 0,
-        "validation": 0,
-        "test": 1,
-    }
 
 
 def baseline_rows(folder: Path) -> list[dict[str, Any]]:
@@ -252,11 +221,10 @@ def model_card(folder: Path, repo: str, facts: ModelFacts, license_id: str | Non
     foreign = facts.has_custom_code or (base and not is_local(base))
     named = read_recipes().get(recipe.name)
     layers = () if recipe.mixer else SOURCES.get(recipe.model, ())
-    task = make_config(recipe.data)
     return render(
         "model.md",
         repo,
-        facts=facts._replace(layer=escape(facts.layer), layer_version=escape(facts.layer_version)),
+        facts=facts,
         recipe=recipe,
         named=named if named and named.same_training(recipe) else None,  # no flag has changed it
         license_id=license_id or (None if foreign else "apache-2.0"),
@@ -264,8 +232,7 @@ def model_card(folder: Path, repo: str, facts: ModelFacts, license_id: str | Non
         base_on_hub=bool(base) and not is_local(base),
         data_version=DATA_VERSION,
         example=example(recipe.data),
-        lengths=" to ".join(map(str, sorted(set(task.length)))),
-        nops=" to ".join(map(str, sorted(set(task.nops)))),
+        task=make_config(recipe.data),
         keys=("verySelectiveCopying", *layers),
         **_result_facts(folder),
     )
@@ -277,46 +244,26 @@ def _is_checkpoint(model: str) -> bool:
 
 
 def _result_facts(folder: Path) -> dict[str, Any]:
-    """Read results.json and the shown trial; texts are escaped, for a card may hold HTML."""
-    path, trials_path = folder / "results.json", folder / "trials.jsonl"
-    results = read_json(path, hint=RUN_HINT)
-    trials = {record.seed: record for record in read_records(trials_path)}
-    with name_file(path, RUN_HINT):
-        trial = trials.get(results["shown_seed"])
-        versions = [", ".join(f"{name} {n}" for name, n in v.items()) for v in results["versions"]]
+    """Read results.json and the shown trial."""
+    path = folder / "results.json"
+    results, records = read_json(path, hint=RUN_HINT), read_records(folder / "trials.jsonl")
+    with name_file(path, f"{RUN_HINT}, with trials.jsonl"):
+        (trial,) = (record for record in records if record.seed == results["shown_seed"])
         by_nops = {int(nops): rates for nops, rates in results["by_nops"].items()}
-        facts = {
+        versions = [", ".join(f"{name} {n}" for name, n in v.items()) for v in results["versions"]]
+        return {
+            "trial": trial,
+            "samples": f"{results['samples']:,}",
             "trials_table": trials_table(results, markdown=True),
             "nops_table": nops_table(by_nops, markdown=True),
-            "shown_split": str(results["split"]),
+            "shown_split": results["split"],
             "versions": "; ".join(versions),
             "devices": "; ".join(results["devices"]),
         }
-        samples = f"{results['samples']:,}"
-    if trial is None:
-        seed = repr(results["shown_seed"])[:40]
-        raise ValueError(f"{path} shows seed {seed}, {trials_path} has no line of it: {RUN_HINT}")
-    texts = {name: escape(text) for name, text in facts.items()}
-    return {**texts, "samples": samples, "trial": trial, "measures": measures(trial)}
-
-
-def measures(trial: TrialRecord) -> dict[str, dict[str, float]]:
-    """Return the checkpoint's own figures by split and measure, as the hub lists them."""
-    return {
-        split: {
-            f"{name} error %": getattr(trial, f"{prefix}{name}_error_pct")
-            for name in ("sample", "mask")
-        }
-        for split, prefix in ((trial.split, ""), ("test", "test_"))
-    }
 
 
 def read_recipe(folder: Path) -> Recipe:
-    """Read the recipe of a run's folder.
-
-    Raises:
-      ValueError: its run.json is not as train.py writes it; one line that names it.
-    """
+    """Read the recipe of a run's folder."""
     run = read_json(folder / "run.json", ("recipe",), RUN_HINT)
     with name_file(folder / "run.json", RUN_HINT):
         recipe = Recipe.from_dict(run["recipe"])

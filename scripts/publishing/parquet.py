@@ -165,7 +165,8 @@ def write_manifest(folder: Path) -> list[str]:
     }
     manifest["sha256"] = _hash_manifest(manifest)
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {MANIFEST: json.dumps(manifest, indent=1) + "\n", CARD: dataset_card(manifest)}
+    pages = {MANIFEST: json.dumps(manifest, indent=1) + "\n"}
+    pages |= {CARD: dataset_card(manifest)} if names else {}
     for name, text in pages.items():
         with replace_file(folder / name) as tmp_path:
             tmp_path.write_text(text, "utf-8")

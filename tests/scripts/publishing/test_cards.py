@@ -43,7 +43,7 @@ def fixture_every_card(manifest, run) -> dict[str, str]:
     return {
         "dataset": cards.dataset_card(manifest, "acme/vsc", "wheel/vsc_dataset-1.2.3.whl"),
         "model": card_of(run, "acme/vsc-swap-delta"),
-        "metric": cards.metric_card(Path(METRIC_PATH, "vsc_error.py"), "acme/vsc_error"),
+        "metric": cards.metric_card("acme/vsc_error"),
         "space": cards.space_card("acme/demo", ["acme/vsc-swap-delta"], "6.1.0"),
     }
 
@@ -106,15 +106,6 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     for name, text in every_card.items():
         known = written([data[name], code_facts(), questions, references])
         assert not numbers(text) - known, name
-
-
-def test_no_number_is_typed_into_a_template():
-    for name in ("dataset.md", "model.md", "metric.md", "metric.html", "space.md"):
-        path = TEMPLATES / f"{name}.jinja"
-        typed = numbers(re.sub(r"\{\{.*?\}\}|\{%.*?%\}", "", path.read_text()))
-        # The arithmetic of split_of in the dataset's card is held by a test that runs it; the
-        # metric's card says that 0 is the best and 100 the worst rate; an operation is `rows[0]`.
-        assert typed <= {"dataset.md": {"0"}, "metric.md": {"0", "100"}}.get(name, set())
 
 
 @pytest.mark.parametrize("name", ["dataset", "model", "metric", "space"])
@@ -189,24 +180,6 @@ def test_the_model_index_has_the_shown_trial_on_both_splits(every_card):
     assert data.datasets == ["acme/vsc"]
 
 
-def test_the_model_card_shows_pictures_and_the_code_that_is_run(every_card):
-    text = every_card["model"]
-    assert {"curves.png", "answers.png"} == set(re.findall(r"!\[.*?\]\((.*?)\)", text))
-    code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
-    assert len(code.strip().splitlines()) == 3
-    assert f'revision="v{cards.version()}", trust_remote_code=True' in code
-
-
-def test_what_results_say_of_devices_and_versions_is_not_html(run, tmp_path):
-    run = Path(shutil.copytree(run, tmp_path / "run"))
-    results = json.loads((run / "results.json").read_text())
-    results |= {"devices": ["<img src=x>"], "versions": [{"<b>": "<script>"}], "split": "<u>"}
-    (run / "results.json").write_text(json.dumps(results))
-    card = card_of(run)
-    assert not re.search("<(img|b|script|u)\\b", card)
-    assert "&lt;img src=x&gt;" in card
-
-
 def test_the_split_by_the_dataset_card_is_the_package_s(every_card):
     blocks = re.findall(r"```python\n(.*?)```", every_card["dataset"], re.DOTALL)
     (code,) = (block for block in blocks if "def split_of" in block)
@@ -279,12 +252,6 @@ def test_a_run_that_flags_have_changed_is_not_called_by_the_recipe_s_name(run, t
     (run / "run.json").write_text(json.dumps(changed))
     assert said not in card_of(run)
     assert "swap-delta" not in ModelCard(card_of(run)).data.tags
-
-
-def test_a_dataset_without_trivial_baselines_has_no_empty_table(manifest):
-    assert "## Trivial baselines" in cards.dataset_card(manifest)
-    bare = cards.dataset_card({**manifest, "floors": NO_FLOORS})
-    assert "## Trivial baselines" not in bare
 
 
 def test_a_password_in_the_hub_s_address_is_in_no_card(monkeypatch, manifest):
