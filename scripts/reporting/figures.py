@@ -15,7 +15,7 @@ from scripts.reporting.ranking import Line, kept_horizon, rank_lines
 
 SAMPLE_COLOR, MASK_COLOR, LOSS_COLOR, TRAIN_COLOR = "#b0413e", "#2f5d8a", "#222222", "#999999"
 COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
-BASELINE_COLOR = "#999999"
+BASELINE_COLOR, REST_COLOR = "#999999", "#d0c8bd"
 MEASURES = {"sample_error": "sample error %", "mask_error": "mask error %"}
 
 DPI = 110
@@ -196,24 +196,28 @@ def error_by_nops(lines: Mapping[str, Points], path: Path, title: str = "") -> N
     """Draw both errors against the number of operations, a line for each model.
 
     Args:
-      lines: {name: rows}, each with nops, both errors in percent, their intervals, drawn as bands,
-        and trivial baselines, drawn where they are the same for all.
+      lines: {name: rows}; the first have a color, the rest is pale and has no name. Each row has
+        nops, both errors in percent, their intervals, drawn as bands, and trivial baselines, drawn
+        where they are the same for all.
       path: a PNG file, replaced whole.
       title: stands above both panels.
     """
     figure, panels = _panels(2, 12, 4.8)
     longest = max(lines.values(), key=len)
-    for axes, (measure, label) in zip(panels, MEASURES.items(), strict=True):
+    for axes, (measure, ylabel) in zip(panels, MEASURES.items(), strict=True):
         for number, (name, rows) in enumerate(lines.items()):
-            color, nops = COLORS[number % len(COLORS)], [row["nops"] for row in rows]
+            named, nops = number < len(COLORS), [row["nops"] for row in rows]
+            color = COLORS[number] if named else REST_COLOR
             low, high = zip(*(row[f"{measure}_interval"] for row in rows), strict=True)
             axes.fill_between(nops, low, high, color=color, alpha=0.2, linewidth=0)
-            style = {"color": color, "linewidth": 1.4, "marker": ".", "zorder": 3}
-            _draw_lines(axes, [rows], "nops", f"{measure}_pct", name, **style)
+            style = {"color": color, "linewidth": 1.4, "marker": ".", "zorder": 3 if named else 2}
+            rest = f"{len(lines) - number} more" if number == len(COLORS) else "_"
+            label = name if named else rest
+            _draw_lines(axes, [rows], "nops", f"{measure}_pct", label, **style)
         if all(rows[0]["floors"] == longest[0]["floors"] for rows in lines.values()):
             _draw_baselines(axes, longest, measure)
         _name_nops(axes, sorted({row["nops"] for rows in lines.values() for row in rows}))
-        axes.set(ylim=(-2, 102), xlabel="operations", ylabel=label)
+        axes.set(ylim=(-2, 102), xlabel="operations", ylabel=ylabel)
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside lower center", fontsize=9, ncols=2
     )
@@ -273,7 +277,8 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     files = [f"{name}-curves.png", f"{name}-answers.png"]
     table_curves([line for _, line in ranked if line.best_of == 1], folder / files[0], title)
     learned = [line for rank, line in ranked if rank.isdigit()] or [ranked[0][1]]
-    best, worst = learned[0], next(line for line in learned if line.row == learned[-1].row)
+    best = learned[0]
+    worst = [line for line in learned if line.budget == best.budget][-1]
     answers_picture({**_answers(best), **_answers(worst)}, folder / files[1])
     grids = [(line, line.median["grid"]) for _, line in ranked if "grid" in line.median]
     for grid in dict.fromkeys(kept["name"] for _, kept in grids):
