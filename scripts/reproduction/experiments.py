@@ -264,22 +264,33 @@ TABLES = {table.name: table for table in TABLE_LIST}
 
 
 def choose(
-    rows: Sequence[Row], names: Sequence[str], max_samples: int | None, trials: int | None
+    rows: Sequence[Row], patterns: Sequence[str], max_samples: int | None, trials: int | None
 ) -> list[Row]:
     """Choose rows by names or patterns, all if there are none, and put flags' values in them.
 
     Raises:
-      ValueError: a name or pattern is that of no row, or a number cannot work.
+      ValueError: a pattern is that of no row, or a number cannot work.
     """
-    if trials is not None and trials < 1:
-        raise ValueError(f"--trials {trials} must be 1 or more")
-    row_names = [row.name for row in rows]
-    for name in names:
-        if not any(fnmatchcase(row, name) for row in row_names):
-            raise ValueError(f"--rows {name!r}: there is no such row, {nearest(name, row_names)}")
     changes = {} if max_samples is None else {"num_samples": max_samples}
+    names = matching([row.name for row in rows], patterns)
     return [
         replace(row, recipe=row.recipe.changed(**changes), trials=trials or row.trials)
         for row in rows
-        if not names or any(fnmatchcase(row.name, name) for name in names)
+        if row.name in names
     ]
+
+
+def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Return the names that fit a pattern, all if there are no patterns.
+
+    >>> matching(["zoo-gru", "zoo-lstm"], ["zoo-l*"])
+    ['zoo-lstm']
+    >>> matching(["zoo-gru", "zoo-lstm"], ["zoo-grue"])
+    Traceback (most recent call last):
+    ValueError: --rows 'zoo-grue': there is no such row, did you mean 'zoo-gru'?
+    """
+    names = list(names)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ValueError(f"--rows {pattern!r}: there is no such row, {nearest(pattern, names)}")
+    return [n for n in names if not patterns or any(fnmatchcase(n, p) for p in patterns)]

@@ -7,24 +7,27 @@ from typing import Any
 
 from torch import nn
 
-from scripts.core.inference import measure, predict
-from scripts.core.model_loading import LoadedModel, device_name, find_device, load_model
+from scripts.core.inference import measure
+from scripts.core.io import read_json
+from scripts.core.model_loading import LoadedModel, find_device, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import evaluate_grid
-from scripts.reporting.report import Answered, worst_and_best
+from scripts.reporting.report import worst_and_best
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
 from scripts.training.recipes import UNTRAINED
+from scripts.training.run_report import read_answers
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
 from scripts.training.train_state import RunOptions
+from scripts.training.trial_result import ANSWERS_FILE
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 ERRORS = ("sample_error_pct", "mask_error_pct")
 SAMPLES = 2000
-"""Of the validation split, that answers and evaluation throughput are taken from."""
+"""Of the validation split, that answers are taken from."""
 
 CLOCKS = ("seconds", "questions_per_second")
 
@@ -67,34 +70,39 @@ def run_row(
 
 
 def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, Any]:
-    """Measure what is kept next to a trial's record, with the model that its run has saved.
+    """Gather what is kept next to a trial's record, from what its run has saved.
 
-    The trial may have ended in another process, or in one that was interrupted after its end.
+    Its model is loaded for a grid or for more test samples than the split has, and else not.
     """
+    config, model_folder = row.recipe.config, trial_folder(folder, record.seed) / "model"
     curve = read_curve(folder, record.seed)
-    # The run has written the model's code itself.
-    model = load_model(str(trial_folder(folder, record.seed) / "model"), trust_remote_code=True)
-    model = model.to(find_device(None))
-    config = row.recipe.config
-    examples = sample(config, "validation", range(min(SAMPLES, config.num_validation)))
-    predict(model, examples[:64])  # a device's first call is slow
-    measured = measure(model, examples, row.recipe.loss)
-    answered = Answered(measured.questions, measured.references, measured.predictions)
-    assert measured.seconds
-    return {
+    answered = read_answers(row.recipe, model_folder, SAMPLES)["validation"]
+    details = {
         "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},
-        "device": device_name(model),
-        "questions_per_second": round(len(examples) / measured.seconds, 1),
+        "device": record.device,
+        **_throughput(model_folder, record.questions),
         "floors": _baselines(config),
         "curve": [_rounded(point) for point in curve],
         "answers": {
             title: [[*answer[:3], [int(w) for w in answer.wrong]] for answer in block]
             for title, block in worst_and_best(answered, config.answer_width).items()
         },
-        **({"programs": _programs(model, row)} if "test_programs" in config.splits else {}),
-        **({"grid": _grid(model, row)} if row.grid else {}),
-        **({"test": _test(model, row)} if row.test_samples else {}),
     }
+    if record.programs_questions is not None:
+        errors = {key: getattr(record, f"programs_{key}") for key in ERRORS}
+        details["programs"] = {"questions": record.programs_questions, **errors}
+    if row.grid or row.test_samples:
+        # The run has written the model's code itself.
+        model = load_model(str(model_folder), trust_remote_code=True).to(find_device(None))
+        details |= {"grid": _grid(model, row)} if row.grid else {}
+        details |= {"test": _test(model, row)} if row.test_samples else {}
+    return details
+
+
+def _throughput(model_folder: Path, questions: int) -> dict[str, float]:
+    """Tell how fast the trial was evaluated, where its run has kept the time of one process."""
+    seconds = read_json(model_folder / ANSWERS_FILE).get("seconds")
+    return {"questions_per_second": round(questions / seconds, 1)} if seconds else {}
 
 
 @lru_cache(maxsize=8)
@@ -103,14 +111,6 @@ def _baselines(config: TaskConfig) -> dict[str, dict[str, float]]:
     questions = sample(config, "validation", range(config.num_validation)).questions()
     levels = trivial_baselines(questions, config.answer_width)
     return {name: {key: rates[key] for key in ERRORS} for name, rates in levels.items()}
-
-
-def _programs(model: nn.Module, row: Row) -> dict[str, Any]:
-    """Both errors on held-out programs."""
-    config = row.recipe.config
-    examples = sample(config, "test_programs", range(config.num_test_programs))
-    rates = measure(model, examples).rates
-    return {"questions": len(examples), **{key: rates[key] for key in ERRORS}}
 
 
 def _test(model: nn.Module, row: Row) -> dict[str, int]:

@@ -3,7 +3,6 @@
 import json
 import platform
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from examples.word_problem import CELLS, report, train
 from scripts.core.io import read_jsonl, read_lines, replace_file, write_lines
 from scripts.core.trial_store import lock_folder
-from vsc_dataset.checking import nearest
+from scripts.reproduction.experiments import matching
 
 NAME = "word_problem"
 TITLE = "The word problem: groups that a layer can follow"
@@ -40,10 +39,7 @@ def missing_cells(
     Raises:
       ValueError: a pattern is that of no cell.
     """
-    for pattern in patterns:
-        if not any(fnmatchcase(cell, pattern) for cell in CELLS):
-            raise ValueError(f"--rows {pattern!r}: no such row, {nearest(pattern, [*CELLS])}")
-    cells = [c for c in CELLS if not patterns or any(fnmatchcase(c, p) for p in patterns)]
+    cells = matching(CELLS, patterns)
     done = {(row["cell"], row["seed"]) for row in read_jsonl(cells_path(hub_cards), dict)}
     wanted = [(cell, seed) for seed in range(trials or TRIALS) for cell in cells]
     return [one for one in wanted if one not in done]

@@ -82,10 +82,11 @@ def finish_trial(
     if accelerator.is_main_process:
         answers = {"validation": validation.predictions, "by_nops": by_nops.predictions}
         answers |= {split: one.predictions for split, one in held_out.items()}
+        kept = {**answers, "seconds": validation.seconds}
         with replace_folder(folder / "model") as written:
             model.save_pretrained(written)
             (written / CURVE_FILE).write_text(json.dumps(state.points), "utf-8")
-            (written / ANSWERS_FILE).write_text(json.dumps(answers), "utf-8")
+            (written / ANSWERS_FILE).write_text(json.dumps(kept), "utf-8")
     accelerator.wait_for_everyone()
     return record
 

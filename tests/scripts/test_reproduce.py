@@ -206,8 +206,8 @@ def test_every_table_that_shows_a_row_is_written_after_it(tmp_path, monkeypatch)
     "flags, words",
     [
         (["zoo", "--rows", "zoo-grue"], "--rows 'zoo-grue': there is no such row, did you mean"),
-        (["zoo", "--trials", "0"], "--trials 0 must be 1 or more"),
-        (["zoo", "--jobs", "0"], "--jobs 0 must be 1 or more"),
+        (["zoo", "--trials", "0"], "--trials: 0 must be 1 or more"),
+        (["zoo", "--jobs", "0"], "--jobs: 0 must be 1 or more"),
         (["zoo", "--max-minutes", "0"], "--max-minutes 0 must be above 0"),
         (["zoo", "--max-samples", "1"], "num_samples is 1: one step needs batch_size 64"),
     ],

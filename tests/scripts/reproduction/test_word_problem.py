@@ -106,7 +106,7 @@ def test_a_cell_is_kept_as_it_ends_and_not_done_again(tmp_path, monkeypatch):
     (line,) = read_jsonl(tmp_path / "results" / "word_problem" / "cells.jsonl", dict)
     assert line["versions"]["torch"]
     assert line["device"].startswith("cpu, ")
-    with pytest.raises(ValueError, match="--rows 'S6-all-gru': no such row, did you mean"):
+    with pytest.raises(ValueError, match="--rows 'S6-all-gru': there is no such row, did you mean"):
         missing_cells(tmp_path, ["S6-all-gru"], 1)
 
 
