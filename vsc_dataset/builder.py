@@ -168,8 +168,7 @@ def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     task = make_config(name, **{k: v for k, v in settings.items() if v is not None})
     if not task.splits:
         raise ValueError(f"configuration {name!r} has no rows left in any split: ask for some")
-    if extra["scratchpad"] and min(task.nops[0], task.eval_nops[0]) == 0:
-        raise ValueError("scratchpad is True, but nops begins at 0: without operation no trace")
+    task.padded_width(None, extra["scratchpad"])
     only = extra.pop("only", ())
     if not isinstance(only, list | tuple):
         raise ValueError(f"only is {quote(only)}: it must be a list of splits")

@@ -183,6 +183,15 @@ class TaskConfig:
     @cached_property
     def row_width(self) -> int:
         """L: the ids of the longest possible row, the answer field at its full width."""
+        return self._longest_row()
+
+    @cached_property
+    def scratchpad_width(self) -> int:
+        """The ids of the longest row in which the state after each operation is written too."""
+        return self._longest_row(scratchpad=True) - 1 + len(self.vocabulary.before_answer)
+
+    def _longest_row(self, scratchpad: bool = False) -> int:
+        """Count the ids of the longest row, of a scratchpad an id after each state."""
         longest, vocabulary = self.length[1], self.vocabulary
         # The longest text of k operations by the number of letters that are then present.
         texts, best = {longest: 0}, 0
@@ -193,7 +202,7 @@ class TaskConfig:
                 for kind in self.operators:
                     after, token = _longest_token(kind, n, longest, vocabulary)
                     if token:
-                        total = width + separator + token
+                        total = width + separator + token + scratchpad * (after + 1)
                         following[after] = max(following.get(after, 0), total)
             texts, best = following, max(best, *following.values(), 0)
         separators = len(vocabulary.after_letters) + len(vocabulary.before_answer)
@@ -204,11 +213,16 @@ class TaskConfig:
         """The ids of the layout."""
         return VOCABULARIES[self.layout]
 
-    def padded_width(self, pad_to: int | None) -> int:
-        """Choose the width of written rows: `pad_to`, or `row_width`, its least value."""
-        return check_int(
-            "pad_to", _or_default(pad_to, self.row_width), self.row_width, MAX_ANSWER_WIDTH
-        )
+    def padded_width(self, pad_to: int | None, scratchpad: bool = False) -> int:
+        """Choose the width of written rows: `pad_to`, or that of the longest one, its least value.
+
+        Raises:
+          ValueError: it is out of range, or a scratchpad would have no state.
+        """
+        if scratchpad and min(self.nops[0], self.eval_nops[0]) == 0:
+            raise ValueError("scratchpad is True, but nops begins at 0: without operation no trace")
+        least = self.scratchpad_width if scratchpad else self.row_width
+        return check_int("pad_to", _or_default(pad_to, least), least, MAX_ANSWER_WIDTH)
 
 
 def _longest_token(

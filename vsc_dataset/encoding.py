@@ -1,7 +1,9 @@
 """Model input and labels as ids, and their texts.
 
 A row is the question, a separator and the answer field, padded: the field to `answer_width` ids,
-the row to L. The model's input has the id MASK in the answer field. An id is a byte of the text, or
+the row to L. The model's input has the id MASK in the answer field. On request a row is a
+scratchpad: before the answer it has the state after each operation, with an id of padding between
+two states, and the separator; the input has the id MASK there too. An id is a byte of the text, or
 a token of the layout `tokens` (see `vocabulary`).
 """
 
@@ -96,6 +98,12 @@ class Examples:
         return int(self.answer_mask[:1].sum())
 
     @property
+    def completion_mask(self) -> NDArray[np.bool_]:
+        """True where the input is MASK, bool (N, L): the answer field, and states before it."""
+        mask_NxL: NDArray[np.bool_] = self.input_ids == MASK
+        return mask_NxL
+
+    @property
     def answer_start(self) -> NDArray[np.intp]:
         """The position where each answer field begins, (N,)."""
         return self.answer_mask.argmax(axis=1)
@@ -115,9 +123,23 @@ class Examples:
         rows = [encode_trace(program, self.labels.shape[1]) for program in programs]
         return np.array(rows, self.labels.dtype).reshape(self.labels.shape)
 
+    def with_scratchpads(self) -> "Examples":
+        """Return scratchpads of the same samples, made from the texts, slowly, if they are none.
+
+        Raises:
+          ValueError: a sample has no operation.
+        """
+        if not len(self) or self.completion_mask[0].sum() > self.answer_width:
+            return self
+        programs = [replace(parse(text), layout=self.layout) for text in self.questions()]
+        before = len(self.vocabulary.before_answer)
+        states = (sum(map(len, one.trace)) + len(one.trace) - 1 + before for one in programs)
+        width = self.labels.shape[1] + max(states)
+        return encode_all(programs, width, self.answer_width, scratchpad=True)
+
     def question_characters(self) -> tuple[ByteArray, NDArray[np.integer]]:
         """Write the questions as bytes, one after the other, and count the bytes of each, (N,)."""
-        ends_N = self.answer_start - len(self.vocabulary.before_answer)
+        ends_N = self.completion_mask.argmax(axis=1) - len(self.vocabulary.before_answer)
         return question_characters(self.labels, ends_N, self.length, self.layout)
 
     def answer_characters(self) -> ByteArray:
@@ -149,19 +171,22 @@ def decode_answers(answers_NxW: NDArray[np.integer], layout: str = "compact") ->
     return [text[i * width : (i + 1) * width].rstrip(" ") for i in range(count)]
 
 
-def encode(program: Program, width: int, answer_width: int) -> tuple[IdArray, IdArray]:
+def encode(
+    program: Program, width: int, answer_width: int, scratchpad: bool = False
+) -> tuple[IdArray, IdArray]:
     r"""Encode one sample as model input and labels.
 
     Args:
       program: letters and operations, written in its layout.
       width: L, in ids.
       answer_width: ids of the answer field.
+      scratchpad: write the state after each operation before the answer.
     Returns:
       input_ids_L: (L,), the answer field as MASK.
       labels_L: (L,), the true ids at every position.
     Raises:
       ValueError: the row needs more than `width` ids, or the answer more than `answer_width`;
-        the message gives both numbers.
+        the message gives both numbers. Or a scratchpad has no operation.
     Source: the article's layout.
 
     >>> input_ids_L, labels_L = encode(Program("BA"), 8, 3)
@@ -169,6 +194,8 @@ def encode(program: Program, width: int, answer_width: int) -> tuple[IdArray, Id
     (b'BA::\x00\x00\x00 ', b'BA::BA  ')
     >>> encode(Program("BA", layout="tokens"), 8, 3)[1].tolist()
     [4, 3, 2, 2, 4, 3, 1, 1]
+    >>> encode(parse("YNP:3>1 -3"), 24, 3, scratchpad=True)[1].tobytes()
+    b'YNP:3>1 -3:PNY PN:PN    '
     """
     vocabulary = VOCABULARIES[program.layout]
     unit = "tokens" if program.layout == TOKENS else "bytes"
@@ -177,15 +204,23 @@ def encode(program: Program, width: int, answer_width: int) -> tuple[IdArray, Id
             f"question {str(program)!r}: its answer has {len(program.answer)} letters, "
             f"the answer field {answer_width}"
         )
-    prompt = vocabulary.prompt_ids(program)
-    end = len(prompt) + answer_width
+    prompt, states = vocabulary.prompt_ids(program), list[int]()
+    if scratchpad:
+        if not program.operations:
+            raise ValueError(
+                f"question {str(program)!r}: no operation, so its scratchpad would be empty"
+            )
+        for state in program.trace:
+            states += [*vocabulary.letter_ids(state), vocabulary.pad]
+        states[-1:] = vocabulary.before_answer
+    end = len(prompt) + len(states) + answer_width
     if end > width:
         raise ValueError(
             f"question {str(program)!r}: it needs {end} {unit} with its answer field, "
             f"the row has {width}"
         )
     labels_L = np.full(width, vocabulary.pad, vocabulary.dtype)
-    ids = prompt + vocabulary.letter_ids(program.answer)
+    ids = prompt + states + vocabulary.letter_ids(program.answer)
     labels_L[: len(ids)] = ids
     input_ids_L = labels_L.copy()
     input_ids_L[len(prompt) : end] = MASK
@@ -215,18 +250,24 @@ def encode_trace(program: Program, width: int) -> IdArray:
 
 
 def encode_all(
-    programs: Sequence[Program], width: int, answer_width: int, trace: bool = False
+    programs: Sequence[Program],
+    width: int,
+    answer_width: int,
+    trace: bool = False,
+    scratchpad: bool = False,
 ) -> Examples:
     """Encode samples of one layout as rows of one width; see `encode`."""
     layout = programs[0].layout if programs else "compact"
     shape, dtype = (len(programs), width), VOCABULARIES[layout].dtype
-    rows = [encode(program, width, answer_width) for program in programs]
+    rows = [encode(program, width, answer_width, scratchpad) for program in programs]
     input_ids_NxL = np.array([ids for ids, _ in rows], dtype).reshape(shape)
+    masked_NxL = input_ids_NxL == MASK
+    after_NxL = np.cumsum(masked_NxL[:, ::-1], axis=1)[:, ::-1]  # masks from each place on
     traces = [encode_trace(program, width) for program in programs] if trace else []
     return Examples(
         input_ids=input_ids_NxL,
         labels=np.array([labels for _, labels in rows], dtype).reshape(shape),
-        answer_mask=input_ids_NxL == MASK,
+        answer_mask=masked_NxL & (after_NxL <= answer_width),
         length=np.array([len(program.letters) for program in programs], np.uint8),
         nops=np.array([len(program.operations) for program in programs], np.uint16),
         layout=layout,

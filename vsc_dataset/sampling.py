@@ -10,11 +10,11 @@ from vsc_dataset.checking import check_bool, check_int
 from vsc_dataset.configs import TaskConfig, as_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.generator.buffers import thread_buffers
-from vsc_dataset.generator.dense_targets import write_targets
 from vsc_dataset.generator.draw import CACHED_SAMPLES, draw_programs
 from vsc_dataset.generator.hashing import UInt64Array, sample_state_array
 from vsc_dataset.generator.lookup import make_lookup_tables
 from vsc_dataset.generator.render import render_samples
+from vsc_dataset.generator.trace import write_scratchpads, write_targets
 from vsc_dataset.language import quote
 
 BLOCK = 131_072
@@ -31,6 +31,7 @@ def sample(
     seed: int = 0,
     pad_to: int | None = None,
     trace: bool = False,
+    scratchpad: bool = False,
 ) -> Examples:
     """Generate the samples of a split at `indices`: a pure function of its arguments.
 
@@ -42,6 +43,7 @@ def sample(
       seed: enters the training samples alone; 0 is what `load_dataset` gives.
       pad_to: the width of rows in ids, `config.row_width` (L) or more.
       trace: make the dense targets as well (see `Examples`).
+      scratchpad: write the state after each operation before the answer.
     Returns:
       N samples as arrays of (N, L).
     Raises:
@@ -54,13 +56,20 @@ def sample(
     """
     config = as_config(config)
     spec, numbers = config.sample_spec(split), _as_indices(indices)
-    width = config.padded_width(pad_to)
     key, trace = spec.key(check_int("seed", seed, 0)), check_bool("trace", trace)
+    scratchpad = check_bool("scratchpad", scratchpad)
+    pad_to = config.padded_width(pad_to, scratchpad)
+    width = config.row_width if scratchpad else pad_to
+    if trace and scratchpad:
+        raise ValueError("trace and scratchpad are both True: dense targets are of rows without it")
     tables, buffers = make_lookup_tables(spec, config.layout), thread_buffers()
     count, vocabulary = len(numbers), config.vocabulary
     ids_2xNxW = np.empty((2, count, -(-width * vocabulary.id_bytes // 8)), np.uint64)
     mask_NxM = np.empty((count, -(-width // 8)), np.uint64)
+    input_ids, labels = ids_2xNxW.view(vocabulary.dtype)[:, :, :width]
+    answer_mask = mask_NxM.view(np.bool_)[:, :width]
     targets_NxL = np.zeros((count, width + 1), vocabulary.dtype) if trace else None
+    pads = [np.empty((scratchpad * count, pad_to), x.dtype) for x in (labels, labels, answer_mask)]
     length, nops = np.empty(count, np.uint8), np.empty(count, np.uint16)
     size = max(1, min(BLOCK, BLOCK_BYTES // (8 * spec.nops[1] + 1)))
     for start in range(0, count, size):
@@ -75,10 +84,13 @@ def sample(
             nops[block][part] = render_samples(some, tables, config, spec, ids, mask)
             if targets_NxL is not None:
                 write_targets(some, tables, vocabulary, targets_NxL[block][part])
+            if scratchpad:
+                rows, out = ([x[block][part] for x in xs] for xs in ((labels, answer_mask), pads))
+                write_scratchpads(some, tables, vocabulary, rows, out)
         length[block] = programs.length
-    input_ids, labels = ids_2xNxW.view(vocabulary.dtype)[:, :, :width]
-    answer_mask = mask_NxM.view(np.bool_)[:, :width]
     traces = None if targets_NxL is None else targets_NxL[:, :width]
+    if scratchpad:
+        input_ids, labels, answer_mask = pads
     return Examples(input_ids, labels, answer_mask, length, nops, config.layout, traces)
 
 

@@ -36,7 +36,7 @@ class TrainingStream(Iterator[Examples]):
       rank, world_size: which process this is, and of how many.
       every: only each `every`-th batch, from `start` on; the workers of a loader share them so.
       pad_to: the width of rows in ids, L or more.
-      trace: make the dense targets as well (see `Examples`).
+      trace, scratchpad: as for `sample`.
     Yields:
       Examples, batch_size // world_size of them.
     Raises:
@@ -58,6 +58,7 @@ class TrainingStream(Iterator[Examples]):
         every: int = 1,
         pad_to: int | None = None,
         trace: bool = False,
+        scratchpad: bool = False,
     ) -> None:
         self.batch_size = check_int("batch_size", batch_size, 1, MAX_BATCH)
         self.seed = check_int("seed", seed, 0)
@@ -65,6 +66,7 @@ class TrainingStream(Iterator[Examples]):
         self.world_size = check_int("world_size", world_size, 1)
         self.every = check_int("every", every, 1, MAX_EVERY)
         self.trace = check_bool("trace", trace)
+        self.scratchpad = check_bool("scratchpad", scratchpad)
         self.rank = check_int("rank", rank, 0, world_size - 1)
         if batch_size % world_size:
             raise ValueError(
@@ -73,7 +75,7 @@ class TrainingStream(Iterator[Examples]):
             )
         self.config = as_config(config)
         self.config.sample_spec("train")
-        self.config.padded_width(pad_to)
+        self.config.padded_width(pad_to, scratchpad)
         self.pad_to = pad_to
         self._block: Examples | None = None
         self._at = 0
@@ -94,8 +96,9 @@ class TrainingStream(Iterator[Examples]):
             indices = batches[:, None] * np.uint64(self.every * self.batch_size)
             ranks = np.arange(self.rank, self.batch_size, self.world_size, dtype=np.uint64)
             indices = indices + ranks + np.uint64(self._position)
+            kind = {"trace": self.trace, "scratchpad": self.scratchpad}
             self._block = sample(
-                self.config, "train", indices.ravel(), self.seed, self.pad_to, self.trace
+                self.config, "train", indices.ravel(), self.seed, self.pad_to, **kind
             )
             self._at = 0
         batch = self._block[self._at : self._at + size]

@@ -13,7 +13,7 @@ from vsc_dataset.encoding import Examples, encode_all
 from vsc_dataset.language import parse
 from vsc_dataset.stream import MAX_START, TrainingStream
 
-OBJECTIVES = ("fill", "next-token")
+OBJECTIVES = ("fill", "next-token", "scratchpad")
 
 IGNORED = -100
 """The label that torch's losses, and the models of transformers, do not count."""
@@ -25,9 +25,10 @@ def to_tensors(samples: Examples, objective: str = "fill") -> dict[str, torch.Te
     Args:
       samples: N of them.
       objective: "fill": the answer field is masked, and position i predicts id i. "next-token":
-        the row with its answer, for causal models, which shift the labels themselves.
+        the row with its answer, for causal models, which shift the labels themselves; likewise
+        "scratchpad", where the states count as well.
     Returns:
-      input_ids, labels, which are -100 outside the answer field (its padding counts), and
+      input_ids, labels, which are -100 before the answer field (its padding counts), and
       attention_mask, 0 on row padding; int64 (N, L).
 
     >>> from vsc_dataset import sample
@@ -35,14 +36,15 @@ def to_tensors(samples: Examples, objective: str = "fill") -> dict[str, torch.Te
     [-100, 74, 84, 70, 79, 87]
     """
     check_choice("objective", objective, OBJECTIVES)
+    if objective == "scratchpad":
+        samples = samples.with_scratchpads()
     labels = torch.from_numpy(samples.labels.astype("int64"))
-    answer = torch.from_numpy(samples.answer_mask)
     input_ids = (
         labels if objective != "fill" else torch.from_numpy(samples.input_ids.astype("int64"))
     )
     return {
         "input_ids": input_ids,
-        "labels": labels.masked_fill(~answer, IGNORED),
+        "labels": labels.masked_fill(torch.from_numpy(~samples.completion_mask), IGNORED),
         "attention_mask": torch.from_numpy(samples.attention_mask.astype("int64")),
     }
 
@@ -83,6 +85,8 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
             raise ValueError("single samples are shared by the trainer: leave world_size out")
         self.rows = batch_size is None
         self.objective = check_choice("objective", objective, OBJECTIVES)
+        if objective == "scratchpad":
+            settings["scratchpad"] = True
         start = settings.pop("start", 0)
         batch_size = 1 if batch_size is None else batch_size
         self.settings = {"config": config, "batch_size": batch_size, **settings}
@@ -177,7 +181,7 @@ class Collator:
 
     Args:
       config: a TaskConfig or the name of one: layout, answer field and width of rows.
-      objective: "fill" for masked models, "next-token" for causal ones; see `to_tensors`.
+      objective: "fill" for masked models, the others for causal ones; see `to_tensors`.
 
     >>> collate = Collator("swap-nops2", "next-token")
     >>> bytes(collate([{"question": "FJTOW:3>1 2>1"}])["input_ids"][0].tolist())
@@ -196,5 +200,8 @@ class Collator:
                 "keeps it with remove_unused_columns=False"
             )
         programs = [replace(parse(row["question"]), layout=self.config.layout) for row in rows]
-        width, answer_width = self.config.row_width, self.config.answer_width
-        return to_tensors(encode_all(programs, width, answer_width), self.objective)
+        width, is_scratchpad = self.config.row_width, self.objective == "scratchpad"
+        if is_scratchpad:
+            width = self.config.scratchpad_width
+        samples = encode_all(programs, width, self.config.answer_width, scratchpad=is_scratchpad)
+        return to_tensors(samples, self.objective)

@@ -11,7 +11,7 @@ MODULES = {
     "vsc_dataset": """
         language vocabulary generator generator.hashing splits generator.spec checking
         configs encoding rewards generator.reference generator.lookup generator.buffers
-        generator.draw generator.render generator.dense_targets sampling stream
+        generator.draw generator.render generator.trace sampling stream
         torch_stream arrow builder load_dataset metrics
     """,
     "vsc_models": """

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,11 @@ def test_fast_path_agrees_with_reference_on_any_configuration(config, start, see
         samples = sample(config, split, indices, seed, trace=True)
         assert_same(samples, expected)
         assert samples.questions() == expected.questions()
+        if min(config.nops[0], config.eval_nops[0]):
+            pads = sample(config, split, indices, seed, scratchpad=True)
+            assert_same(pads, reference.sample(config, split, indices, seed, scratchpad=True))
+            assert pads.questions() == expected.questions()
+            assert pads.answers() == expected.answers()
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -89,6 +95,36 @@ def test_fast_path_agrees_with_reference_on_programs_of_every_size(layout):
     assert_same(samples, reference.sample(config, "train", range(5_000), trace=True))
     assert set(samples.length) == set(range(1, 27))
     assert set(samples.nops) == set(range(65))
+
+
+@pytest.mark.parametrize("name", ["default", "default-spaced", "track", "level-6"])
+def test_a_scratchpad_has_the_state_after_each_operation(name):
+    samples = sample(name, "test", 50, scratchpad=True)
+    texts = np.array([text[0] for text in TOKEN_TEXTS])
+    for row, mask, question in zip(
+        samples.labels, samples.completion_mask, samples.questions(), strict=True
+    ):
+        program = replace(parse(question), layout=samples.layout)
+        before_answer = program.prompt[len(str(program)) :]
+        ids = row[mask]
+        written = "".join(texts[ids]) if samples.layout == "tokens" else bytes(ids).decode()
+        answer = program.answer.ljust(samples.answer_width)
+        assert written == " ".join(program.trace) + before_answer + answer
+    plain = sample(name, "test", 50).with_scratchpads()
+    assert plain.questions() == samples.questions()
+    assert plain.labels[plain.completion_mask].tolist() == (
+        samples.labels[samples.completion_mask].tolist()
+    )
+    assert samples.with_scratchpads() is samples
+
+
+def test_a_scratchpad_without_an_operation_is_refused():
+    with pytest.raises(ValueError, match="but nops begins at 0: without operation no trace"):
+        sample("copy", "test", 1, scratchpad=True)
+    with pytest.raises(ValueError, match=": no operation, so its scratchpad would be empty"):
+        sample("copy", "test", 1).with_scratchpads()
+    with pytest.raises(ValueError, match="trace and scratchpad are both True"):
+        sample("default", "test", 1, trace=True, scratchpad=True)
 
 
 @pytest.mark.parametrize("name", ["default", "level-6", "grid-all-len3"])

@@ -169,18 +169,21 @@ def test_a_batch_can_be_given_to_a_model_as_it_is_and_trains_the_answer_alone():
     assert torch.allclose(output.loss, alone)
 
 
-@pytest.mark.parametrize("name, objective", [("default-spaced", "fill"), ("track", "next-token")])
+@pytest.mark.parametrize(
+    "name, objective",
+    [("default-spaced", "fill"), ("track", "next-token"), ("default", "scratchpad")],
+)
 def test_the_collator_gives_what_the_stream_gives_whatever_padding_is(name, objective):
-    samples = sample(name, "train", range(40))
-    expected = to_tensors(samples, objective)
+    samples = sample(name, "train", range(40), scratchpad=objective == "scratchpad")
+    expected = next(iter(TorchTrainingStream(name, 40, objective)))
     collated = Collator(name, objective)(list(samples))
     assert_equal([collated], [expected])
-    field = samples.answer_mask
+    field = samples.completion_mask
     assert (collated["labels"].numpy()[field] == samples.labels[field]).all()  # padding counts
     assert (collated["labels"].numpy()[~field] == -100).all()
     inside = np.flip(np.maximum.accumulate(np.flip(field, 1), axis=1), 1)
     assert (collated["attention_mask"].numpy() == inside).all()
-    causal = objective == "next-token"
+    causal = objective != "fill"
     assert (
         collated["input_ids"].numpy() == (samples.labels if causal else samples.input_ids)
     ).all()

@@ -5,7 +5,7 @@
     lookup     the tables drawn below, made once for each SampleSpec and layout
     draw       states to digits to codes and letters, again until a sample is of its split
     render     codes and letters to rows of ids
-    dense_targets  the letter that each operation moves, at the operation's ids
+    trace      what each operation results in: dense targets, and scratchpads
     buffers    memory that is used again
     reference  all of it once more, slow and obvious; the tests hold both equal
 
@@ -72,6 +72,7 @@ permutations are composed, a lookup at (a << 7) + b for each step; else each pla
     letters (H, N)            distinct capitals, 0 after the last
     is it of the split?       from `mark` and letters; else it is drawn again, with its next words
     labels (N, L)             letters, `token`, separator, answer by `line`, eight bytes at a time
-    targets (N, L), on request: letters by `targets`, the line followed step by step
+    targets (N, L), on request: letters by `targets`, the line followed step by step; a scratchpad
+                              writes the line's letters after each step
     answer mask, input (N, L) looked up by the byte where the operations end
 """

@@ -21,10 +21,12 @@ def sample(
     seed: int = 0,
     pad_to: int | None = None,
     trace: bool = False,
+    scratchpad: bool = False,
 ) -> Examples:
     """Generate samples of a split, one by one. The twin of `sampling.sample`: see there."""
     programs = [draw_program(config, split, index, seed) for index in indices]
-    return encode_all(programs, config.padded_width(pad_to), config.answer_width, trace)
+    width = config.padded_width(pad_to, scratchpad)
+    return encode_all(programs, width, config.answer_width, trace, scratchpad)
 
 
 def draw_program(config: TaskConfig, split: str, index: int, seed: int = 0) -> Program:
