@@ -22,7 +22,7 @@ VOCABULARY = 256
 
 
 def objective_of(model: nn.Module) -> str:
-    """Return how a model predicts: "fill" or "next-token", as its config says."""
+    """Return how a model predicts: "fill", "next-token" or "scratchpad", as its config says."""
     inner = _unwrap(model)
     trained = getattr(inner, "evaluation_format", None) or getattr(inner, "config", None)
     return getattr(trained, "objective", None) or "fill"
@@ -35,38 +35,50 @@ def model_inputs(
 
     Args:
       model: maps input_ids, by that name or as its first argument, to logits. Where its forward
-        takes them it is also given attention_mask (0 on padding) and use_cache=False; ours find
-        padding themselves and, for a loss over the answer field, compute no other position.
+        takes them it is also given attention_mask (0 on padding) and use_cache=False, and ours,
+        for a loss over the answer field, the only positions that are to be computed.
       samples: N of them.
-      loss: "answer", "all" (question and answer field; row padding never counts) or "trace" (see
-        `trace_labels`).
+      loss: "answer" (of a scratchpad the states too), "all" (and the question; row padding never
+        counts) or "trace" (see `trace_labels`).
     Returns:
       The arguments, tensors int64 (N, L), and the labels, shaped as the logits will be: (N, L),
       IGNORED where the loss does not count, or (N, W) for the answer field alone. A model that
-      fills the field predicts id i at position i; one of next tokens reads the whole row and
-      predicts id i + 1 there.
+      fills the field predicts id i at position i; others read the whole row and predict id i + 1
+      there, of a scratchpad the row with its states.
     """
-    mask = np.flip(np.logical_or.accumulate(np.flip(samples.answer_mask, 1), axis=1), 1)
-    fills = objective_of(model) == "fill"
+    objective = objective_of(model)
+    fills, has_states = objective == "fill", objective == "scratchpad"
+    if has_states:
+        samples = samples.with_scratchpads()
+    mask = samples.attention_mask
     if loss == "trace":
         labels = torch.from_numpy(trace_labels(samples))
     else:
-        counted = mask if loss == "all" else samples.answer_mask
+        counted = mask if loss == "all" else samples.completion_mask
         labels = torch.from_numpy(np.where(counted, samples.labels, np.int64(IGNORED)))
     if not fills:
         labels = torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
     ids = samples.input_ids if fills else samples.labels
-    inputs: dict[str, Any] = {"input_ids": torch.from_numpy(ids.astype(np.int64))}
-    ours = takes_answer_positions(model)
-    if ours and loss == "answer":
+    ids_NxL, mask_NxL = (torch.from_numpy(x.astype(np.int64)) for x in (ids, mask))
+    inputs = call_arguments(model, ids_NxL, mask_NxL)
+    # Of scratchpads, rows have different numbers of positions.
+    if takes_answer_positions(model) and loss == "answer" and not has_states:
         inputs["answer_positions"] = predicting_positions(model, samples)
         labels = labels.gather(1, inputs["answer_positions"])
-    elif not ours and "attention_mask" in _arguments(model):
-        inputs["attention_mask"] = torch.from_numpy(mask.astype(np.int64))
-    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in inputs.items()}
-    if not ours and "use_cache" in _arguments(model):
+    tensors = {k: x.to(device, non_blocking=True) for k, x in inputs.items() if x is not False}
+    return {**inputs, **tensors}, labels.to(device, non_blocking=True)
+
+
+def call_arguments(
+    model: nn.Module, ids_NxL: Tensor, mask_NxL: Tensor | None = None
+) -> dict[str, Any]:
+    """Build the arguments of `model` for rows of ids; without a mask, no id is padding."""
+    inputs: dict[str, Any] = {"input_ids": ids_NxL}
+    if "attention_mask" in _arguments(model):
+        inputs["attention_mask"] = torch.ones_like(ids_NxL) if mask_NxL is None else mask_NxL
+    if "use_cache" in _arguments(model):
         inputs["use_cache"] = False
-    return inputs, labels.to(device, non_blocking=True)
+    return inputs
 
 
 def logits_of(model: nn.Module, inputs: Mapping[str, Any], vocab_size: int = VOCABULARY) -> Tensor:

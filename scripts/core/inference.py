@@ -5,10 +5,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from scripts.core.batches import logits_of, loss_of, model_inputs, predicting_positions
+from scripts.core.batches import (
+    call_arguments,
+    logits_of,
+    loss_of,
+    model_inputs,
+    objective_of,
+    predicting_positions,
+)
 from vsc_dataset import Examples
 from vsc_dataset.encoding import decode_answers
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
@@ -25,11 +32,15 @@ each head of a layer. One row always runs, so a row of 8,192 bytes is the last w
 
 
 class Predictions(NamedTuple):
-    """The texts that a model wrote into the answer fields, its mean loss in nats, and the time."""
+    """The texts that a model wrote into the answer fields, its mean loss in nats, and the time.
+
+    `scratchpad_error_pct` is the share of scratchpads with a mistake in a state or in the answer.
+    """
 
     answers: list[str]
     loss: float
-    seconds: float
+    seconds: float | None = None
+    scratchpad_error_pct: float | None = None
 
 
 class Measurement(NamedTuple):
@@ -54,10 +65,11 @@ def predict(
     batch_size: int = BATCH_SIZE,
     progress: str | None = None,
 ) -> Predictions:
-    """Evaluate a model on samples in one pass, without generation.
+    """Evaluate a model on samples in one pass; scratchpads that are not right are decoded.
 
     A model of next tokens reads the true answer: greedy decoding gives the same answer exactly
-    where every place is right given the right places before it.
+    where every place is right given the right places before it. A wrong state may be followed by
+    the right answer, so what stands after a mistake is decoded greedily.
 
     Args:
       model: see `model_inputs`; left in the mode in which it came.
@@ -66,27 +78,71 @@ def predict(
       batch_size: samples of one forward call at most; fewer of long rows, see `max_rows`.
       progress: the label of a progress bar on a terminal; None shows none.
     """
-    device = next(model.parameters()).device
-    training = model.training
+    training, has_states = model.training, objective_of(model) == "scratchpad"
     model.eval()
-    blocks, losses, started = [], [], time.perf_counter()
+    if has_states:
+        samples = samples.with_scratchpads()
+    blocks, losses, wrong, started = [], list[float](), 0, time.perf_counter()
     rows = max_rows(samples.labels.shape[1], batch_size)
     hidden = True if progress is None else None  # None: hidden where there is no terminal
     with tqdm(total=len(samples), desc=progress, unit="samples", disable=hidden) as bar:
         for start in range(0, len(samples), rows):
             batch = samples[start : start + rows]
-            inputs, labels = model_inputs(model, batch, loss, device)
-            logits = logits_of(model, inputs, batch.vocab_size)
-            losses.append(loss_of(logits, labels).item() * len(batch))
-            if "answer_positions" not in inputs:
-                positions = predicting_positions(model, batch).to(device)[:, :, None]
-                logits = logits.gather(1, positions.expand(-1, -1, logits.shape[-1]))
-            blocks.append(logits.argmax(-1).cpu().numpy().astype(samples.labels.dtype))
+            ids, value = _predict_ids(model, batch, loss)
+            if has_states:
+                ids, is_wrong = complete(model, batch, ids)
+                wrong += is_wrong
+            blocks.append(ids.cpu().numpy().astype(samples.labels.dtype))
+            losses.append(value * len(batch))
             bar.update(len(batch))
     model.train(training)
     seconds = time.perf_counter() - started
     answers = decode_answers(np.concatenate(blocks), samples.layout)
-    return Predictions(answers, sum(losses) / len(samples), seconds)
+    error = 100 * wrong / len(samples) if has_states else None
+    return Predictions(answers, sum(losses) / len(samples), seconds, error)
+
+
+def _predict_ids(model: nn.Module, samples: Examples, loss: str) -> tuple[Tensor, float]:
+    """Return the likeliest ids of the answer field (N, W), of scratchpads all (N, L); the loss."""
+    inputs, labels = model_inputs(model, samples, loss, next(model.parameters()).device)
+    logits = logits_of(model, inputs, samples.vocab_size)
+    mean = loss_of(logits, labels).item()
+    if "answer_positions" not in inputs and objective_of(model) != "scratchpad":
+        positions = predicting_positions(model, samples).to(logits.device)[:, :, None]
+        logits = logits.gather(1, positions.expand(-1, -1, logits.shape[-1]))
+    return logits.argmax(-1), mean
+
+
+def complete(model: nn.Module, samples: Examples, predicted_NxL: Tensor) -> tuple[Tensor, int]:
+    """Write scratchpads and answers greedily.
+
+    Args:
+      model: see `model_inputs`; of scratchpads.
+      samples: N scratchpads.
+      predicted_NxL: the likeliest id after each position, given the true ids up to it: what greedy
+        decoding writes too, up to the first mistake.
+    Returns:
+      The ids of the answer fields (N, W), and how many scratchpads have a mistake.
+    """
+    device = predicted_NxL.device
+    ids_NxL = torch.from_numpy(samples.labels.astype(np.int64)).to(device)
+    is_written_NxL, is_answer_NxL = (
+        torch.from_numpy(mask).to(device) for mask in (samples.completion_mask, samples.answer_mask)
+    )
+    wrong_NxL = is_written_NxL[:, 1:] & (predicted_NxL[:, :-1] != ids_NxL[:, 1:])
+    row_M = wrong_NxL.any(1).nonzero().flatten()
+    at_M = wrong_NxL[row_M].int().argmax(1) + 1  # a mistake; what follows it is decoded
+    end_M = is_answer_NxL.shape[1] - is_answer_NxL[row_M].flip(1).int().argmax(1)
+    wrong, next_M = len(row_M), predicted_NxL[row_M, at_M - 1]
+    while len(row_M):
+        ids_NxL[row_M, at_M] = next_M
+        left = at_M + 1 < end_M
+        row_M, at_M, end_M = row_M[left], at_M[left] + 1, end_M[left]
+        if len(row_M):
+            inputs = call_arguments(model, ids_NxL[row_M, : int(at_M.max())])
+            logits = logits_of(model, inputs, samples.vocab_size)
+            next_M = logits[torch.arange(len(row_M), device=device), at_M - 1].argmax(-1)
+    return ids_NxL[is_answer_NxL].view(len(samples), -1), wrong
 
 
 def measure(
@@ -97,11 +153,17 @@ def measure(
     progress: str | None = None,
 ) -> Measurement:
     """Evaluate a model on samples and count its errors; see `predict` and `error_rates`."""
-    answers, mean, seconds = predict(model, samples, loss, batch_size, progress)
+    return count_errors(samples, predict(model, samples, loss, batch_size, progress))
+
+
+def count_errors(samples: Examples, predicted: Predictions) -> Measurement:
+    """Count the errors of a model's answers to samples."""
     questions, references = samples.questions(), samples.answers()
-    width = int(samples.answer_mask[0].sum())
-    rates = error_rates(answers, references, questions, width)
-    return Measurement(rates, mean, questions, references, answers, seconds)
+    rates = error_rates(predicted.answers, references, questions, samples.answer_width)
+    if predicted.scratchpad_error_pct is not None:
+        rates["scratchpad_error_pct"] = predicted.scratchpad_error_pct
+    mean, seconds = predicted.loss, predicted.seconds
+    return Measurement(rates, mean, questions, references, predicted.answers, seconds)
 
 
 def max_rows(width: int, batch_size: int) -> int:

@@ -309,9 +309,12 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
         what it was trained on.
     """
     limit, width = longest_row(loaded.model), config.row_width
-    if limit is not None and width > limit:
+    needed = width
+    if format_of(loaded.model).objective == "scratchpad":
+        needed = config.padded_width(None, scratchpad=True)
+    if limit is not None and needed > limit:
         raise ValueError(
-            f"{loaded.name} reads rows of at most {limit}, those of this task have {width}: use a "
+            f"{loaded.name} reads rows of at most {limit}, those of this task have {needed}: use a "
             "shorter task"
         )
     if _masks_padding(loaded.model):

@@ -45,6 +45,8 @@ class TrialRecord:
       data: the configuration that was trained on; "" in lines that are older than this field.
       programs_questions, programs_sample_error_pct, programs_mask_error_pct: the same on held-out
         programs; None where the data has none, and in older lines.
+      scratchpad_error_pct: validation samples with a mistake in a state or the answer, in percent;
+        None of other objectives.
     """
 
     recipe: str
@@ -70,6 +72,7 @@ class TrialRecord:
     programs_questions: int | None = None
     programs_sample_error_pct: float | None = None
     programs_mask_error_pct: float | None = None
+    scratchpad_error_pct: float | None = None
 
     @property
     def budget(self) -> int:

@@ -25,6 +25,7 @@ from scripts.training.trial_result import finish_trial
 from scripts.training.validation import measure_shared
 from vsc_dataset import Examples, TrainingStream, sample
 
+ERRORS = ("sample_error_pct", "mask_error_pct", "scratchpad_error_pct")
 LOG_EVERY = 20
 """Steps between two lines of the log: reading the loss makes a GPU wait."""
 
@@ -145,6 +146,7 @@ def make_stream(
     recipe: Recipe, seed: int, accelerator: Accelerator, step: int
 ) -> Iterator[Examples]:
     """Give this process's batches from a step on, of each stage of the curriculum in turn."""
+    scratchpad = recipe.objective == "scratchpad"
     ends = [begin for begin, _ in recipe.stages[1:]] + [recipe.num_steps]
     for (begin, config), end in zip(recipe.stages, ends, strict=True):
         begin = max(begin, step)
@@ -155,8 +157,9 @@ def make_stream(
             start=begin * recipe.batch_size,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
-            pad_to=recipe.config.row_width,
+            pad_to=recipe.config.padded_width(None, scratchpad),
             trace=recipe.loss == "trace",
+            scratchpad=scratchpad,
         )
         yield from islice(stream, max(end - begin, 0))
 
@@ -218,8 +221,8 @@ def validate(
     measured = measure_shared(model, samples, recipe.loss, accelerator)
     samples_seen = state.step * recipe.batch_size
     check_loss(measured.loss, samples_seen, recipe.learning_rate)
-    names = ("sample_error_pct", "mask_error_pct")
-    errors = {"val_loss": measured.loss, **{name: measured.rates[name] for name in names}}
+    errors = {"val_loss": measured.loss}
+    errors |= {name: measured.rates[name] for name in ERRORS if name in measured.rates}
     state.validation_seconds += time.perf_counter() - started
     state.points.append(
         {

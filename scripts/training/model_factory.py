@@ -114,7 +114,8 @@ def check_model(
         except Exception:  # a custom layer may hold what cannot be copied
             trial = build_model(recipe, trust_remote_code, sized=True)
         trial.to(device).train()
-        examples = sample(recipe.config, "validation", range(2))
+        has_states = recipe.objective == "scratchpad"
+        examples = sample(recipe.config, "validation", range(2), scratchpad=has_states)
         inputs, labels = model_inputs(trial, examples, recipe.loss, device)
         try:
             mixed = recipe.mixed_precision != "no"

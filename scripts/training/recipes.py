@@ -15,7 +15,7 @@ from vsc_dataset.configs import TaskConfig, make_config
 
 CHOICES = {
     "loss": ("answer", "all", "trace"),
-    "objective": ("fill", "next-token"),
+    "objective": ("fill", "next-token", "scratchpad"),
     "mixed_precision": ("no", "bf16"),
     "weight_decay_on": ("all", "matrices"),
 }
@@ -132,8 +132,9 @@ class Recipe:
         "all",
     )
     objective: str = _documented(
-        "'fill' the answer field at once, or predict the 'next-token' as language models do: "
-        "only models that read from left to right",
+        "'fill' the answer field at once, or predict the 'next-token' as language models do, or "
+        "'scratchpad': likewise, with the state after each operation before the answer; the latter "
+        "only for models that read from left to right",
         "fill",
     )
     num_validations: int = _documented("validations during training, evenly spread", 20)
@@ -181,7 +182,12 @@ class Recipe:
             )
         if not self.mixer and (self.mixer_args or self.direction != "forward"):
             raise ValueError("mixer_args or direction without a mixer: name it or leave them out")
-        _ = self.stages
+        for _, config in self.stages:
+            if self.objective == "scratchpad" and 0 in (config.nops[0], config.eval_nops[0]):
+                raise ValueError(
+                    f"objective scratchpad, but {self.data_label} has samples of no operation, so "
+                    "of no state to write: let nops and eval_nops begin at 1"
+                )
 
     def _check_types(self) -> None:
         """Raise a ValueError for a value of another type, which a TOML file may hold."""

@@ -77,6 +77,7 @@ def finish_trial(
         planned_samples=recipe.num_steps * recipe.batch_size,
         validation_seconds=round(state.validation_seconds, 3),
         data=recipe.data_label,
+        scratchpad_error_pct=validation.rates.get("scratchpad_error_pct"),
         **_programs(held_out.get("test_programs")),
     )
     if accelerator.is_main_process:

@@ -2,10 +2,9 @@
 
 from torch import nn
 
-from scripts.core.inference import Measurement, measure, predict
+from scripts.core.inference import Measurement, Predictions, count_errors, measure, predict
 from scripts.training.distributed import Accelerator, gather
 from vsc_dataset import Examples
-from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
 
 def measure_shared(
@@ -30,13 +29,14 @@ def measure_shared(
         return measure(model, samples, loss, progress=progress)
     share = samples[accelerator.process_index :: count]
     predicted = predict(model, share, loss, progress=progress) if len(share) else None
-    shares = gather(
-        accelerator, (predicted.answers, predicted.loss * len(share)) if predicted else ([], 0.0)
-    )
+    shares = [one for one in gather(accelerator, predicted) if one]
     answers = [""] * len(samples)
-    for rank, (texts, _) in enumerate(shares):
-        answers[rank::count] = texts
-    questions, references = samples.questions(), samples.answers()
-    rates = error_rates(answers, references, questions, int(samples.answer_mask[0].sum()))
-    mean = sum(total for _, total in shares) / len(samples)
-    return Measurement(rates, mean, questions, references, answers)
+    for rank, one in enumerate(shares):  # only the last processes can have none
+        answers[rank::count] = one.answers
+    loss_sum = sum(one.loss * len(one.answers) for one in shares)
+    wrong_pct = None
+    if shares[0].scratchpad_error_pct is not None:
+        wrong = sum((one.scratchpad_error_pct or 0.0) * len(one.answers) for one in shares)
+        wrong_pct = wrong / len(samples)
+    combined = Predictions(answers, loss_sum / len(samples), None, wrong_pct)
+    return count_errors(samples, combined)

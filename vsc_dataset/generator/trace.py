@@ -1,6 +1,6 @@
 """Execute drawn programs step by step, and write what each step results in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +61,8 @@ def write_scratchpads(
     programs: ProgramBatch,
     tables: LookupTables,
     vocabulary: Vocabulary,
-    rows: tuple[NDArray, NDArray[np.bool_]],
-    out: tuple[NDArray, NDArray, NDArray[np.bool_]],
+    rows: Sequence[NDArray],
+    out: Sequence[NDArray],
 ) -> None:
     """Write rows with the state after each operation between the question and the answer.
 

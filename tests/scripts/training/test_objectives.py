@@ -70,28 +70,92 @@ def test_a_model_that_knows_the_next_token_makes_no_error():
 
 
 GPT2 = find_recipe("zoo-gpt2").changed(objective="next-token", num_samples=640)
+COUNTS = [200, pytest.param(10_000, marks=pytest.mark.soak)]
 
 
+def decode(model, questions):
+    """The answers of the pipeline, which writes one token after the other."""
+    return [one["answer"] for one in VscPipeline(model, device="cpu", batch_size=100)(questions)]
+
+
+@pytest.mark.parametrize("count", COUNTS)
 @pytest.mark.parametrize("recipe", [NEXT, GPT2], ids=["delta", "gpt2"])
-def test_greedy_decoding_is_right_exactly_where_the_one_pass_is(recipe):
-    model, samples = model_of(recipe), sample(recipe.config, "validation", range(40))
-    decoded = [
-        one["answer"].ljust(5) for one in VscPipeline(model, device="cpu")(samples.questions())
-    ]
+def test_greedy_decoding_is_right_exactly_where_the_one_pass_is(recipe, count):
+    model, samples = model_of(recipe), sample(recipe.config, "validation", range(count))
+    decoded = [answer.ljust(5) for answer in decode(model, samples.questions())]
     # What greedy decoding writes counts as right; in every second row a letter is another one.
     field = np.array([[*answer.encode("latin-1")] for answer in decoded], np.uint8)
-    place = np.arange(40) % 5
+    place = np.arange(count) % 5
     field[1::2, place[1::2]] = ord("%")
     labels = samples.labels.copy()
     labels[samples.answer_mask] = field.flatten()
     altered = replace(samples, labels=labels)
     pairs = zip(predict(model, altered).answers, altered.answers(), strict=True)
-    assert [one == true for one, true in pairs] == [row % 2 == 0 for row in range(40)]
+    assert [one == true for one, true in pairs] == [row % 2 == 0 for row in range(count)]
 
 
-@pytest.mark.parametrize("model", ["swap-delta", "zoo-bert", "mixed-l6"])
-def test_a_model_that_looks_ahead_is_refused_for_next_tokens(model):
-    recipe = find_recipe(model).changed(objective="next-token", num_samples=640)
+def alike(model):
+    """Weights at random, large enough that what is written depends on what is read."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) / 5)
+    return model.double()  # else batches of other sizes may decide a near tie in another way
+
+
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("data", ["default", "default-spaced", "track"])
+@pytest.mark.parametrize("recipe", [NEXT, GPT2], ids=["delta", "gpt2"])
+def test_scratchpads_are_decoded_as_the_pipeline_does(recipe, data, count):
+    recipe = recipe.changed(data=data, objective="scratchpad")
+    model = alike(model_of(recipe))
+    samples = sample(recipe.config, "validation", range(count))
+    predicted = predict(model, samples)
+    assert predicted.answers == decode(model, samples.questions())
+    assert predicted.scratchpad_error_pct == 100
+    assert len({*predicted.answers}) > 4  # a constant would prove little
+
+
+def test_what_follows_a_mistake_is_decoded_and_what_was_right_stays():
+    pads = sample("swap-nops5", "validation", range(60)).with_scratchpads()
+    start = pads.completion_mask.argmax(1)
+
+    class Errs(torch.nn.Module):
+        """Knows the rows, but in each second one writes `%` for a letter of the first state.
+
+        From there on it copies what stands six places before: the wrong state, again and again.
+        """
+
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            self.config = type("Config", (), {"objective": "scratchpad"})
+            self.rows = {bytes(row[:n]): row for row, n in zip(pads.labels, start, strict=True)}
+
+        def forward(self, input_ids):
+            written = torch.zeros_like(input_ids)
+            for ids, out in zip(input_ids, written, strict=True):
+                prompt = bytes(ids.tolist())[: bytes(ids.tolist()).index(b":", 6) + 1]
+                row = torch.from_numpy(self.rows[prompt].astype(np.int64))[: len(ids) + 1]
+                out[: len(row) - 1] = row[1:]
+                if prompt[0] % 2:
+                    out[len(prompt)] = ord("%")
+                for place in (ids[: len(out)] == ord("%")).nonzero().flatten().tolist():
+                    out[place + 5 :: 6] = ord("%")
+            return torch.nn.functional.one_hot(written, 256).float() + self.weight
+
+    predicted = predict(Errs(), pads)
+    odd = [ord(question[0]) % 2 for question in pads.questions()]
+    assert predicted.scratchpad_error_pct == 100 * sum(odd) / 60
+    for is_odd, answer, reference in zip(odd, predicted.answers, pads.answers(), strict=True):
+        assert answer == (reference[0] + "%" + reference[2:] if is_odd else reference)
+
+
+@pytest.mark.parametrize(
+    "model, objective",
+    [("swap-delta", "next-token"), ("zoo-bert", "scratchpad"), ("mixed-l6", "next-token")],
+)
+def test_a_model_that_looks_ahead_is_refused_for_next_tokens(model, objective):
+    recipe = find_recipe(model).changed(objective=objective, num_samples=640)
     with pytest.raises(ValueError, match=r"looks ahead at position \d+; take a causal one"):
         check_recipe(recipe, 0, make_accelerator())
 
@@ -107,6 +171,11 @@ def test_an_objective_that_cannot_be_is_one_line():
         SMALL.changed(objective="guess")
     with pytest.raises(ValueError, match=r"a position has one label; use loss 'answer' or 'all'"):
         NEXT.changed(loss="trace")
+    for changes in ({"data": "copy"}, {"curriculum": ["0:0", "0.1:1-5"]}):
+        with pytest.raises(
+            ValueError, match="has samples of no operation, so of no state to write"
+        ):
+            SMALL.changed(objective="scratchpad", **changes)
 
 
 def test_a_recipe_of_before_objectives_fills():
