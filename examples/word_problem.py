@@ -134,10 +134,10 @@ def report(results: list[dict[str, Any]], picture: Path) -> str:
             cells = [cell, str(len(trials)), row["steps"], *(f"{x:.3f}" for x in medians[cell])]
             lines.append([*cells, row["published"], row["source"]])
     axes = Figure((7, 1 + len(medians) / 4), layout="constrained").subplots()
-    axes.imshow([shares[:-1] for shares in medians.values()], vmin=0, vmax=1, aspect="auto")
-    axes.set(title="right sequences: 0% dark, 100% light", xlabel="length, trained to 32")
-    axes.set_xticks(range(len(LENGTHS)), map(str, LENGTHS))
-    axes.set_yticks(range(len(medians)), medians)
+    image = axes.imshow([row[:-1] for row in medians.values()], vmin=0, vmax=1, aspect="auto")
+    axes.figure.colorbar(image, label="share of right sequences")
+    axes.set(xticks=range(len(LENGTHS)), xticklabels=LENGTHS, xlabel="length (trained to 32)")
+    axes.set(yticks=range(len(medians)), yticklabels=medians)
     axes.figure.savefig(picture)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
