@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scripts.core.io import has_type, replace_file
+from scripts.core.io import has_type, read_json, replace_file
 from scripts.core.statistics import find_horizon, format_share, published
 from scripts.core.trial_store import SOLVED_PCT
 from scripts.scorecards.protocol import Protocol, read_protocol
@@ -169,23 +169,16 @@ def write_card(path: Path, card: Mapping[str, Any]) -> None:
 
 
 def read_card(path: Path) -> dict[str, Any]:
-    """Read and check a scorecard: schema, protocol, completeness, arithmetic.
-
-    Raises:
-      ValueError: one line with the file and what is wrong.
-    """
-    try:
-        card = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a scorecard: {error}") from None
+    """Read and check a scorecard, see `check_card`; an error names the file."""
+    card: dict[str, Any] = read_json(path, hint="give a scorecard.json")
     try:
         check_card(card)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return dict(card)
+    return card
 
 
-def check_card(card: Any) -> None:
+def check_card(card: Mapping[str, Any]) -> None:
     """Check a scorecard against the protocol, and its summary against its trials.
 
     Raises:
@@ -201,10 +194,9 @@ def check_card(card: Any) -> None:
     protocol.check_parameters(card["parameters"])
     for skill in protocol.skills:
         _check_skill(card, protocol, skill)
-    _check_horizons(card, protocol)
-    summary = json.loads(json.dumps(summarize_card(card, protocol)))
-    if card["summary"] != summary:
-        raise ValueError("summary does not follow from the trials: write it anew by --summarize")
+    _check_seeds("horizons", [int(seed) for seed in card["horizons"]], protocol)
+    if card["summary"] != json.loads(json.dumps(summarize_card(card, protocol))):
+        raise ValueError("summary does not follow from the trials")
 
 
 def _check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
@@ -226,9 +218,7 @@ def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> Non
         raise ValueError(f"{skill}: the search has the learning rates {rates}")
     best = choose_rate(search) if search else protocol.learning_rates[0]
     trials = [trial for trial in card["trials"] if trial["skill"] == skill]
-    seeds = sorted(trial["seed"] for trial in trials)
-    if seeds != sorted(protocol.seeds):
-        raise ValueError(f"{skill}: trials have the seeds {seeds}, not {protocol.seeds}")
+    _check_seeds(f"{skill}: trials", [trial["seed"] for trial in trials], protocol)
     questions = make_config(data).num_rows(split)
     for trial in trials:
         if trial["learning_rate"] != best:
@@ -239,7 +229,6 @@ def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> Non
             raise ValueError(f"{skill}: wrong is {trial['wrong']} of {questions}")
 
 
-def _check_horizons(card: Mapping[str, Any], protocol: Protocol) -> None:
-    seeds = sorted(int(seed) for seed in card["horizons"])
-    if seeds != sorted(protocol.seeds):
-        raise ValueError(f"horizons have the seeds {seeds}, not {protocol.seeds}")
+def _check_seeds(what: str, seeds: Sequence[int], protocol: Protocol) -> None:
+    if sorted(seeds) != sorted(protocol.seeds):
+        raise ValueError(f"{what} have the seeds {sorted(seeds)}, not {protocol.seeds}")

@@ -1,7 +1,7 @@
 """Read protocol.toml: what a scorecard trains, under which conditions."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,36 +20,19 @@ class Protocol:
       tables: protocol.toml.
       track: "efficiency" or "capability".
       quick: a first look: fewer rates, seeds and samples.
+      version: scorecards of another one are not comparable.
+      skills: those that are trained, in the order in which they build on each other.
+      learning_rates: those among which validation chooses.
+      seeds: of the trials that count.
     """
 
     tables: Mapping[str, Any]
     track: str
-    quick: bool = False
-
-    @property
-    def version(self) -> int:
-        """The version: scorecards of another one are not comparable."""
-        return int(self.tables["version"])
-
-    @property
-    def skills(self) -> list[str]:
-        """The skills that are trained, in the order in which they build on each other."""
-        return [*self.tables["skills"]]
-
-    @property
-    def learning_rates(self) -> list[float]:
-        """The rates among which validation chooses."""
-        return list(self.tables["quick" if self.quick else "search"]["learning_rates"])
-
-    @property
-    def search_seed(self) -> int:
-        """The seed of the trials that choose a learning rate."""
-        return int(self.tables["search"]["seed"])
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds of the trials that count."""
-        return list(self.tables["quick" if self.quick else "trials"]["seeds"])
+    quick: bool
+    version: int
+    skills: Sequence[str]
+    learning_rates: Sequence[float]
+    seeds: Sequence[int]
 
     def scaffold(
         self,
@@ -123,4 +106,6 @@ def read_protocol(track: str = "efficiency", quick: bool = False) -> Protocol:
     tables = tomllib.loads(PROTOCOL.read_text("utf-8"))
     if track not in tables["tracks"]:
         raise ValueError(f"track is {track!r}: use one of {[*tables['tracks']]}")
-    return Protocol(tables, track, quick)
+    search, trials = (tables["quick" if quick else name] for name in ("search", "trials"))
+    rates, seeds = search["learning_rates"], trials["seeds"]
+    return Protocol(tables, track, quick, tables["version"], [*tables["skills"]], rates, seeds)

@@ -17,33 +17,16 @@ COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 """The color of each verdict, told apart in gray too."""
 
 
-def cell(skill: Mapping[str, Any]) -> str:
-    """Write a skill's median sample error and how many trials solved it.
-
-    >>> cell({"sample_error_pct": 0.4, "solved": 5, "trials": 5})
-    '0.40% (5 of 5)'
-    """
-    return f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})"
-
-
-def compare(cards: Sequence[Card], markdown: bool = True) -> str:
-    """Lay out scorecards of one protocol and track, a line each: sample error, trials solved.
-
-    Args:
-      cards: in the order in which they are shown.
-      markdown: see `table`.
-    """
+def compare(cards: Sequence[Card]) -> str:
+    """Lay out scorecards of one protocol and track, a line each: sample error, trials solved."""
     skills = [*cards[0]["summary"]["skills"]]
-    rows = [
-        [
-            card["name"],
-            f"{card['parameters']:,}",
-            *(cell(card["summary"]["skills"][skill]) for skill in skills),
-            str(card["summary"]["horizon"]["horizon"]),
-        ]
-        for card in cards
-    ]
-    return table(["layer", "parameters", *skills, "horizon"], rows, markdown)
+    rows = []
+    for card in cards:
+        row = [card["name"], f"{card['parameters']:,}"]
+        for skill in card["summary"]["skills"].values():
+            row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
+        rows.append([*row, str(card["summary"]["horizon"]["horizon"])])
+    return table(["layer", "parameters", *skills, "horizon"], rows, markdown=True)
 
 
 def rank(cards: Sequence[Card]) -> list[Card]:

@@ -18,7 +18,7 @@ from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import Job, Paused, RunOptions
 
-TRIALS, HORIZONS, IDENTITY = "trials.jsonl", "horizons.jsonl", "protocol.json"
+TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
 Line = Mapping[str, Any]
 
 
@@ -73,7 +73,7 @@ class CardTraining:
         best = dict.fromkeys(protocol.skills, protocol.learning_rates[0])
         if len(protocol.learning_rates) > 1:
             rates = protocol.learning_rates
-            search = self.train(dict.fromkeys(best, rates), [protocol.search_seed])
+            search = self.train(dict.fromkeys(best, rates), [protocol.tables["search"]["seed"]])
             for skill in best:
                 best[skill] = choose_rate([line for line in search if line["skill"] == skill])
         trials = self.train({skill: [rate] for skill, rate in best.items()}, protocol.seeds)
@@ -121,10 +121,8 @@ class CardTraining:
                 paused = result
             elif isinstance(result, OSError):
                 raise result
-            elif isinstance(result, ValueError):
-                yield diverged(job, result)
             else:
-                yield finished(job, result)
+                yield make_line(job, result)
         if paused:
             raise paused
 
@@ -134,69 +132,46 @@ class CardTraining:
 
     def horizon(self, skill: str, rate: float, seed: int) -> list[dict[str, Any]]:
         """Evaluate a trial's model on the grid until it fails."""
-        path, grid = self.folder / HORIZONS, self.protocol.tables["horizon"]
-        done = {line["seed"]: line["rows"] for line in read_jsonl(path, dict)}
-        if seed not in done:
-            # The run has written the model's code itself.
-            folder = self.trial_folder(skill, rate, seed) / "model"
-            model = load_model(str(folder), trust_remote_code=True)
-            loaded = LoadedModel(skill, model)
-            evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
-            keys = ("nops", "questions", "sample_error_pct")
-            done[seed] = [{key: row[key] for key in keys} for row in evaluated["rows"]]
-            lines = [{"seed": seed, "rows": rows} for seed, rows in done.items()]
-            write_lines(path, [json.dumps(line) for line in lines])
-        rows_of_seed: list[dict[str, Any]] = done[seed]
-        return rows_of_seed
+        grid = self.protocol.tables["horizon"]
+        # The run has written the model's code itself.
+        folder = self.trial_folder(skill, rate, seed) / "model"
+        loaded = LoadedModel(skill, load_model(str(folder), trust_remote_code=True))
+        evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
+        keys = ("nops", "questions", "sample_error_pct")
+        return [{key: row[key] for key in keys} for row in evaluated["rows"]]
 
 
-def finished(job: Job, record: TrialRecord) -> Line:
-    """Make a trial's line: the errors that count are those on held-out programs."""
-    held_out = record.programs_questions is not None
-    part = "programs" if held_out else "test"
-    questions = getattr(record, f"{part}_questions")
-    error = getattr(record, f"{part}_sample_error_pct")
-    return {
-        **_head(job, "test_programs" if held_out else "test", questions),
-        "wrong": round(error * questions / 100),
-        "mask_error_pct": getattr(record, f"{part}_mask_error_pct"),
-        "val_sample_error_pct": record.sample_error_pct,
-        "val_mask_error_pct": record.mask_error_pct,
-        "val_loss": record.val_loss,
-        "samples": record.samples,
-        "seconds": record.seconds,
-        "versions": dict(record.versions),
-        "device": record.device,
-    }
+def make_line(job: Job, result: TrialRecord | ValueError) -> Line:
+    """Make a trial's line; one whose loss became infinite counts as 100% wrong.
 
-
-def diverged(job: Job, error: ValueError) -> Line:
-    """Make the line of a trial whose loss became infinite: its learning rate is too high."""
-    print(f"{job.label}: counts as 100% wrong: {error}", flush=True)
+    The errors that count are those on held-out programs where the skill has them.
+    """
     split = headline_split(job.recipe.data)
     questions = job.recipe.config.num_rows(split)
-    return {
-        **_head(job, split, questions),
-        "wrong": questions,
-        "mask_error_pct": 100.0,
-        "val_sample_error_pct": 100.0,
-        "val_mask_error_pct": 100.0,
-        "val_loss": 1e9,
-        "samples": 0,
-        "seconds": 0.0,
-        "versions": {},
-        "device": "",
-    }
-
-
-def _head(job: Job, split: str, questions: int) -> dict[str, Any]:
-    """Begin a trial's line."""
-    return {
+    line = {
         "skill": job.recipe.name.partition("-lr")[0],
         "learning_rate": job.recipe.learning_rate,
         "seed": job.seed,
         "split": split,
         "questions": questions,
+    }
+    if isinstance(result, ValueError):  # the learning rate is too high
+        print(f"{job.label}: counts as 100% wrong: {result}", flush=True)
+        errors = ("mask_error_pct", "val_sample_error_pct", "val_mask_error_pct")
+        line |= {"wrong": questions, **dict.fromkeys(errors, 100.0), "val_loss": 1e9}
+        return {**line, "samples": 0, "seconds": 0.0, "versions": {}, "device": ""}
+    part = "programs" if split == "test_programs" else "test"
+    return {
+        **line,
+        "wrong": round(getattr(result, f"{part}_sample_error_pct") * questions / 100),
+        "mask_error_pct": getattr(result, f"{part}_mask_error_pct"),
+        "val_sample_error_pct": result.sample_error_pct,
+        "val_mask_error_pct": result.mask_error_pct,
+        "val_loss": result.val_loss,
+        "samples": result.samples,
+        "seconds": result.seconds,
+        "versions": dict(result.versions),
+        "device": result.device,
     }
 
 

@@ -48,7 +48,7 @@ def make_card(shares, horizon=0, name="a layer", quick=True):
     for skill, (wrong, mask_error) in zip(protocol.skills, shares, strict=True):
         if len(protocol.learning_rates) > 1:
             card["search"] += [
-                line(protocol, skill, protocol.search_seed, rate, wrong, mask_error)
+                line(protocol, skill, protocol.tables["search"]["seed"], rate, wrong, mask_error)
                 for rate in protocol.learning_rates
             ]
         card["trials"] += [

@@ -6,7 +6,7 @@ import pytest
 
 from scripts.scorecards import protocol
 from scripts.scorecards.card import choose_rate, summarize_card, write_card
-from scripts.scorecards.train import diverged
+from scripts.scorecards.train import make_line
 from scripts.training.recipes import find_recipe
 from scripts.training.train_state import Job
 from tests.commands import run_command
@@ -93,7 +93,7 @@ def test_a_learning_rate_that_diverges_counts_as_wrong_and_is_not_chosen(scored,
     (best,) = {line["learning_rate"] for line in results_of(scored[0])["trials"]}
     assert best == 1e-3
     recipe = find_recipe("swap-delta").changed(name="combine-lr0.1", learning_rate=0.1)
-    line = diverged(Job(recipe, 0, tmp_path), ValueError("the loss is nan after 64 samples"))
+    line = make_line(Job(recipe, 0, tmp_path), ValueError("the loss is nan after 64 samples"))
     assert (line["skill"], line["wrong"], line["questions"]) == ("combine", 10_000, 10_000)
     other = {**line, "learning_rate": 0.2, "val_sample_error_pct": 99.9}
     assert choose_rate([line, other]) == 0.2
