@@ -2,7 +2,7 @@
 
 python scripts/benchmark.py data      # the generator, on one core
 python scripts/benchmark.py models    # training steps, on one thread and on two
-python scripts/benchmark.py training  # the loop over bare steps, throughput, the start of a process
+python scripts/benchmark.py training  # the loop over bare steps, throughput
 """
 
 import sys

@@ -1,10 +1,5 @@
-"""Measure the generator next to a plain loop, and `load_dataset` next to writing ready rows."""
+"""Measure the generator next to a plain loop."""
 
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 from random import Random
 from string import ascii_uppercase
 
@@ -19,14 +14,11 @@ from vsc_dataset.language import LAYOUTS
 from vsc_dataset.sampling import BLOCK, sample
 from vsc_dataset.vocabulary import MASK, PAD
 
-ROOT = Path(__file__).resolve().parents[2]
 GOALS = {"swap-nops2-5": 120, "default": 120, "level-8": 10}
 """How many times the plain loop the generator is to be."""
 
 ROUNDS = 7
-PROCESSES = 3
 PLAIN_SHARE = 8
-TRAIN_ROWS = 1_000_000
 
 
 def plain_rows(config: TaskConfig, count: int) -> Examples:
@@ -71,7 +63,7 @@ def plain_row(config: TaskConfig, random: Random) -> tuple[str, str, int, int]:
     return prompt, "".join(cells), len(letters), len(operations)
 
 
-def generator_table() -> str:
+def report() -> str:
     """Compare rows a second for each of GOALS."""
     rows = []
     for name, goal in GOALS.items():
@@ -86,63 +78,3 @@ def generator_table() -> str:
         rows.append([name, f"{plain:,.0f}", f"{fast:,.0f}", f"{fast / plain:.0f} (goal {goal})"])
     heads = ["configuration", "plain loop rows/s", "sample rows/s", "times"]
     return table(heads, rows, markdown=True)
-
-
-PREPARE = """
-import time, sys, resource
-import vsc_dataset
-from datasets import load_dataset, disable_progress_bars
-disable_progress_bars()
-start = time.perf_counter()
-load_dataset("vsc", "default", cache_dir=sys.argv[1], num_train=int(sys.argv[2]))
-print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-"""
-
-STREAM = """
-import time
-import vsc_dataset, datasets, torch
-start = time.perf_counter()
-next(iter(datasets.load_dataset("vsc", split="train", streaming=True)))
-print(time.perf_counter() - start)
-"""
-
-
-def dataset_table() -> str:
-    """Compare `load_dataset` with writing the same rows from ready arrays."""
-    from scripts.publishing.parquet import write_table
-    from vsc_dataset.arrow import make_table
-
-    with tempfile.TemporaryDirectory() as folder:
-        ready = make_table(sample("default", "train", range(TRAIN_ROWS)))
-        path = Path(folder, "a.parquet")
-        write = best_seconds({"write": lambda: write_table(path, ready)}, PROCESSES)["write"]
-        runs = [_process(PREPARE, f"{folder}/{i}", str(TRAIN_ROWS)) for i in range(PROCESSES)]
-        first = min(_process(STREAM)[0] for _ in range(PROCESSES))
-    seconds, memory = min(run[0] for run in runs), max(run[1] for run in runs)
-    times = f"{seconds / write:.1f} times (goal 3)"
-    rows = [
-        [f"write {TRAIN_ROWS:,} ready rows as Parquet", f"{write:.2f} s", ""],
-        [f"`load_dataset`, {TRAIN_ROWS:,} training rows", f"{seconds:.2f} s", times],
-        ["its memory at most", f"{memory:.0f} MiB", "goal 1024"],
-        ["first streamed row, imports left out", f"{first:.2f} s", "goal 0.5"],
-    ]
-    return table(["what", "measured", ""], rows, markdown=True)
-
-
-def _process(code: str, *arguments: str) -> list[float]:
-    """Run code in a fresh process, offline, in an empty folder, and read the numbers it prints."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": folder, "PYTHONPATH": str(ROOT)},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    return [float(number) for number in done.stdout.split()]
-
-
-def report() -> str:
-    """Make both tables."""
-    return f"{generator_table()}\n\n{dataset_table()}"

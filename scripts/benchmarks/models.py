@@ -1,12 +1,10 @@
-"""Measure milliseconds of a training step of models side by side, and their ratios.
+"""Measure milliseconds of a training step of models side by side.
 
 A step is forward, backward and AdamW on random bytes, every model in turn, on one thread and on
 two: small models spend their time in many small operations, which a second thread hardly helps.
 """
 
 from collections.abc import Callable
-from typing import Any
-from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
@@ -20,15 +18,6 @@ from scripts.reporting.tables import table
 LENGTH, ANSWER = 31, 5
 SETTINGS = [(threads, batch) for threads in (1, 2) for batch in (64, 256)]
 ROUNDS = 8
-
-RATIOS = [
-    ("MambaForCausalLM", "vsc_mamba", "at least 10"),
-    ("vsc_mamba", "vsc_conv, 6 layers", "at most 2"),
-    ("plain nn.Conv1d stack", "vsc_conv, 6 layers", "at least 2, where possible"),
-    ("vsc_delta, byte by byte", "vsc_delta", "at least 3"),
-    ("vsc_delta", "vsc_conv, 6 layers", "at most 0.25, at batch 64"),
-]
-"""Numerator, denominator, and the goal of their ratio."""
 
 
 class PlainConvolutions(nn.Module):
@@ -48,19 +37,6 @@ class PlainConvolutions(nn.Module):
         for layer in self.layers:
             x = x + gelu(layer(x))
         return x.mT @ self.embedding.weight.T
-
-
-def byte_by_byte(
-    queries: Tensor, keys: Tensor, values: Tensor, betas: Tensor, *, positions: Tensor, **_: Any
-) -> Tensor:
-    """vsc_models.delta_rule.delta_rule for one step per token, as the recurrence it is."""
-    memory, after = torch.zeros(*keys.shape[:2], values.shape[-1], keys.shape[-1]), []
-    for k, v, b in zip(keys.unbind(2), values.unbind(2), betas.unbind(2), strict=True):
-        stored = (memory @ k.unsqueeze(-1)).squeeze(-1)
-        memory = memory + ((v - stored) * b.unsqueeze(-1)).unsqueeze(-1) * k.unsqueeze(-2)
-        after.append(memory)
-    index = positions[:, None, :, None, None].expand(-1, keys.shape[1], -1, *memory.shape[2:])
-    return (torch.stack(after, 2).gather(2, index) @ queries.unsqueeze(-1)).squeeze(-1)
 
 
 def make_step(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
@@ -91,7 +67,7 @@ def make_steps(batch: int) -> dict[str, Callable[[], None]]:
     def others(model: nn.Module, logits: Callable[[], Tensor]) -> Callable[[], None]:
         return make_step(model, lambda: cross_entropy(logits().flatten(0, 1), labels.flatten()))
 
-    plain, delta = PlainConvolutions(), ours("VscDelta", answer_positions=positions)
+    plain = PlainConvolutions()
     shape = MambaConfig(vocab_size=256, hidden_size=32, num_hidden_layers=6, use_cache=False)
     theirs = MambaForCausalLM(shape)
     return {
@@ -100,10 +76,7 @@ def make_steps(batch: int) -> dict[str, Callable[[], None]]:
         "vsc_lstm": ours("VscLstm"),
         "vsc_mamba": ours("VscMamba"),
         "MambaForCausalLM": others(theirs, lambda: theirs(input_ids=ids).logits),
-        "vsc_delta": delta,
-        "vsc_delta, byte by byte": patch("vsc_models.modeling_delta.delta_rule", byte_by_byte)(
-            delta
-        ),
+        "vsc_delta": ours("VscDelta", answer_positions=positions),
     }
 
 
@@ -120,13 +93,8 @@ def measure(threads: int, batch: int) -> dict[str, float]:
 
 
 def report() -> str:
-    """Make both tables: milliseconds, and ratios next to their goals."""
+    """Make the table of milliseconds."""
     measured = [measure(*setting) for setting in SETTINGS]
     times = [[name, *(f"{1e3 * one[name]:.1f}" for one in measured)] for name in measured[0]]
-    ratios = [
-        [f"{a} / {b}", *(f"{one[a] / one[b]:.2f}" for one in measured), goal]
-        for a, b, goal in RATIOS
-    ]
     heads = [f"{threads} thread{'s'[: threads - 1]}, batch {batch}" for threads, batch in SETTINGS]
-    first = table(["ms a step", *heads], times, markdown=True)
-    return f"{first}\n\n{table(['ratio', *heads, 'goal on two threads'], ratios, markdown=True)}"
+    return table(["ms a step", *heads], times, markdown=True)

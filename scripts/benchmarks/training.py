@@ -1,13 +1,8 @@
-"""Measure what the training loop costs over bare steps, networks' throughput, and the start."""
+"""Measure what the training loop costs over bare steps, and networks' throughput."""
 
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,7 +16,6 @@ from scripts.training.loop import LOG_EVERY, make_model, make_scheduler, mean_lo
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import Recipe, find_recipe
 from scripts.training.train_state import RunOptions
-from scripts.training.trial_log import LOG_FILE
 from vsc_dataset import TrainingStream, sample
 
 THREADS = 2
@@ -36,12 +30,10 @@ NETWORKS = (AGAINST, "mixed-l6", "attn-00440", "swap-delta")
 """Those of the article's open question."""
 
 EVALUATED = 2_000
-STARTS = 5
-LIBRARIES = "import torch, accelerate; from transformers import PreTrainedModel"
 
 
 def report() -> str:
-    """Make the three tables."""
+    """Make both tables."""
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(THREADS)
@@ -50,7 +42,7 @@ def report() -> str:
         throughput = f"One thread, in brackets times {AGAINST}:\n\n{throughput_table()}"
     finally:
         torch.set_num_threads(threads)
-    return f"{loop}\n\n{throughput}\n\n{start_table()}"
+    return f"{loop}\n\n{throughput}"
 
 
 def loop_table() -> str:
@@ -122,30 +114,3 @@ def throughput_table() -> str:
     ]
     heads = ["network", "training samples/s", "evaluation samples/s"]
     return table(heads, rows, markdown=True)
-
-
-def start_table() -> str:
-    """Compare seconds from the start of a process to imports, and to the first step's log."""
-    words = [sys.executable, "-c", LIBRARIES]
-    functions: dict[str, Callable[[], Any]] = {
-        LIBRARIES: partial(subprocess.run, words, check=True),
-        "train.py to the log of its first step": first_step,
-    }
-    seconds = best_seconds(functions, STARTS)
-    rows = [[name, f"{s:.2f}", f"{s / seconds[LIBRARIES]:.2f}"] for name, s in seconds.items()]
-    return table(["start of a process", "seconds", "ratio (goal 1.3)"], rows, markdown=True)
-
-
-def first_step() -> None:
-    """Start the command and wait until the log has its first line."""
-    with TemporaryDirectory() as scratch:
-        short = ("--max-samples", "64", "--num-validations", "1", "--output-dir", scratch)
-        words = [sys.executable, "scripts/train.py", "--recipe", "swap-delta", *short]
-        quiet = subprocess.DEVNULL
-        process = subprocess.Popen(words, stdout=quiet, stderr=quiet)
-        while not (Path(scratch) / "seed-0" / LOG_FILE).exists():
-            if process.poll() is not None:
-                raise ValueError(f"{' '.join(words)} ended with exit code {process.returncode}")
-            time.sleep(0.001)
-        process.kill()
-        process.wait()
