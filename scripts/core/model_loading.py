@@ -311,6 +311,11 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
     limit, width = longest_row(loaded.model), config.row_width
     needed = width
     if format_of(loaded.model).objective == "scratchpad":
+        if 0 in (config.nops[0], config.eval_nops[0]):
+            raise ValueError(
+                f"{loaded.name} writes the state after each operation, but this task has samples "
+                "of none: use another task"
+            )
         needed = config.padded_width(None, scratchpad=True)
     if limit is not None and needed > limit:
         raise ValueError(

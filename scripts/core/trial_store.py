@@ -250,12 +250,14 @@ def summarize(records: Sequence[TrialRecord]) -> dict[str, Any]:
         return {name: spread([getattr(r, name) for r in records], solved) for name in names}
 
     tests = ("test_sample_error_pct", "test_mask_error_pct")
+    has_states = first.scratchpad_error_pct is not None
     return {
         **{name: getattr(first, name) for name in ("recipe", "parameters", "split", "questions")},
         **spreads(SPREAD, "sample_error_pct"),
         "samples": max(record.samples for record in records),
         "test_questions": first.test_questions,
         **spreads(tests, "test_sample_error_pct"),
+        **(spreads(["scratchpad_error_pct"], "scratchpad_error_pct") if has_states else {}),
         "seeds": [record.seed for record in records],
         "versions": _distinct([dict(record.versions) for record in records]),
         "devices": _distinct([record.device for record in records]),

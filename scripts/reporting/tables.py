@@ -17,6 +17,7 @@ MEASURES = {
     "mask_error_pct": "mask error %",
     "test_sample_error_pct": "test sample error %",
     "test_mask_error_pct": "test mask error %",
+    "scratchpad_error_pct": "scratchpad error %",
     "samples_to_1pct": "samples to 1%",
     "seconds": "seconds",
     "samples_per_second": "samples/s",
@@ -124,6 +125,7 @@ def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
     rows = [
         [called, *(_number(results[name][statistic], name, statistic) for statistic in STATISTICS)]
         for name, called in MEASURES.items()
+        if name in results
     ]
     error = results["sample_error_pct"]
     return (

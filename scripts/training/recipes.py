@@ -60,7 +60,9 @@ WORDS = {
 STAGE = re.compile(r"(\d*\.?\d+):(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 """A stage of a curriculum: from which share of the samples on which numbers of operations."""
 
-VALIDATION_SHARE = 0.08
+VALIDATION_SHARE = {"fill": 0.08, "next-token": 0.08, "scratchpad": 0.008}
+"""Samples of all validations by training samples: evaluating one costs about half of training on
+it, decoding a scratchpad five times as much, so validation stays below 5% of the time."""
 RECIPES = Path(__file__).parent.parent / "recipes.toml"
 
 
@@ -264,12 +266,12 @@ class Recipe:
     def validation_samples(self) -> int:
         """Samples of each validation during training.
 
-        Where the recipe does not say, all of them are VALIDATION_SHARE of the training samples:
-        evaluating one costs about half of training on it, so validation stays below 5% of the time.
+        Where the recipe does not say, all of them are VALIDATION_SHARE of the training samples.
         """
         wanted = self.validation_questions
         if wanted is None:
-            wanted = max(100, int(VALIDATION_SHARE * self.num_samples / self.num_validations))
+            share = VALIDATION_SHARE[self.objective]
+            wanted = max(100, int(share * self.num_samples / self.num_validations))
         return min(wanted, self.config.num_validation)
 
     def check_processes(self, num_processes: int) -> None:

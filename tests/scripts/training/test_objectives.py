@@ -9,11 +9,14 @@ from transformers import pipeline
 
 from scripts.core.batches import IGNORED, model_inputs, objective_of
 from scripts.core.inference import measure, predict
+from scripts.core.model_loading import open_model, row_width
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
+from tests.scripts.training.commands import curve, train
 from vsc_dataset import sample
+from vsc_dataset.configs import make_config
 from vsc_models.pipeline_vsc import VscPipeline
 
 CPU = torch.device("cpu")
@@ -148,6 +151,21 @@ def test_what_follows_a_mistake_is_decoded_and_what_was_right_stays():
     assert predicted.scratchpad_error_pct == 100 * sum(odd) / 60
     for is_odd, answer, reference in zip(odd, predicted.answers, pads.answers(), strict=True):
         assert answer == (reference[0] + "%" + reference[2:] if is_odd else reference)
+
+
+def test_a_run_of_scratchpads_tells_both_errors_and_is_evaluated_where_there_are_states(tmp_path):
+    flags = ["--recipe", "zoo-gpt2", "--objective", "scratchpad", "--curriculum", "0:1", "0.5:1-5"]
+    flags += ["--max-samples", "128", "--num-validations", "1", "--validation-questions", "10"]
+    done = train(*flags, "--final-samples", "10", "--output-dir", tmp_path / "run", cwd=tmp_path)
+    assert "scratchpad error %" in done.stdout, done.stderr
+    assert curve(tmp_path / "run")[-1]["scratchpad_error_pct"] == 100
+    loaded = open_model(str(tmp_path / "run"))
+    config = find_recipe("zoo-gpt2").config
+    assert row_width(loaded, config) == config.row_width
+    with pytest.raises(ValueError, match=r"this task has samples of none: use another task"):
+        row_width(loaded, make_config("copy"))
+    with pytest.raises(ValueError, match=r"reads rows of at most 256, those of this task have"):
+        row_width(loaded, make_config("swap-nops5", nops=50))
 
 
 @pytest.mark.parametrize(
