@@ -25,7 +25,7 @@ from scripts.publishing.cards import (
     version,
 )
 from scripts.publishing.parquet import CARD, GUARD, MANIFEST, file_sha256, read_manifest
-from vsc_dataset.configs import DATA_VERSION, make_config
+from vsc_dataset.configs import DATA_VERSION
 
 MARKER = "vsc.json"
 """Says in every repository what the last push wrote: nothing else is ever deleted."""
@@ -165,7 +165,7 @@ def _model_files(path: Path, repo: str, license_id: str | None) -> Files:
     for needed in (WEIGHTS, RUN_FILE, *RESULT_FILES):
         if not (path / needed).exists():
             raise ValueError(f"{path / needed} is missing: give {KINDS['model'][1]}")
-    files, facts = read_checkpoint(path, make_config(read_recipe(path).data))
+    files, facts = read_checkpoint(path, read_recipe(path).config)
     files |= {name: path / name for name in RESULT_FILES}
     files |= {file.name: file for file in path.glob("report.txt")}
     files[RUN_FILE] = _without_places(path / RUN_FILE)

@@ -21,7 +21,7 @@ from scripts.core.trial_store import SOLVED_PCT, group_by_setting, read_records,
 from scripts.reporting.ranking import rank_key
 from scripts.reporting.tables import nops_table, trials_table
 from scripts.training.recipes import Recipe, read_recipes
-from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
+from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.sampling import sample
 from vsc_dataset.splits import split_of
@@ -93,7 +93,7 @@ def version() -> str:
     return str(project()["version"])
 
 
-def example(name: str, split: str = "validation") -> dict[str, str]:
+def example(name: TaskConfig | str, split: str = "validation") -> dict[str, str]:
     """Return the first question of a split, its answer, and the split by its hash."""
     (question,), (answer,) = (samples := sample(name, split, [0])).questions(), samples.answers()
     return {"question": question, "answer": answer, "split": split_of(question)}
@@ -231,8 +231,8 @@ def model_card(folder: Path, repo: str, facts: ModelFacts, license_id: str | Non
         base=Path(base).name if is_local(base) else base,
         base_on_hub=bool(base) and not is_local(base),
         data_version=DATA_VERSION,
-        example=example(recipe.data),
-        task=make_config(recipe.data),
+        example=example(recipe.config),
+        task=recipe.config,
         keys=("verySelectiveCopying", *layers),
         **_result_facts(folder),
     )
@@ -266,9 +266,7 @@ def read_recipe(folder: Path) -> Recipe:
     """Read the recipe of a run's folder."""
     run = read_json(folder / "run.json", ("recipe",), RUN_HINT)
     with name_file(folder / "run.json", RUN_HINT):
-        recipe = Recipe.from_dict(run["recipe"])
-        make_config(recipe.data)
-    return recipe
+        return Recipe.from_dict(run["recipe"])
 
 
 def is_local(location: str) -> bool:

@@ -22,6 +22,7 @@ from scripts.core.io import name_file, read_json
 from scripts.publishing.cards import RUN_HINT, ModelFacts
 from vsc_dataset.configs import TaskConfig
 from vsc_models import VscDeltaConfig, VscPipeline
+from vsc_models.configuration_vsc import VOCABULARIES
 from vsc_models.import_utils import is_file, split
 from vsc_models.modeling_mixer import LAYER_FILE
 from vsc_models.registration import MODELS
@@ -59,7 +60,8 @@ def read_checkpoint(folder: Path, task: TaskConfig) -> tuple[dict[str, Path | by
         )
     copied = (folder / WEIGHTS, folder / "generation_config.json")
     files: dict[str, Path | bytes] = {file.name: file for file in copied if file.exists()}
-    written, entries = _package_files(config["model_type"], auto_class)
+    layout = config.get("layout") or task.layout
+    written, entries = _package_files(config["model_type"], auto_class, layout)
     content = json.dumps(config | entries, indent=2).encode() + b"\n"
     return {**files, **custom_code, **written, "config.json": content}, facts
 
@@ -90,13 +92,16 @@ def _custom_code(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
 
 
 @cache
-def _package_files(model_type: str, auto_class: str) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _package_files(
+    model_type: str, auto_class: str, layout: str
+) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Write tokenizer, pipeline and code of a model type, and what `config.json` says of them.
 
     They are saved with an untrained model of the default size, so that no checkpoint is loaded.
     """
     config_class = TYPES.get(model_type, VscDeltaConfig)
-    pipeline = VscPipeline(MODELS[config_class](config_class()), device="cpu")
+    layout_fields: dict[str, Any] = {"layout": layout, **VOCABULARIES[layout]}
+    pipeline = VscPipeline(MODELS[config_class](config_class(**layout_fields)), device="cpu")
     tokenizer: Any = pipeline.tokenizer
     with tempfile.TemporaryDirectory() as scratch:
         pipeline.save_pretrained(scratch)

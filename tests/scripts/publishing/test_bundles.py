@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import ModelCard, SpaceCard
+from transformers import AutoTokenizer
 
 import vsc_models
 from scripts.publishing import cards
@@ -102,6 +103,22 @@ def test_a_model_without_a_padding_mask_is_evaluated_as_its_card_says(tmp_path):
     found = ask_by_card(bundle, tmp_path / "downloaded")
     question = example("swap-nops1-5")["question"]
     assert found["answer"] == found["ask"](question, pad_to=width)["answer"]
+
+
+def test_a_model_of_changed_data_and_another_objective_is_published_as_it_was_trained(tmp_path):
+    how = {"layout": "tokens", "objective": "scratchpad", "causal": True}
+    run = make_run(tmp_path / "run", "vsc_delta", **how, vocab_size=731, pad_token_id=1)
+    kept = json.loads((run / "run.json").read_text())
+    kept["recipe"] |= {"data_args": {"layout": "tokens", "num_items": 9}, "objective": "scratchpad"}
+    (run / "run.json").write_text(json.dumps(kept))
+    bundle = assemble("model", run, "acme/vsc-other", tmp_path)
+    card = bundle.files["README.md"].decode()
+    assert "Trained on `swap-nops1-5 layout=tokens num_items=9`" in card
+    assert "it writes the state after each operation, then the 5 places" in card
+    assert ask_by_card(bundle, tmp_path / "downloaded")["ask"].tokenizer.vocab_size == 731
+    assert AutoTokenizer.from_pretrained(tmp_path / "downloaded").vocab_size == 731
+    question = re.search(r'ask\("([A-Z]+):', card)[1]
+    assert set(question) <= set("ABCDEFGHI")
 
 
 def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path):
