@@ -113,7 +113,9 @@ def _load_checkpoint(
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             empty = auto_class.from_config(config, trust_remote_code=trust_remote_code)
         check_size(sum(p.numel() for p in empty.parameters()))
-    model: nn.Module = auto_class.from_pretrained(name, trust_remote_code=trust_remote_code)
+    model: nn.Module = auto_class.from_pretrained(
+        name, trust_remote_code=trust_remote_code, use_safetensors=True
+    )
     return model.eval()
 
 

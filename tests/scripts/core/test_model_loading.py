@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from scripts.core.model_loading import (
 )
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
+from tests.planted import MIXER, PLANTED, plant
 from tests.vsc_models import own_layers
 from vsc_dataset.configs import make_config
-from vsc_models import VscPipeline
+from vsc_models import VscMixerConfig, VscMixerForMaskedLM, VscPipeline
 
 FILE = own_layers.__file__
 IDS = {"input_ids": torch.tensor([list(b"NPF:1>2:" + bytes(3))])}
@@ -90,6 +92,28 @@ def test_a_file_that_does_not_say_how_the_model_is_made_is_one_clear_line(text, 
     with pytest.raises(ValueError, match=r"made_by\.json does not say how") as error:
         load_model(tmp_path, trust_remote_code=True)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["swap-delta", "zoo-llama"])
+def test_pickled_weights_are_not_read(name, tmp_path):
+    model = build_model(find_recipe(name))
+    model.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(ValueError, match=r"no file named model\.safetensors") as error:
+        load_model(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+def test_no_code_of_a_checkpoint_is_run_without_trust(tmp_path, monkeypatch, kind):
+    folder = tmp_path / "planted"
+    VscMixerForMaskedLM(VscMixerConfig(**MIXER)).save_pretrained(folder)
+    plant(folder, kind, tmp_path / "ran")
+    monkeypatch.syspath_prepend(tmp_path)
+    with suppress(ValueError):  # or the code is there, and nothing needs it
+        load_model(folder)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_model_without_a_head_for_bytes_is_refused(tmp_path):
