@@ -130,6 +130,14 @@ def variant(base: str, name: str, *, direction: str = "forward", **model_args: A
     return RECIPES[base].changed(name=name, direction=direction, model_args=model_args)
 
 
+def ablated(recipe: Recipe, *, label_smoothing: float | None = None, **model_args: Any) -> Recipe:
+    """Change parts of a recipe, and name it after them."""
+    changes = {} if label_smoothing is None else {"label_smoothing": label_smoothing}
+    parts = {**changes, **model_args}.items()
+    name = "-".join([recipe.name, *(f"{key}-{value:g}".replace("_", "-") for key, value in parts)])
+    return recipe.changed(name=name, model_args=model_args, **changes)
+
+
 RECIPES = read_recipes()
 SWAP_DELTA, ZOO_DELTA = RECIPES["swap-delta"], RECIPES["zoo-delta"]
 ZOO = [recipe for name, recipe in RECIPES.items() if name.startswith("zoo-")]
@@ -200,6 +208,33 @@ those apart that get no sample right; then the one that was first at 1%. A test 
 
 FAIR = [at_rate(shape, rate) for shape, rate in BEST]
 
+SMOOTHING = {"label_smoothing": 0.0}
+ABLATIONS: dict[str, list[dict[str, Any]]] = {
+    "swap-delta": [
+        SMOOTHING,
+        {"beta_clip_margin": 0.05},
+        {**SMOOTHING, "beta_clip_margin": 0.05},
+        {"allow_neg_eigval": False},
+        {"num_householder": 2},
+        {"key_dim": 8},
+        {"key_dim": 16},
+    ],
+    "default-delta": [
+        SMOOTHING,
+        {"beta_clip_margin": 0.0},
+        {**SMOOTHING, "beta_clip_margin": 0.0},
+        {"num_counters": 0},
+        {**SMOOTHING, "num_counters": 0},
+        {"beta_clip_margin": 0.0, "num_counters": 0},
+        {**SMOOTHING, "beta_clip_margin": 0.0, "num_counters": 0},
+        {"allow_neg_eigval": False},
+        {"num_householder": 1},
+        {"key_dim": 8},
+        {"key_dim": 12},
+    ],
+}
+"""What is taken away from a recipe, or given another size. Swaps need no counters."""
+
 DELTAS = [SWAP_DELTA, RECIPES["default-delta"], RECIPES["default-delta-far"]]
 LADDER = [
     at_rate(on_data(recipe, f"level-{level}"), rate)
@@ -252,6 +287,10 @@ TABLE_LIST = [
     Table("fair_trace", "The same, with the letters that each operation moves as further labels",
           "solved parameters samples to_1pct sample mask programs test train_speed",
           make_rows([r.changed(name=f"{r.name}-trace", loss="trace") for r in FAIR], 1, 100_000)),
+    Table("ablation", "The delta rule without each of its parts",
+          "solved horizon parameters to_1pct sample mask programs",
+          make_rows([ablated(RECIPES[name], **parts) for name, changes in ABLATIONS.items()
+                     for parts in [{}, *changes]], 10, grids=True)),
     # Can few parameters solve five swaps and be no slower than twelve convolutions?
     Table("question",
           "The article's open question: five swaps with fewer parameters, and no slower",
