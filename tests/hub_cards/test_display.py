@@ -12,7 +12,6 @@ from scripts.core.trial_store import group_by_setting, read_records, summarize
 from scripts.reporting.ranking import rank_key
 from tests.scripts.reporting.cases import record
 from vsc_dataset import execute, parse
-from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 RESULTS = Path(__file__).parents[2] / "hub_cards" / "results"
 
@@ -59,16 +58,6 @@ def test_steps_beyond_the_trained_range_are_pale():
     assert "no wrong step within the trained 1 to 2 operations" in html
 
 
-def test_the_letters_after_every_operation_are_there():
-    html = shown("UXMP: -2, -3, 1>2, +2", Checkpoint("a", execute))
-    rows = [re.sub("<.*?>", "", line) for line in html.split("<tr>")[2:]]
-    assert rows[1:] == ["1-2UMPUMP", "2-3UMUM", "31&gt;2MUMU", "4+2MPUMPU"]
-
-
-def test_no_letters_left_are_words():
-    assert shown("A:-1", Checkpoint("a", lambda _: "")).count("none left") == 2
-
-
 def test_a_model_that_cannot_be_evaluated_says_why():
     def answer(question):
         raise ValueError("its answer has 3 letters <")
@@ -108,12 +97,6 @@ def told(summary):
     ]
 
 
-def test_a_trial_that_stopped_early_is_one_of_its_setting():
-    trials = [record(samples=50, planned_samples=100), record(samples=100, planned_samples=100)]
-    (row,) = leaderboard([vars(trial) for trial in trials])
-    assert (row.trials, row.samples) == (2, 100)
-
-
 def test_the_leaderboard_has_the_order_of_the_tables_and_keeps_settings_apart():
     trials = [
         record(recipe="diverged", sample_error_pct=99.0),
@@ -128,12 +111,3 @@ def test_the_leaderboard_has_the_order_of_the_tables_and_keeps_settings_apart():
     assert names == [("best", 1), ("best", 64_000), ("most", 64_000), ("diverged", 64_000)]
     most = rows[2]
     assert (most.solved, most.mean, most.median, most.lowest, most.highest) == (2, 17, 0.5, 0.5, 50)
-
-
-def test_no_checkpoints_are_said():
-    assert "no checkpoint is loaded" in shown("YNP:3>1")
-
-
-def test_trivial_baselines_are_the_metrics():
-    html = display.trivial_baselines(trivial_baselines(["NPFKT:5>4 3>1"]))
-    assert "<td>copy</td><td>100.00</td><td>80.00</td>" in html

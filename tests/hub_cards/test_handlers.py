@@ -1,15 +1,14 @@
 """The demo's reactions to any input, without Gradio: an answer, or one line."""
 
 import math
-import shutil
 from pathlib import Path
 
 import pytest
 
-from hub_cards.space.demo.handlers import Handlers, measured_baselines
-from hub_cards.space.demo.loading import finished_runs, load_all, load_newest
+from hub_cards.space.demo.handlers import Handlers
+from hub_cards.space.demo.loading import finished_runs, load_newest
 from hub_cards.space.demo.questions import MAX_CHARACTERS, Checkpoint, longest_question
-from hub_cards.space.demo.results import leaderboards, pictures, read_trials
+from hub_cards.space.demo.results import leaderboards, read_trials
 from scripts.publishing.bundles import assemble
 from tests.commands import run_python
 from tests.hub_cards.bundle import untrained
@@ -40,11 +39,6 @@ def test_a_question_is_answered():
 )
 def test_no_question_breaks_the_page(question, words):
     assert refused(HANDLERS.answer(question), words)
-
-
-def test_a_question_is_measured_before_it_is_parsed(monkeypatch):
-    monkeypatch.setattr("hub_cards.space.demo.questions.parse", lambda text: 1 / 0)
-    assert refused(HANDLERS.answer("A" * 10**7), "read at most")
 
 
 def test_the_longest_question_is_that_of_the_model_that_reads_most():
@@ -87,20 +81,6 @@ def test_any_configuration_can_be_drawn_from_at_once():
     assert refused(html, "at most")
 
 
-def test_a_random_row_is_a_row_of_the_split():
-    index, question, html = HANDLERS.draw_any("grid-len5", "nops5")
-    assert sample("grid-len5", "nops5", [index]).questions() == [question]
-    assert "✓ right" in html
-
-
-def test_all_pictures_are_shown_the_horizon_first():
-    found = pictures(CARDS / "figures")
-    assert sorted(found) == sorted((CARDS / "figures").glob("*.png"))
-    grids = ["-grid-" in path.name for path in found]
-    assert grids == sorted(grids, reverse=True)
-    assert any(grids)
-
-
 def test_a_table_holds_trials_of_one_configuration():
     trials = read_trials(CARDS / "results")
     found = leaderboards(trials)
@@ -108,12 +88,6 @@ def test_a_table_holds_trials_of_one_configuration():
         recipes = {trial["recipe"] for trial in trials if trial["data"] == data}
         assert {row.recipe for row in rows} == recipes
     assert sum(row.trials for rows in found.values() for row in rows) == len(trials) > 0
-
-
-def test_trivial_baselines_say_what_they_were_measured_on():
-    words, rates = measured_baselines()
-    assert words == "the first 10,000 samples of `swap-nops5`, test"
-    assert rates["copy"]["sample_error_pct"] > 95
 
 
 def test_the_newest_runs_that_load_are_taken_and_the_others_said(tmp_path):
@@ -132,16 +106,6 @@ def test_the_newest_runs_that_load_are_taken_and_the_others_said(tmp_path):
 def test_no_run_is_no_error(tmp_path):
     assert load_newest(finished_runs(tmp_path / "runs")) == ([], [])
     assert "no checkpoint is loaded: name some with --checkpoints" in Handlers([]).answer("NPF:1>2")
-
-
-def test_the_newest_run_comes_first(tmp_path):
-    import os
-
-    for second, name in enumerate(("998-a", "999-b", "1000-c")):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "model.safetensors").touch()
-        os.utime(tmp_path / name / "model.safetensors", (second, second))
-    assert [Path(run).name for run in finished_runs(tmp_path)] == ["1000-c", "999-b", "998-a"]
 
 
 def test_the_wheel_and_the_space_are_enough(tmp_path):
@@ -169,11 +133,3 @@ print("<b>run</b>" in Handlers(checkpoints).answer("NPFKT:5>4 3>1"), faults)
     places = (space, tmp_path / "packages", tmp_path / "run")
     done = run_python("-c", code, *places, cwd=tmp_path)
     assert done.stdout == "True []\n", done.stderr
-
-
-def test_one_checkpoint_that_fails_leaves_the_others(tmp_path):
-    untrained(tmp_path / "a")
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
-    (tmp_path / "b" / "config.json").write_text("{")
-    checkpoints, faults = load_all([str(tmp_path / "b"), str(tmp_path / "a")])
-    assert ([c.name for c in checkpoints], len(faults)) == (["a"], 1)

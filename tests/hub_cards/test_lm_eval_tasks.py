@@ -3,11 +3,8 @@
 import re
 from pathlib import Path
 
-import jinja2
 import pytest
 import yaml
-
-from vsc_dataset import CONFIGS, execute, sample
 
 FOLDER = Path(__file__).parents[2] / "hub_cards" / "lm_eval"
 SHARED = yaml.safe_load((FOLDER / "_vsc.yaml").read_text("utf-8"))
@@ -27,41 +24,6 @@ def filtered(name, text):
         found = re.findall(step["regex_pattern"], text)
         text = found[step.get("group_select", 0)].strip() if found else "[invalid]"
     return text
-
-
-@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.name)
-def test_a_task_names_a_configuration_that_has_its_splits(path):
-    task = TASKS[path]
-    assert task == {
-        "include": "_vsc.yaml", "task": path.stem, "dataset_name": task["dataset_name"],
-    }  # fmt: skip
-    assert path.stem == "vsc_" + task["dataset_name"].replace("-", "_")
-    splits = CONFIGS[task["dataset_name"]].splits
-    assert SHARED["test_split"] in splits
-    assert SHARED["fewshot_split"] in splits
-
-
-@pytest.mark.parametrize("group", [GROUP, REASONING], ids=["vsc", "vsc_reasoning"])
-def test_a_group_holds_all_tasks_and_averages_them(group):
-    assert set(group["task"]) == {path.stem for path in TASKS} != set()
-    filters = [one["name"] for one in SHARED["filter_list"]]
-    assert [one["filter_list"] for one in group["aggregate_metric_list"]] == [filters]
-
-
-def test_examples_are_never_test_questions():
-    assert (SHARED["fewshot_split"], SHARED["test_split"]) == ("validation", "test")
-
-
-def test_the_prompt_ends_where_the_answer_begins():
-    examples = sample("swap-nops5", "test", [0])
-    row = {"question": examples.questions()[0], "answer": examples.answers()[0]}
-    prompt, wanted = (
-        jinja2.Template(SHARED[name]).render(row) for name in ("doc_to_text", "doc_to_target")
-    )
-    assert prompt == f"Question: {row['question']}\nAnswer:"
-    assert wanted == execute(row["question"])
-    assert SHARED["generation_kwargs"]["until"] == ["Question:"]  # where the next one would begin
-    assert SHARED["description"].endswith("\n\n")
 
 
 @pytest.mark.parametrize(

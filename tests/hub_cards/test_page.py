@@ -121,17 +121,6 @@ def test_any_split_is_drawn_in_a_fresh_session(address):
     assert "vsc-verdicts" in html
 
 
-def test_a_question_that_is_too_long_is_refused_through_the_api(address):
-    assert "read at most" in call(address, "answer", "A" * 10**5)[0]
-
-
-def test_nothing_can_be_uploaded(address):
-    import httpx
-
-    files = {"files": ("x.txt", b"some text")}
-    assert httpx.post(f"{address}/gradio_api/upload", files=files).status_code == 413
-
-
 @pytest.fixture(scope="module")
 def browser():
     from selenium import webdriver
@@ -232,56 +221,19 @@ def test_the_first_page_shows_letters_and_answers_step_by_step(page, pipelines):
 
 
 @in_a_browser
-@pytest.mark.parametrize("by", ["button", "enter"])
-def test_a_typed_question_is_answered(page, pipelines, by):
-    page.put(page.question, "QWERT:1>5 2>4" + ("\n" if by == "enter" else ""))
-    if by == "button":
-        page.one("#answer").click()
+def test_a_typed_question_is_answered(page, pipelines):
+    page.put(page.question, "QWERT:1>5 2>4\n")
     check(page, pipelines, "QWERT:1>5 2>4")
 
 
 @in_a_browser
-@pytest.mark.parametrize(
-    "typed, said",
-    [
-        ("NPFKT:5>6", "operation 1 '5>6': position 6 is out of range 1 to 5"),
-        ("<script>alert(1)</script>", "no colon"),
-        ("", "type a question, such as NPFKT:5>4 3>1, or draw one"),
-        ("ABCDEFG:1>2", None),
-    ],
-)
-def test_bad_input_is_one_line_on_the_page(page, typed, said):
-    page.put(page.question, typed)
+def test_bad_input_is_one_line_on_the_page(page):
+    page.put(page.question, "NPFKT:5>6")
     page.one("#answer").click()
-    if said is None:  # a question, but too long for these models: they say so
-        page.until(lambda: "ABCDEFG:1>2 " in page.one("#answers").text)
-        told = [line.text for line in page.all("#answers .vsc-verdicts li")]
-        assert len(told) == 2
-        assert all("its answer has 7 letters, the answer field 5" in line for line in told)
-        return
     page.until(lambda: page.all("#answers .vsc-error"))
-    assert said in page.one("#answers").text
-    assert "\n" not in page.one("#answers").text.strip()
+    said = page.one("#answers").text.strip()
+    assert said.endswith("operation 1 '5>6': position 6 is out of range 1 to 5")
     page.shoot("demo-error.png")
-    for sign in ("Traceback", "Error\n"):
-        assert sign not in page.one("body").text
-
-
-@in_a_browser
-def test_a_drawn_row_is_that_row(page, pipelines):
-    page.put(page.one("#index input"), "41")
-    page.one("#draw").click()
-    question = sample("swap-nops5", "test", [41]).questions()[0]
-    check(page, pipelines, question)
-    assert page.question.get_property("value") == question
-
-
-@in_a_browser
-def test_a_row_that_is_not_there_is_one_line(page):
-    page.put(page.one("#index input"), "10000")
-    page.one("#draw").click()
-    page.until(lambda: page.all("#answers .vsc-error"))
-    assert page.one("#answers").text == "index 10000: swap-nops5, test has the rows 0 to 9,999"
 
 
 @in_a_browser

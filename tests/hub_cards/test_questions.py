@@ -5,8 +5,8 @@ import doctest
 import pytest
 
 from hub_cards.space.demo import questions
-from hub_cards.space.demo.questions import Checkpoint, draw, first_wrong_step, follow, read, steps
-from vsc_dataset import CONFIGS, execute, parse, sample
+from hub_cards.space.demo.questions import Checkpoint, follow, read, steps
+from vsc_dataset import execute, parse
 
 QUESTION = "NPFKT:5>4 3>1 1>4 4>2 1>3"
 
@@ -34,21 +34,11 @@ def test_steps_are_the_answers_to_the_question_cut_after_each_operation(question
     assert [step.letters for step in found] == [program.letters, *program.trace]
 
 
-def test_a_checkpoint_is_evaluated_on_the_question_cut_after_each_operation():
-    evaluated = []
-    follow(parse("YNP: 3>1, -3"), Checkpoint("a", lambda text: evaluated.append(text) or ""))
-    assert evaluated == ["YNP: 3>1", "YNP: 3>1, -3"]
-
-
 def test_all_cuts_are_evaluated_at_once_where_they_fit():
     calls = []
     checkpoint = Checkpoint("a", execute, answer_all=lambda cuts: calls.append(cuts) or ["", "PN"])
     assert follow(parse("YNP: 3>1, -3"), checkpoint).answers == (None, "", "PN")
     assert calls == [["YNP: 3>1", "YNP: 3>1, -3"]]
-
-
-def test_a_question_without_operations_is_evaluated():
-    assert follow(parse("YNP:"), Checkpoint("a", execute)).answers == ("YNP",)
 
 
 @pytest.mark.parametrize("after", [0, 1, 2, 3, 4])
@@ -63,10 +53,6 @@ def test_first_wrong_step_is_the_first_cut_that_the_model_gets_wrong(after):
 )
 def test_steps_outside_the_trained_range_are_not_the_first_wrong_one(trained, first):
     assert follow(parse(QUESTION), Checkpoint("a", forgets(2), trained)).first_wrong == first
-
-
-def test_a_step_that_was_not_evaluated_is_not_wrong():
-    assert first_wrong_step(["A", "B", "C"], [None, None, "D"], Checkpoint("a", execute)) == 2
 
 
 def test_what_does_not_fit_the_model_is_told_and_the_rest_is_evaluated():
@@ -100,29 +86,3 @@ def test_bad_input_is_one_line_that_says_what_is_wrong(typed, said):
         read(typed)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("config, split", [("swap-nops5", "test"), ("default-spaced", "train")])
-def test_a_drawn_row_is_the_row_of_the_data_set(config, split):
-    assert draw(config, split, 7) == sample(config, split, [7]).questions()[0]
-
-
-@pytest.mark.parametrize(
-    "place, said",
-    [
-        (("swap-nops5", "test", None), "index : swap-nops5, test has the rows 0 to 9,999"),
-        (("swap-nops5", "test", -1), "0 to 9,999"),
-        (("swap-nops5", "test", 10_000), "0 to 9,999"),
-        (("swap-nops5", "test", 0.5), "0 to 9,999"),
-        (("swap-nops5", "nops5", 0), "swap-nops5 has no split 'nops5'"),
-        (("none", "test", 0), "configuration 'none' does not exist"),
-    ],
-)
-def test_a_row_that_does_not_exist_is_one_line(place, said):
-    with pytest.raises(ValueError) as caught:
-        draw(*place)
-    assert said in str(caught.value)
-
-
-def test_the_last_row_can_be_drawn():
-    assert draw("swap-nops5", "test", CONFIGS["swap-nops5"].num_test - 1)
