@@ -1,17 +1,16 @@
-"""Serve a stand-in for the hub, in memory, over HTTP: `python -m tests.fake_hub.server`.
+"""Serve a stand-in for the hub, in memory, over HTTP.
 
 It answers what huggingface_hub, transformers, datasets, evaluate and pip ask for when they push and
 load, and nothing else: no Xet, no multipart uploads, no redirects, no gates.
 """
 
-import argparse
 import base64
 import hashlib
 import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -56,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Hub
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
     def _answer(self) -> None:
@@ -263,20 +262,3 @@ ROUTES: list[tuple[str, ...]] = [
     (f"(?:GET|HEAD) {PAGE}/resolve{REV}/(?P<path>.+)", "_resolve"),
 ]
 """A request -> the method that answers it."""
-
-
-def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--token", default="hf_local", help="the one that may write")
-    parser.add_argument("--org", default="vsc", help="the organization that it may write into")
-    given = parser.parse_args()
-    with running({given.token: User("tester", (given.org,))}, given.port) as hub:
-        print(f"export HF_ENDPOINT={hub.url} HF_HUB_DISABLE_XET=1", flush=True)
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()
