@@ -21,12 +21,7 @@ from scripts.core.cli import Parser, int_from, run
 FLAGS: dict[str, dict[str, Any]] = {
     "--output-dir": {"type": Path, "metavar": "DIR", "help": "build into this folder"},
     "--verify": {"type": Path, "metavar": "DIR", "help": "check this folder instead"},
-    "--config": {
-        "nargs": "+",
-        "default": [],
-        "metavar": "NAME",
-        "help": "names of configurations; default: all of them",
-    },
+    "--config": {"nargs": "+", "default": [], "metavar": "NAME", "help": "default: all of them"},
     "--shard": {"default": "0/1", "metavar": "I/N", "help": "only every N-th file, from the I-th"},
     "--num-proc": {"type": int_from(1), "default": 1, "metavar": "N", "help": "processes here"},
 }

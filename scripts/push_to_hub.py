@@ -27,35 +27,24 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--private": {"action": "store_true", "help": "create a private repository"},
     "--license": {
         "metavar": "ID",
-        "help": "of a model, as the hub calls it; default: apache-2.0, or none with code of yours",
+        "help": "of a model; default: apache-2.0 or, with your code, none",
     },
-    "--checkpoints": {
-        "nargs": "+",
-        "default": (),
-        "metavar": "ID",
-        "help": "models that a demo evaluates",
-    },
+    "--checkpoints": {"nargs": "+", "default": (), "metavar": "ID", "help": "models of a demo"},
 }
 
 
 def main() -> None:
     """Say what would be pushed, or push."""
-    arguments = Parser(__doc__, FLAGS).parse_args()
+    flags = Parser(__doc__, FLAGS).parse_args()
     from scripts.publishing.bundles import assemble
     from scripts.publishing.hub import describe, push
 
     with TemporaryDirectory() as scratch:
-        bundle = assemble(
-            arguments.kind,
-            arguments.path,
-            arguments.repo,
-            Path(scratch),
-            arguments.checkpoints,
-            arguments.license,
-        )
+        place, options = (flags.kind, flags.path, flags.repo), (flags.checkpoints, flags.license)
+        bundle = assemble(*place, Path(scratch), *options)
         print(describe(bundle))
-        if arguments.yes:
-            print(push(bundle, arguments.private))
+        if flags.yes:
+            print(push(bundle, flags.private))
         else:
             print("Nothing was sent: add --yes to push.")
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from pprint import pformat
-from typing import Any, NamedTuple
+from typing import Any
 
 from huggingface_hub import constants
 from jinja2 import Environment, StrictUndefined
@@ -185,40 +185,22 @@ def baseline_rows(folder: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=rank_key)[:MOST_BASELINES]
 
 
-class ModelFacts(NamedTuple):
-    """What a checkpoint says of itself.
-
-    Attributes:
-      auto_class: of transformers, that loads it.
-      answer_width: bytes of its answer field.
-      pad_to: bytes of its rows, for a model without a padding mask.
-      layer: "FILE.py:CLASS" or "package.module:CLASS" of a custom layer, else "".
-      layer_version: "PACKAGE VERSION" of a layer from a package, else "".
-      has_custom_code: there are Python files in it that this package did not write.
-    """
-
-    auto_class: str
-    answer_width: int
-    pad_to: int | None
-    layer: str
-    layer_version: str
-    has_custom_code: bool
-
-
-def model_card(folder: Path, repo: str, facts: ModelFacts, license_id: str | None = None) -> str:
+def model_card(
+    folder: Path, repo: str, facts: Mapping[str, Any], license_id: str | None = None
+) -> str:
     """Write the card of a trained model.
 
     Args:
       folder: of a finished run: run.json, results.json and trials.jsonl.
       repo: its id on the hub.
-      facts: what its checkpoint says.
+      facts: what its checkpoint says, see `read_checkpoint`.
       license_id: an id of the hub's list; None: Apache-2.0, where code and first weights are ours.
     Raises:
       ValueError: a file is not as train.py leaves it; one line that names it.
     """
     recipe = read_recipe(folder)
     base = recipe.model if _is_checkpoint(recipe.model) else ""
-    foreign = facts.has_custom_code or (base and not is_local(base))
+    foreign = facts["has_custom_code"] or (base and not is_local(base))
     named = read_recipes().get(recipe.name)
     layers = () if recipe.mixer else SOURCES.get(recipe.model, ())
     return render(

@@ -19,7 +19,7 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils.logging import disable_progress_bar
 
 from scripts.core.io import name_file, read_json
-from scripts.publishing.cards import RUN_HINT, ModelFacts
+from scripts.publishing.cards import RUN_HINT
 from vsc_dataset.configs import TaskConfig
 from vsc_models import VscDeltaConfig, VscPipeline
 from vsc_models.configuration_vsc import VOCABULARIES
@@ -32,12 +32,18 @@ MASKED, CAUSAL = "AutoModelForMaskedLM", "AutoModelForCausalLM"
 TYPES = {config_class.model_type: config_class for config_class in MODELS}
 
 
-def read_checkpoint(folder: Path, task: TaskConfig) -> tuple[dict[str, Path | bytes], ModelFacts]:
+def read_checkpoint(
+    folder: Path, task: TaskConfig
+) -> tuple[dict[str, Path | bytes], dict[str, Any]]:
     """Gather a checkpoint's files; nothing that lies in it is imported or unpickled.
 
     Args:
       folder: with `config.json` and `model.safetensors`.
       task: what it was trained on; its answer field and layout where the config has none.
+    Returns:
+      The files, and what a card tells: the Auto class that loads it, the bytes of its answer field
+      and, without a padding mask, of its rows, its custom layer and the package with its version
+      ("" if there is none), and whether there is code in it that this package did not write.
     Raises:
       ValueError: one line: `config.json` cannot be read, the model type has no language-modeling
         head, or the layer's file is missing.
@@ -49,21 +55,21 @@ def read_checkpoint(folder: Path, task: TaskConfig) -> tuple[dict[str, Path | by
         custom_code = _custom_code(folder, config)
         if config.get("answer_width") is None:
             config |= {"answer_width": task.answer_width, "layout": task.layout}
-        padded = config.get("row_width") or task.row_width
-        facts = ModelFacts(
-            auto_class=auto_class,
-            answer_width=int(config["answer_width"]),
-            pad_to=None if config.get("mask_padding", True) else int(padded),
-            layer=str(config.get("mixer") or ""),
-            layer_version=str(config.get("mixer_version") or ""),
-            has_custom_code=bool(custom_code),
-        )
-    copied = (folder / WEIGHTS, folder / "generation_config.json")
-    files: dict[str, Path | bytes] = {file.name: file for file in copied if file.exists()}
+        padded = int(config.get("row_width") or task.row_width)
+        facts = {
+            "auto_class": auto_class,
+            "answer_width": int(config["answer_width"]),
+            "pad_to": None if config.get("mask_padding", True) else padded,
+            "layer": str(config.get("mixer") or ""),
+            "layer_version": str(config.get("mixer_version") or ""),
+            "has_custom_code": bool(custom_code),
+        }
     layout = config.get("layout") or task.layout
     written, entries = _package_files(config["model_type"], auto_class, layout)
     content = json.dumps(config | entries, indent=2).encode() + b"\n"
-    return {**files, **custom_code, **written, "config.json": content}, facts
+    files: dict[str, Path | bytes] = {WEIGHTS: folder / WEIGHTS, **custom_code, **written}
+    files |= {file.name: file for file in folder.glob("generation_config.json")}
+    return files | {"config.json": content}, facts
 
 
 def _auto_class(config: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scripts.core.io import read_json, replace_file
+from scripts.core.io import read_json, replace_file, write_lines
 from scripts.publishing.cards import dataset_card
 from vsc_dataset.arrow import make_table
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
@@ -165,11 +165,9 @@ def write_manifest(folder: Path) -> list[str]:
     }
     manifest["sha256"] = _hash_manifest(manifest)
     folder.mkdir(parents=True, exist_ok=True)
-    pages = {MANIFEST: json.dumps(manifest, indent=1) + "\n"}
-    pages |= {CARD: dataset_card(manifest)} if names else {}
-    for name, text in pages.items():
-        with replace_file(folder / name) as tmp_path:
-            tmp_path.write_text(text, "utf-8")
+    write_lines(folder / MANIFEST, [json.dumps(manifest, indent=1)])
+    if names:
+        write_lines(folder / CARD, dataset_card(manifest).splitlines())
     for name in names:
         (folder / name / GUARD).parent.mkdir(exist_ok=True)
         (folder / name / GUARD).write_text(GUARD_TEXT)
