@@ -19,7 +19,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-from scripts.core.cli import Parser, run
+from scripts.core.cli import Parser, flag_of, run
 
 FLAGS: dict[str, dict[str, Any]] = {
     "checkpoints": {"nargs": "*", "metavar": "CHECKPOINT", "help": "folders or hub ids"},
@@ -27,53 +27,32 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--split": {"help": "of the data; default: test"},
     "--grid": {"action": "store_true", "help": "error against the number of swaps, to 1,024"},
     "--grid-all": {"action": "store_true", "help": "the same with all operations"},
-    "--length": {
-        "type": int,
-        "nargs": "+",
-        "metavar": "N",
-        "help": "letters of the grids; default: 5",
-    },
+    "--length": {"type": int, "nargs": "+", "metavar": "N", "help": "of the grids; default: 5"},
     "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
-    "--num-questions": {
-        "type": int,
-        "metavar": "N",
-        "help": "default: all of the split; 1,000 for each number of a grid",
-    },
+    "--num-questions": {"type": int, "metavar": "N", "help": "default: all; 1,000 of a grid's"},
     "--device": {"help": "such as cpu or cuda:0; default: a GPU where there is one"},
-    "--output-dir": {
-        "type": Path,
-        "metavar": "DIR",
-        "help": "gets evaluation.json, evaluation.md and pictures, in place of older ones",
-    },
+    "--output-dir": {"type": Path, "metavar": "DIR", "help": "gets a report, in place of an older"},
     "--trust-remote-code": {"action": "store_true", "help": "run code that a checkpoint brings"},
 }
 
 
-def read_flags() -> Namespace:
-    """Read the flags."""
-    flags = Parser(__doc__, FLAGS).parse_args()
+def check(flags: Namespace) -> None:
+    """Raise a ValueError for flags that contradict each other."""
+    grid = flags.grid or flags.grid_all
     if not flags.checkpoints:
         raise ValueError("no checkpoint: give a run's folder, a checkpoint's folder or a hub id")
-    _check(flags)
-    return flags
-
-
-def _check(flags: Namespace) -> None:
-    """Raise a ValueError for flags that contradict each other."""
-    if flags.grid or flags.grid_all:
-        for name in ("data", "split"):
-            if getattr(flags, name):
-                raise ValueError(f"--{name} and a grid: a grid has data of its own, leave one out")
-        return
+    for name in ("data", "split"):
+        if grid and getattr(flags, name):
+            raise ValueError(f"--{name} and a grid: a grid has data of its own, leave one out")
     for name in ("length", "until_wrong"):
-        if getattr(flags, name):
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} belongs to a grid: add --grid or --grid-all")
+        if not grid and getattr(flags, name):
+            raise ValueError(f"{flag_of(name)} belongs to a grid: add --grid or --grid-all")
 
 
 def main() -> None:
     """Load, evaluate, report."""
-    flags = read_flags()
+    flags = Parser(__doc__, FLAGS).parse_args()
+    check(flags)
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # of loading a small model

@@ -17,10 +17,7 @@ import sys
 import time
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from scripts.reproduction.experiments import Row
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
@@ -28,12 +25,7 @@ from scripts.core.cli import Parser, int_from, run
 
 FLAGS: dict[str, dict[str, Any]] = {
     "--rows": {"nargs": "+", "default": [], "metavar": "ID", "help": "names or patterns; all"},
-    "--jobs": {
-        "type": int_from(1),
-        "default": 1,
-        "metavar": "N",
-        "help": "trials of a row side by side",
-    },
+    "--jobs": {"type": int_from(1), "default": 1, "metavar": "N", "help": "trials side by side"},
     "--max-samples": {"type": int, "metavar": "N", "help": "in place of the rows' numbers"},
     "--trials": {"type": int_from(1), "metavar": "N", "help": "of each row, seeds from 0 on"},
     "--max-minutes": {"type": float, "metavar": "N", "help": "stop by then; again goes on"},
@@ -41,8 +33,6 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--hub-cards": {"type": Path, "default": "hub_cards", "help": "of results, tables, figures"},
     "--report-only": {"action": "store_true", "help": "train nothing"},
 }
-
-
 WORD_PROBLEM = "word_problem"
 
 
@@ -60,11 +50,11 @@ def main() -> None:
     if WORD_PROBLEM in flags.tables:
         run_word_problem(flags, deadline)
         return
-    rows = [row for name in flags.tables for row in TABLES[name].rows]
-    chosen = choose(rows, flags.rows, flags.max_samples, flags.trials)
     from scripts.reproduction.pages import HUB_CARDS, write_pages
     from scripts.reproduction.report import write_table
 
+    rows = [row for name in flags.tables for row in TABLES[name].rows]
+    chosen = choose(rows, flags.rows, flags.max_samples, flags.trials)
     failed = [] if flags.report_only else train(chosen, flags, deadline)
     print("\n\n".join(write_table(TABLES[name], flags.hub_cards) for name in flags.tables))
     if flags.hub_cards.resolve() == HUB_CARDS:
@@ -73,12 +63,8 @@ def main() -> None:
         raise ValueError("; ".join(failed))
 
 
-def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list[str]:
-    """Train the rows; a trial's line is written when it ends, after a row all tables with it.
-
-    Returns:
-      What failed: other rows go on.
-    """
+def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[str]:
+    """Train the rows; after each the tables with it are written. Return what failed."""
     from transformers.utils.logging import disable_progress_bar
 
     from scripts.core.trial_store import save_trial
@@ -87,19 +73,16 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
     from scripts.training.train_state import Paused, RunOptions
 
     disable_progress_bar()  # loading such a small model takes no time
-    results, failed = flags.hub_cards / "results", []
+    results, failed, options = flags.hub_cards / "results", [], RunOptions(deadline=deadline)
     for row in chosen:
-        name = row.name
         if not missing_seeds(row, results):
-            print(f"{name}: nothing is missing", flush=True)
+            print(f"{row.name}: nothing is missing", flush=True)
             continue
         try:
-            for record, details in run_row(
-                row, flags.output_dir, results, flags.jobs, RunOptions(deadline=deadline)
-            ):
+            for record, details in run_row(row, flags.output_dir, results, flags.jobs, options):
                 save_trial(results, record, details)
                 print(
-                    f"{name}, seed {record.seed}: {record.sample_error_pct:.2f}% sample error, "
+                    f"{row.name}, seed {record.seed}: {record.sample_error_pct:.2f}% sample error, "
                     f"{record.mask_error_pct:.2f}% mask error, {record.seconds:.0f} s",
                     flush=True,
                 )
@@ -107,7 +90,7 @@ def train(chosen: "list[Row]", flags: Namespace, deadline: float | None) -> list
             print(f"{pause}: the same command goes on")
             break
         except ValueError as error:
-            failed.append(f"{name}: {error}")
+            failed.append(f"{row.name}: {error}")
         for table in tables_with(row):
             write_table(table, flags.hub_cards)
     return failed

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from scripts.core.io import replace_file
+from scripts.core.io import write_lines
 from scripts.reporting.columns import COLUMNS, cells_of
 from scripts.reporting.ranking import Line, rank_lines
 from scripts.reporting.tables import table
@@ -41,20 +42,13 @@ def select(
     return [line for _, line in rank_lines([group[0] for group in lines.values()])]
 
 
-def short_table(
-    results: Path,
-    name: str,
-    columns: str,
-    rows: Sequence[str] = ("*",),
-    budget: int | None = None,
-) -> str:
-    """Lay out some rows and columns of a table, see `select`."""
+def short_table(results: Path, name: str, columns: str, *which: Any, **more: Any) -> str:
+    """Lay out some columns of some rows of a table, see `select`."""
     names = columns.split()
     header = ["row", *(head for column in names for head in COLUMNS[column][0])]
-    lines = select(results, name, rows, budget)
     cells = [
         [f"`{line.row}`", *(cell for column in names for cell in cells_of(column, line, None))]
-        for line in lines
+        for line in select(results, name, *which, **more)
     ]
     return table(header, cells, markdown=True)
 
@@ -85,10 +79,5 @@ def render_readme(text: str, results: Path) -> str:
 def write_pages() -> None:
     """Write the pages of this clone anew."""
     results, readme = HUB_CARDS / "results", ROOT / "README.md"
-    pages = {
-        HUB_CARDS / "RESULTS.md": render_results(results),
-        readme: render_readme(readme.read_text("utf-8"), results),
-    }
-    for path, text in pages.items():
-        with replace_file(path) as tmp_path:
-            tmp_path.write_text(text, "utf-8")
+    write_lines(HUB_CARDS / "RESULTS.md", render_results(results).splitlines())
+    write_lines(readme, render_readme(readme.read_text("utf-8"), results).splitlines())

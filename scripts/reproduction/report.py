@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scripts.core.io import replace_file
+from scripts.core.io import write_lines
 from scripts.core.trial_store import lock_folder, read_trials
 from scripts.reporting.ranking import Line, split_budgets
 from scripts.reporting.tables import results_table
@@ -49,6 +49,5 @@ def write_table(table: Table, hub_cards: Path) -> str:
         lines = table_lines(table, hub_cards / "results")
         text = render(table, lines)
         figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
-        with replace_file(hub_cards / "tables" / f"{table.name}.md") as tmp_path:
-            tmp_path.write_text(text, "utf-8")
+        write_lines(hub_cards / "tables" / f"{table.name}.md", text.splitlines())
     return "\n".join([text, *(f"{hub_cards / 'figures' / name}" for name in figures)])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from examples.word_problem import CELLS, report, train
-from scripts.core.io import read_jsonl, read_lines, replace_file, write_lines
+from scripts.core.io import read_jsonl, read_lines, write_lines
 from scripts.core.trial_store import lock_folder
 from scripts.reproduction.experiments import matching
 
@@ -70,6 +70,5 @@ def write_report(hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     table = report(results, hub_cards / "figures" / f"{NAME}.png")
     text = f"# {TITLE}\n\n{table}\n\n{LEGEND}\n"
-    with replace_file(hub_cards / "tables" / f"{NAME}.md") as tmp_path:
-        tmp_path.write_text(text, "utf-8")
+    write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())
     return text

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scripts.core.io import has_type, read_json, replace_file
+from scripts.core.io import has_type, read_json
 from scripts.core.statistics import find_horizon, format_share, published
 from scripts.core.trial_store import SOLVED_PCT
 from scripts.scorecards.protocol import Protocol, read_protocol
@@ -160,12 +160,6 @@ def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any
         "horizon": summarize_horizon(protocol, card["horizons"]),
         "first_unsolved": lacking[0] if lacking else None,
     }
-
-
-def write_card(path: Path, card: Mapping[str, Any]) -> None:
-    """Write scorecard.json whole or not at all."""
-    with replace_file(path) as tmp_path:
-        tmp_path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
 
 
 def read_card(path: Path) -> dict[str, Any]:

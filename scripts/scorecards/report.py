@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from scripts.core.io import replace_file
+from scripts.core.io import replace_file, write_lines
 from scripts.reporting.tables import table
 from scripts.scorecards.card import read_card
 from scripts.scorecards.protocol import read_protocol
@@ -81,8 +81,7 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
             compare([card, *rank(baselines)]),
         ]
     )
-    with replace_file(folder / "scorecard.md") as tmp_path:
-        tmp_path.write_text(page + "\n", "utf-8")
+    write_lines(folder / "scorecard.md", [page])
     draw([card, *rank(baselines)], folder / "scorecard.png")
     return page
 

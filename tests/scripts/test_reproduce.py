@@ -1,7 +1,6 @@
 """The command: what it trains, keeps and writes; the committed tables are what it writes."""
 
 import json
-import re
 import shutil
 from dataclasses import replace
 
@@ -174,22 +173,6 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch
     assert done.stderr == "reproduce: lstm-l6: seed 0: the loss is nan\n"
     assert cells(done.stdout, "lstm-l6")["rank"] == "not run"
     assert cells(done.stdout, "mamba-l6")["rank"] == "1"
-
-
-def test_several_tables_are_written_by_one_command(tmp_path):
-    printed = reproduce("ladder", "zoo", "--report-only", *places(tmp_path))
-    for name in ("ladder", "zoo"):
-        assert (tmp_path / "hub" / "tables" / f"{name}.md").read_text().strip() in printed
-
-
-def test_a_row_may_stand_in_one_of_several_tables(tmp_path, monkeypatch):
-    def run_row(row, *_):
-        yield trial_store.Trial(replace(made(), recipe=row.name), {"floors": COPY})
-
-    monkeypatch.setattr(trials, "run_row", run_row)
-    rows = ("--rows", "lstm-l6", "attn-00004")
-    printed = reproduce("baselines", "attention", *rows, *places(tmp_path))
-    assert re.findall(r"^(\S+), seed", printed, re.M) == ["lstm-l6", "attn-00004"]
 
 
 def test_every_table_that_shows_a_row_is_written_after_it(tmp_path, monkeypatch):

@@ -68,12 +68,6 @@ def test_a_row_keeps_its_shape_on_other_data():
         assert level.recipe.learning_rate == deep.recipe.learning_rate == 5e-4
 
 
-def test_a_table_without_a_number_of_samples_takes_each_recipes_own():
-    found = {row.recipe.name: row.recipe.num_samples for row in TABLES["ours"].rows}
-    assert found == {name: find_recipe(name).num_samples for name in found}
-    assert len({*found.values()}) == 3
-
-
 def test_every_name_is_that_of_one_training_so_that_results_are_kept_apart():
     recipes = {}
     for row in (row for table in TABLES.values() for row in table.rows):

@@ -129,7 +129,3 @@ def test_the_committed_table_is_what_the_committed_results_give(tmp_path):
     (tmp_path / kept).write_bytes((ROOT / "hub_cards" / kept).read_bytes())
     written = (ROOT / "hub_cards" / "tables" / "word_problem.md").read_text("utf-8")
     assert written == write_report(tmp_path)
-
-
-def test_the_example_is_short():
-    assert len(Path(word_problem.__file__).read_text().splitlines()) < 150

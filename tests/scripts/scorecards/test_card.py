@@ -1,11 +1,10 @@
 """Verdicts follow from the trials, and a scorecard that was changed is refused."""
 
 import copy
-import json
 
 import pytest
 
-from scripts.scorecards.card import check_card, choose_rate, read_card, write_card
+from scripts.scorecards.card import check_card, choose_rate, read_card
 from scripts.scorecards.protocol import read_protocol
 from tests.scripts.scorecards.cases import make_card
 
@@ -54,11 +53,6 @@ def test_the_capability_track_begins_with_one_operation(track, stages):
         expected = stages if skill in ("track", "combine", "stack") else 1
         assert len(recipe.stages) == expected
         assert recipe.stages[-1][1] == recipe.config  # in the end the skill's own
-
-
-def test_a_card_comes_back_from_its_file(card, tmp_path):
-    write_card(tmp_path / "scorecard.json", card)
-    assert read_card(tmp_path / "scorecard.json") == json.loads(json.dumps(card))
 
 
 def change(card, *path, value):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from scripts.scorecards import protocol
-from scripts.scorecards.card import choose_rate, summarize_card, write_card
+from scripts.scorecards.card import choose_rate, summarize_card
 from scripts.scorecards.train import make_line
 from scripts.training.recipes import find_recipe
 from scripts.training.train_state import Job
@@ -129,7 +129,7 @@ def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):
     card = json.loads((scored[0] / "scorecard.json").read_text())
     card["trials"][0].update(wrong=0, mask_error_pct=0.0)
     card["summary"] = summarize_card(card, protocol.read_protocol())
-    write_card(tmp_path / "better.json", card)
+    (tmp_path / "better.json").write_text(json.dumps(card))
     result = run_command("scorecard", "--check", tmp_path / "better.json", "--rerun", 1)
     assert result.exit_code == 1
     assert "samples wrong, the scorecard has 0" in result.stderr
