@@ -1,8 +1,7 @@
 """Measure how fast the parts are, side by side in one run with what they are compared with.
 
-python scripts/benchmark.py data      # the generator, on one core
-python scripts/benchmark.py models    # training steps, on one thread and on two
-python scripts/benchmark.py training  # the loop over bare steps, throughput
+python scripts/benchmark.py data    # the generator, on one core
+python scripts/benchmark.py models  # training steps, on one thread and on two
 """
 
 import sys
@@ -14,7 +13,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the 
 
 from scripts.core.cli import Parser, run
 
-PARTS = ("data", "models", "training")
+PARTS = ("data", "models")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Measure how fast data, models and training are, next to what they are compared with."""
+"""Measure how fast data and models are, next to what they are compared with."""
 
 import time
 from collections.abc import Callable, Mapping

@@ -87,30 +87,26 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
 
 
 def draw(cards: Sequence[Card], path: Path) -> None:
-    """Draw scorecards as colored cells: layers by skills, the first one framed."""
+    """Draw scorecards as colored cells: layers by skills, the first one in bold."""
     skills = [*cards[0]["summary"]["skills"]]
     says = read_protocol(cards[0]["track"]).tables["skills"]
     figure = Figure(figsize=(2.2 + 1.7 * (len(skills) + 1), 1.9 + 0.42 * len(cards)))
     axes = figure.subplots()
     for y, card in enumerate(cards):
-        for x, skill in enumerate(skills):
-            found = card["summary"]["skills"][skill]
-            _cell(axes, x, y, COLORS[found["verdict"]], f"{found['sample_error_pct']:.1f}%")
-        horizon = card["summary"]["horizon"]["horizon"]
-        _cell(axes, len(skills), y, "#d9d9d9", "none" if not horizon else str(horizon))
-    axes.set_xticks(range(len(skills) + 1), [*(f"{s}" for s in skills), "horizon"])
+        found = card["summary"]["skills"].values()
+        cells = [(COLORS[one["verdict"]], f"{one['sample_error_pct']:.1f}%") for one in found]
+        cells.append(("#d9d9d9", str(card["summary"]["horizon"]["horizon"] or "none")))
+        for x, (color, text) in enumerate(cells):
+            axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=color))
+            axes.text(x, y, text, ha="center", va="center", fontsize=9)
+    axes.set_xticks(range(len(skills) + 1), [*skills, "horizon"])
     axes.set_yticks(range(len(cards)), [card["name"] for card in cards])
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
-    axes.set(xlim=(-0.5, len(skills) + 0.5), ylim=(len(cards) - 0.5, -0.5))
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_title(
-        f"What a layer can do: sample error, protocol {cards[0]['protocol']}, "
-        f"track {cards[0]['track']}",
-        pad=12,
-    )
+    axes.set(xlim=(-0.5, len(skills) + 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)
+    about = f"protocol {cards[0]['protocol']}, track {cards[0]['track']}"
+    axes.set_title(f"What a layer can do: sample error, {about}", pad=12)
     words = [f"{skill}: {says[skill]['says']}" for skill in skills]
     words.append("horizon: operations up to which the sample error is surely at most 1%")
     figure.text(0.01, 0.01, "\n".join([*words, ""]), fontsize=7, va="bottom")
@@ -121,8 +117,3 @@ def draw(cards: Sequence[Card], path: Path) -> None:
     figure.tight_layout(rect=(0, 0.09 + 0.35 / figure.get_figheight(), 1, 1))
     with replace_file(path) as tmp_path:
         figure.savefig(tmp_path, dpi=150, format="png")
-
-
-def _cell(axes: Any, x: int, y: int, color: str, text: str) -> None:
-    axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=color))
-    axes.text(x, y, text, ha="center", va="center", fontsize=9)

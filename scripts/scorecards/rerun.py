@@ -32,8 +32,7 @@ def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
         base = Recipe.from_dict(card["model"])
         training = CardTraining(protocol, base, Path(folder), jobs, RunOptions())
         lines = training.train(rates, [seed])
-    same = all(line[key] == kept[line["skill"]][key] for line in lines for key in SAME)
-    if same:
+    if all(line[key] == kept[line["skill"]][key] for line in lines for key in SAME):
         return f"seed {seed}: the same, number for number"
     for line in lines:
         before = kept[line["skill"]]

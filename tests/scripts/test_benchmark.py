@@ -4,25 +4,21 @@ import re
 
 import pytest
 
-from scripts.benchmarks import data, models, training
+from scripts.benchmarks import data, models
 from tests.commands import run_command
 
 TINY = {
     data: {"GOALS": {"default": 1, "level-8": 1}, "ROUNDS": 1, "BLOCK": 64},
     models: {"SETTINGS": [(1, 2)], "ROUNDS": 1},
-    training: {
-        "CASES": [("swap-delta", 4, "")], "NETWORKS": ("mixed-l12", "swap-delta"),
-        "ROUNDS": 1, "EVALUATED": 8, "LOG_EVERY": 2, "THREADS": 1,
-    },
-}  # fmt: skip
+}
 
 
-@pytest.mark.parametrize("words", ["", "all", "models data"])
+@pytest.mark.parametrize("words", ["", "all", "models"])
 def test_it_measures_the_parts_that_are_named_or_all(words, monkeypatch):
     for part in TINY:
         name = part.__name__.rpartition(".")[2]
         monkeypatch.setattr(part, "report", lambda name=name: name)
-    parts = words.replace("all", "") or "data models training"
+    parts = words.replace("all", "") or "data models"
     assert run_command("benchmark", *words.split()).stdout.split() == parts.split()
 
 
