@@ -95,19 +95,3 @@ def told(summary):
         *(error[name] for name in ("mean", "median", "min", "max", "n", "solved")),
         summary["test_mask_error_pct"]["mean"],
     ]
-
-
-def test_the_leaderboard_has_the_order_of_the_tables_and_keeps_settings_apart():
-    trials = [
-        record(recipe="diverged", sample_error_pct=99.0),
-        record(recipe="most", sample_error_pct=0.5, test_sample_error_pct=0.5),
-        record(recipe="most", seed=1, sample_error_pct=0.5, test_sample_error_pct=0.5),
-        record(recipe="most", seed=2, sample_error_pct=50.0, test_sample_error_pct=50.0),
-        record(recipe="best", sample_error_pct=1.0),
-        record(recipe="best", samples=1, sample_error_pct=0.0),
-    ]
-    rows = leaderboard([vars(trial) for trial in trials])
-    names = [(row.recipe, row.samples) for row in rows]
-    assert names == [("best", 1), ("best", 64_000), ("most", 64_000), ("diverged", 64_000)]
-    most = rows[2]
-    assert (most.solved, most.mean, most.median, most.lowest, most.highest) == (2, 17, 0.5, 0.5, 50)

@@ -103,11 +103,6 @@ def test_the_newest_runs_that_load_are_taken_and_the_others_said(tmp_path):
     assert "x.py:Y" in faults[0]
 
 
-def test_no_run_is_no_error(tmp_path):
-    assert load_newest(finished_runs(tmp_path / "runs")) == ([], [])
-    assert "no checkpoint is loaded: name some with --checkpoints" in Handlers([]).answer("NPF:1>2")
-
-
 def test_the_wheel_and_the_space_are_enough(tmp_path):
     scratch, space = tmp_path / "scratch", tmp_path / "space"
     scratch.mkdir()

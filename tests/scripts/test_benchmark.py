@@ -8,7 +8,7 @@ from scripts.benchmarks import data, models
 from tests.commands import run_command
 
 TINY = {
-    data: {"GOALS": {"default": 1, "level-8": 1}, "ROUNDS": 1, "BLOCK": 64},
+    data: {"ROUNDS": 1, "BLOCK": 512},
     models: {"SETTINGS": [(1, 2)], "ROUNDS": 1},
 }
 

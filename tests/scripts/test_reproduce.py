@@ -175,16 +175,6 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch
     assert cells(done.stdout, "mamba-l6")["rank"] == "1"
 
 
-def test_every_table_that_shows_a_row_is_written_after_it(tmp_path, monkeypatch):
-    def run_row(row, *_):
-        yield trial_store.Trial(replace(made(), recipe=row.name), {"floors": COPY})
-
-    monkeypatch.setattr(trials, "run_row", run_row)
-    reproduce("zoo", "--rows", "zoo-lstm", *places(tmp_path))
-    written = {path.stem for path in (tmp_path / "hub" / "tables").iterdir()}
-    assert written == {"zoo", "zoo_longer", "fair_search"}
-
-
 @pytest.mark.parametrize(
     "flags, words",
     [

@@ -133,10 +133,3 @@ def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):
     result = run_command("scorecard", "--check", tmp_path / "better.json", "--rerun", 1)
     assert result.exit_code == 1
     assert "samples wrong, the scorecard has 0" in result.stderr
-
-
-def test_nothing_to_score_is_one_line():
-    result = run_command("scorecard")
-    assert result.stderr == (
-        "scorecard: give the layer to score as --mixer, or a whole model as --recipe\n"
-    )
