@@ -10,6 +10,7 @@ of a configuration in place, so the last of several machines writes it.
 """
 
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,10 @@ def main() -> None:
     shards = parquet.part_of(parquet.shards_of(*names), arguments.shard)
     rows = sum(shard.stop - shard.start for shard in shards)
     work = partial(parquet.faults if arguments.verify else parquet.write_shard, folder)
-    with tqdm(total=rows, unit="row", unit_scale=True, disable=None) as bar:
-        for shard, faults in parquet.run(work, shards, arguments.num_proc):
+    bar = tqdm(total=rows, unit="row", unit_scale=True, disable=None)
+    with bar, ProcessPoolExecutor(arguments.num_proc) as pool:
+        results = pool.map(work, shards) if arguments.num_proc > 1 else map(work, shards)
+        for shard, faults in zip(shards, results, strict=True):
             all_faults += faults or []
             bar.set_postfix_str(shard.path, refresh=False)
             bar.update(shard.stop - shard.start)

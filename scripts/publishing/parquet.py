@@ -7,8 +7,7 @@ There it meets GUARD first, and loads nothing.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,17 +94,6 @@ def part_of(shards: list[Shard], part: str) -> list[Shard]:
     if not (number.isdecimal() and of.isdecimal() and int(number) < int(of)):
         raise ValueError(f"--shard {part!r}: give i/n with i from 0 to n - 1, such as 0/8")
     return shards[int(number) :: int(of)]
-
-
-def run(
-    work: Callable[[Shard], Any], shards: Sequence[Shard], num_proc: int
-) -> Iterator[tuple[Shard, Any]]:
-    """Yield each shard with what `work` gives for it, in their order."""
-    if num_proc == 1:
-        yield from ((shard, work(shard)) for shard in shards)
-        return
-    with ProcessPoolExecutor(num_proc) as pool:
-        yield from zip(shards, pool.map(work, shards), strict=True)
 
 
 def write_shard(folder: Path, shard: Shard) -> None:

@@ -178,19 +178,6 @@ def rows_of(folder, *records) -> list[dict]:
     return cards.baseline_rows(folder)
 
 
-def test_trials_on_other_data_are_another_row_and_each_says_its_own(tmp_path):
-    solved, failed = {"sample_error_pct": 0.0}, {"sample_error_pct": 80.0}
-    rows = rows_of(
-        tmp_path,
-        record(0, **solved),  # older than the field: what the recipe says
-        record(1, **solved, data="swap-nops1-5"),
-        record(0, **failed, data="default"),
-    )
-    errors = [row["sample_error_pct"] for row in rows]
-    assert [row["data"] for row in rows] == ["swap-nops1-5", "default"]
-    assert [(error["n"], error["solved"]) for error in errors] == [(2, 2), (1, 0)]
-
-
 def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifest):
     names = [name for name in cards.read_recipes() if name.startswith("attn-")]
     others = [record(0, recipe=name, sample_error_pct=50.0 - i) for i, name in enumerate(names)]

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import resource
 import shutil
 from pathlib import Path
@@ -21,21 +20,18 @@ from vsc_dataset import DATA_VERSION, sample
 from vsc_dataset.configs import make_config
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
+@pytest.fixture(scope="module", autouse=True)
+def _small():
     """Small configurations, in files of 250 rows and row groups of 50."""
-    monkeypatch.setattr(parquet, "ROWS_PER_FILE", 250)
-    monkeypatch.setattr(parquet, "ROWS_PER_GROUP", 50)
-    with small_configs():
+    with pytest.MonkeyPatch.context() as patch, small_configs():
+        patch.setattr(parquet, "ROWS_PER_FILE", 250)
+        patch.setattr(parquet, "ROWS_PER_GROUP", 50)
         yield
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet, "ROWS_PER_FILE", 250)
-        patch.setattr(parquet, "ROWS_PER_GROUP", 50)
-        return make_dataset(tmp_path_factory.mktemp("built") / "vsc")
+def built(_small, tmp_path_factory) -> Path:
+    return make_dataset(tmp_path_factory.mktemp("built") / "vsc")
 
 
 @pytest.fixture(name="copy")
@@ -219,16 +215,13 @@ def test_verify_finds_what_is_missing_and_what_does_not_belong(copy):
 
 def test_a_damaged_manifest_is_one_line_that_names_it(copy):
     path = copy / "manifest.json"
-    good = path.read_bytes()
-    generator = random.Random(0)
-    for at in generator.sample(range(len(good) - 2), 20):
-        path.write_bytes(generator.choice([good[:at], good[:at] + b"\0" + good[at + 1 :]]))
-        said = command("--verify", copy)
-        assert str(path) in said or f"{copy} holds version" in said
-        assert said.count("\n") == 1
-    for text in ("", "null", "[]", '"x"', '{"version": null}', "1" * 5000, "[" * 10_000):
+    good = path.read_text()
+    texts = ("", "null", "[]", '"x"', '{"version": null}', "1" * 5000, "[" * 10_000)
+    for text in (*texts, good[:-9], good.replace("test", "tess")):
         path.write_text(text)
-        assert command("--verify", copy).startswith(f"build_dataset: {path}: ")
+        said = command("--verify", copy)
+        assert said.startswith(f"build_dataset: {path}")
+        assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -60,14 +60,6 @@ def first_trial(results, row):
     return first.mask_error_pct, to_1pct
 
 
-def test_a_row_keeps_its_shape_on_other_data():
-    (deep,) = choose(TABLES["fair"].rows, ["olmo-hybrid-deep*"], None, None)
-    assert deep.recipe.model_args["num_hidden_layers"] == 3
-    for level in choose(TABLES["ladder"].rows, ["olmo-hybrid-deep-level-*"], None, None):
-        assert level.recipe.model_args == deep.recipe.model_args
-        assert level.recipe.learning_rate == deep.recipe.learning_rate == 5e-4
-
-
 def test_every_name_is_that_of_one_training_so_that_results_are_kept_apart():
     recipes = {}
     for row in (row for table in TABLES.values() for row in table.rows):

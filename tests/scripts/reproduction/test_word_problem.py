@@ -1,6 +1,5 @@
 """The word problem: its groups against a reference, a few steps of each model, and what is kept."""
 
-import json
 from itertools import permutations, product
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 import torch
 
 from examples import word_problem
-from examples.word_problem import CELLS, draw, product_table, train
+from examples.word_problem import draw, product_table, train
 from scripts.core.io import read_jsonl
 from scripts.reproduction.word_problem import missing_cells, train_cells, write_report
 
@@ -108,19 +107,6 @@ def test_a_cell_is_kept_as_it_ends_and_not_done_again(tmp_path, monkeypatch):
     assert line["device"].startswith("cpu, ")
     with pytest.raises(ValueError, match="--rows 'S6-all-gru': there is no such row, did you mean"):
         missing_cells(tmp_path, ["S6-all-gru"], 1)
-
-
-def test_the_table_has_the_middle_seed_and_what_is_published(tmp_path):
-    cell = "S5-swaps-delta1-beta2"
-    lines = [result_of(cell, seed, share) for seed, share in enumerate((1.0, 0.25, 0.5))]
-    path = tmp_path / "results" / "word_problem" / "cells.jsonl"
-    path.parent.mkdir(parents=True)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    row = next(line for line in write_report(tmp_path).splitlines() if cell in line)
-    published, source = CELLS[cell]["published"], CELLS[cell]["source"]
-    words = [cell, "3", "1500", *["0.500"] * 6, published, source]
-    assert row == f"| {' | '.join(words)} |"
-    assert (tmp_path / "figures" / "word_problem.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_committed_table_is_what_the_committed_results_give(tmp_path):

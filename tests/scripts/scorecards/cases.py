@@ -27,14 +27,14 @@ def line(protocol, skill, seed, rate, wrong_share, mask_error):
     }
 
 
-def make_card(shares, horizon=0, name="a layer", quick=True):
-    """Make a scorecard whose trials of each skill err on a share of samples and of characters."""
-    protocol = read_protocol(quick=quick)
-    best = protocol.learning_rates[0]
+def make_card(shares, horizon=0, name="a layer"):
+    """Make a quick scorecard: trials of each skill err on a share of samples and of characters."""
+    protocol = read_protocol(quick=True)
+    (rate,) = protocol.learning_rates
     card = {
         "protocol": protocol.version,
         "track": "efficiency",
-        "quick": quick,
+        "quick": True,
         "name": name,
         "model": protocol.scaffold("torch.nn:GRU").to_json(),
         "code": "",
@@ -43,22 +43,15 @@ def make_card(shares, horizon=0, name="a layer", quick=True):
         "device": "cpu",
         "search": [],
         "trials": [],
-        "horizons": {},
     }
     for skill, (wrong, mask_error) in zip(protocol.skills, shares, strict=True):
-        if len(protocol.learning_rates) > 1:
-            card["search"] += [
-                line(protocol, skill, protocol.tables["search"]["seed"], rate, wrong, mask_error)
-                for rate in protocol.learning_rates
-            ]
         card["trials"] += [
-            line(protocol, skill, seed, best, wrong, mask_error) for seed in protocol.seeds
+            line(protocol, skill, seed, rate, wrong, mask_error) for seed in protocol.seeds
         ]
     rows = [
         {"nops": nops, "questions": 1000, "sample_error_pct": 0.0 if nops <= horizon else 50.0}
         for nops in LISTED
     ]
-    for seed in protocol.seeds:
-        card["horizons"][str(seed)] = rows
+    card["horizons"] = {str(seed): rows for seed in protocol.seeds}
     card["summary"] = summarize_card(card, protocol)
     return card
