@@ -7,6 +7,7 @@ import argparse
 import ast
 import json
 import logging
+import os
 import re
 import sys
 import warnings
@@ -199,6 +200,10 @@ def run(command: str, main: Callable[[], None], hint: str = "") -> None:
     try:
         with _logs_without_credentials():
             main()
+            sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what is left goes nowhere at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (ValueError, OSError) as error:
         sys.exit(hide_credentials(f"{command}: {error}"))
     except ModuleNotFoundError as error:

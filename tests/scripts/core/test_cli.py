@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from tests.commands import ROOT, run_python
+from tests.commands import LIMIT, ROOT, run_python, start_python
 
 COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if path.stem[0] != "_")
 
@@ -42,3 +42,11 @@ def test_no_command_tells_the_password_in_an_address(caplog, error):
         run("evaluate", main)
     assert end.value.code == "evaluate: acme/x: cannot connect to 'http://127.0.0.1:9'"
     assert caplog.messages == ["HEAD http://127.0.0.1:9/acme/x failed"]
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
+    code = "from scripts.core.cli import run; run('tell', lambda: print('word ' * 100_000))"
+    command = start_python("-c", code, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    command.stdout.close()
+    assert command.stderr.read() == ""
+    assert command.wait(LIMIT) == 1
