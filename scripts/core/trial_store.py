@@ -10,15 +10,41 @@ import os
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from scripts.core.io import check_present, has_type, read_jsonl, read_lines, write_lines
-from vsc_dataset.checking import nearest
+from scripts.core.io import has_type, read_jsonl, read_lines, write_lines
 
 SOLVED_PCT = 1.0
 """A trial with at most this sample error, in percent, counts as solved."""
+
+SPREAD = (
+    "sample_error_pct",
+    "mask_error_pct",
+    "samples_to_1pct",
+    "seconds",
+    "samples_per_second",
+    "val_loss",
+)
+"""What is spread over trials, in the order of results.json."""
+
+SETTING = (
+    "recipe",
+    "data",
+    "parameters",
+    "split",
+    "questions",
+    "test_questions",
+    "planned_samples",
+)
+"""What the trials of one setting have in common."""
+
+Key = tuple[Any, ...]
+"""What tells the trials of a folder apart: recipe, planned samples and seed."""
+
+Point = Mapping[str, Any]
+"""A validation during training."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +52,17 @@ class TrialRecord:
     """A line of trials.jsonl.
 
     Attributes:
-      recipe: its name.
       seed: of initialization and training stream.
-      parameters: trained numbers of the model.
-      samples: training samples.
+      samples: training samples; an early stop leaves some of `planned_samples` out.
       samples_to_1pct: training samples at the first validation from which on all are solved.
-      seconds: of training, validation left out.
-      samples_per_second: training throughput.
-      split: what the figures without `test_` were measured on.
-      questions: evaluated samples of it.
+      seconds: of training, without `validation_seconds`.
+      split: what the figures without a prefix were measured on, `questions` samples of it.
       sample_error_pct, mask_error_pct: at the end of training, in percent.
       val_loss: mean loss on them, in nats.
-      test_questions, test_sample_error_pct, test_mask_error_pct: the same on the test split, once.
+      test_…: the same on the test split, once.
       versions: of python and libraries, by name.
-      device: in words.
-      planned_samples: the recipe's; an early stop leaves some of them out.
-      validation_seconds: of the validations during training, which `seconds` leaves out.
-      data: the configuration that was trained on; "" in lines that are older than this field.
-      programs_questions, programs_sample_error_pct, programs_mask_error_pct: the same on held-out
-        programs; None where the data has none, and in older lines.
+      data: the configuration that was trained on.
+      programs_…: the same on held-out programs; None where the data has none, and in older lines.
       scratchpad_error_pct: validation samples with a mistake in a state or the answer, in percent;
         None of other objectives.
     """
@@ -66,29 +84,23 @@ class TrialRecord:
     test_mask_error_pct: float
     versions: Mapping[str, str]
     device: str
-    planned_samples: int | None = None
-    validation_seconds: float | None = None
-    data: str = ""
+    planned_samples: int
+    validation_seconds: float
+    data: str
     programs_questions: int | None = None
     programs_sample_error_pct: float | None = None
     programs_mask_error_pct: float | None = None
     scratchpad_error_pct: float | None = None
 
     @property
-    def budget(self) -> int:
-        """Training samples that were planned."""
-        return self.planned_samples or self.samples
+    def key(self) -> Key:
+        """What makes it another trial."""
+        return self.recipe, self.planned_samples, self.seed
 
     @property
-    def key(self) -> tuple[str, int, int]:
-        """What makes it another trial: row, budget and seed."""
-        return self.recipe, self.budget, self.seed
-
-    @property
-    def setting(self) -> dict[str, Any]:
-        """What the trials of one setting have in common; `data` is "" in older lines."""
-        names = ("recipe", "data", "parameters", "split", "questions", "test_questions")
-        return {**{name: getattr(self, name) for name in names}, "samples": self.budget}
+    def setting(self) -> tuple[Any, ...]:
+        """What it has in common with the other trials of its setting, see SETTING."""
+        return tuple(getattr(self, name) for name in SETTING)
 
 
 class Trial(NamedTuple):
@@ -97,45 +109,27 @@ class Trial(NamedTuple):
     record: TrialRecord
     details: Mapping[str, Any]
 
-    @property
-    def budget(self) -> int:
-        """Training samples that were planned."""
-        return self.record.budget
-
-
-REQUIRED = [field.name for field in fields(TrialRecord) if field.default is MISSING]
-"""The others came later: lines that are older do not have them."""
-
-HINTS = get_type_hints(TrialRecord)
-
 
 def append_record(path: Path, record: TrialRecord) -> None:
-    """Add a line to trials.jsonl, which one process writes; what a kill left of a line goes.
-
-    Raises:
-      ValueError: a float that is not finite.
-    """
+    """Add a line to trials.jsonl, which one process writes; what a kill left of a line goes."""
     write_lines(path, [*read_lines(path), json.dumps(asdict(record), allow_nan=False)])
 
 
 def read_records(path: Path) -> list[TrialRecord]:
-    """Read the lines of trials.jsonl; no file has none.
-
-    Raises:
-      ValueError: a line is not a record, see `read_jsonl`.
-    """
+    """Read the lines of trials.jsonl, see `read_jsonl`; no file has none."""
     return read_jsonl(path, _parse_record)
 
 
 def _parse_record(line: Mapping[str, Any]) -> TrialRecord:
     """Make a record of a line; a ValueError names a key that is unknown, missing or mistyped."""
-    for key, value in line.items():
-        if key not in HINTS:
-            raise ValueError(f"key {key!r} is unknown: {nearest(key, HINTS)}")
-        if not has_type(value, HINTS[key]):
-            raise ValueError(f"{key} is {value!r}")
-    check_present(dict(line), REQUIRED)
-    return TrialRecord(**line)
+    try:
+        record = TrialRecord(**line)
+    except TypeError as error:
+        raise ValueError(f"it is not a trial ({error})") from None
+    for name, hint in get_type_hints(TrialRecord).items():
+        if not has_type(value := getattr(record, name), hint):
+            raise ValueError(f"{name} is {value!r}")
+    return record
 
 
 def save_trial(folder: Path, record: TrialRecord, details: Mapping[str, Any]) -> None:
@@ -164,25 +158,20 @@ def _with_line(path: Path, line: Mapping[str, Any]) -> list[str]:
 
 
 def read_trials(folder: Path, row: str) -> list[Trial]:
-    """Read the trials of a row, by budget and seed.
-
-    Raises:
-      ValueError: a line cannot be read; the message names file and line.
-    """
+    """Read the trials of a row, by budget and seed; a ValueError names file and line."""
     pairs = read_jsonl(folder / "details" / f"{row}.jsonl", lambda line: (_key(line), line))
     details = dict(pairs)
     records = read_records(folder / f"{row}.jsonl")
-    trials = [Trial(record, details.get(record.key, {})) for record in records]
-    return sorted(trials, key=lambda trial: (-trial.budget, trial.record.seed))
+    records.sort(key=lambda record: (-record.planned_samples, record.seed))
+    return [Trial(record, details.get(record.key, {})) for record in records]
 
 
-def _key(line: Mapping[str, Any]) -> tuple[str, int, int]:
+def _key(line: Mapping[str, Any]) -> Key:
     """Read the trial's key from either of its lines."""
-    samples = line.get("planned_samples") or line.get("samples")
-    recipe, seed = line.get("recipe"), line.get("seed")
-    if not (isinstance(recipe, str) and type(samples) is int and type(seed) is int):
+    key = tuple(line.get(name) for name in ("recipe", "planned_samples", "seed"))
+    if [type(part) for part in key] != [str, int, int]:
         raise ValueError("recipe, seed and planned_samples do not say which trial it is")
-    return recipe, samples, seed
+    return key
 
 
 @contextmanager
@@ -201,8 +190,6 @@ def median_trial(records: Sequence[TrialRecord]) -> TrialRecord:
 
     Many trials have no error on validation samples; their losses differ.
     """
-    if not records:
-        raise ValueError("0 trials: at least 1 is needed")
     by_error = sorted(
         records, key=lambda r: (r.sample_error_pct, r.mask_error_pct, r.val_loss, r.seed)
     )
@@ -213,19 +200,8 @@ def group_by_setting(records: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
     """Put the records of each setting together, in the order of their first ones."""
     groups: dict[tuple[Any, ...], list[TrialRecord]] = {}
     for record in records:
-        groups.setdefault(tuple(record.setting.values()), []).append(record)
+        groups.setdefault(record.setting, []).append(record)
     return list(groups.values())
-
-
-SPREAD = (
-    "sample_error_pct",
-    "mask_error_pct",
-    "samples_to_1pct",
-    "seconds",
-    "samples_per_second",
-    "val_loss",
-)
-"""What is spread over trials, in the order of results.json."""
 
 
 def summarize(records: Sequence[TrialRecord]) -> dict[str, Any]:
@@ -237,11 +213,10 @@ def summarize(records: Sequence[TrialRecord]) -> dict[str, Any]:
       early), test_questions, a `spread` of both test errors (solved: on the test split), seeds,
       versions and devices (different ones, in order).
     Raises:
-      ValueError: no records, or some of different settings.
+      ValueError: records of different settings.
     """
-    first = median_trial(records)
-    for name in first.setting:
-        values = sorted({record.setting[name] for record in records} - {""})
+    for name in SETTING:
+        values = sorted({getattr(record, name) for record in records})
         if len(values) > 1:
             raise ValueError(f"trials have {name} {values}: summarize each setting alone")
 
@@ -249,7 +224,7 @@ def summarize(records: Sequence[TrialRecord]) -> dict[str, Any]:
         solved = sum(getattr(record, error) <= SOLVED_PCT for record in records)
         return {name: spread([getattr(r, name) for r in records], solved) for name in names}
 
-    tests = ("test_sample_error_pct", "test_mask_error_pct")
+    first, tests = records[0], ("test_sample_error_pct", "test_mask_error_pct")
     has_states = first.scratchpad_error_pct is not None
     return {
         **{name: getattr(first, name) for name in ("recipe", "parameters", "split", "questions")},
@@ -262,9 +237,6 @@ def summarize(records: Sequence[TrialRecord]) -> dict[str, Any]:
         "versions": _distinct([dict(record.versions) for record in records]),
         "devices": _distinct([record.device for record in records]),
     }
-
-
-Point = Mapping[str, Any]
 
 
 def samples_to(points: Sequence[Point], holds: Callable[[Point], bool]) -> int | None:

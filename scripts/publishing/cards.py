@@ -6,7 +6,6 @@ What a card says is a manifest's, a run's or the code's own.
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from pprint import pformat
@@ -176,11 +175,7 @@ def baseline_rows(folder: Path) -> list[dict[str, Any]]:
     """
     recipes = read_recipes()
     records = chain.from_iterable(read_records(path) for path in sorted(folder.glob("*.jsonl")))
-    groups = group_by_setting(
-        replace(record, data=record.data or recipes[record.recipe].data)  # older than the field
-        for record in records
-        if record.recipe in recipes
-    )
+    groups = group_by_setting(record for record in records if record.recipe in recipes)
     rows = [{**summarize(group), "data": group[0].data} for group in groups]
     return sorted(rows, key=rank_key)[:MOST_BASELINES]
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 from scripts.core.statistics import find_horizon, published
@@ -17,11 +18,7 @@ def rank_key(results: Mapping[str, Any], horizon: int | str | None = None) -> tu
     """Make the key by which results of one data and budget are sorted, the best first.
 
     Most trials solved, then the smallest median sample error as tables show it, the longest
-    horizon, the smallest median mask error, the fewest parameters; all on validation samples.
-
-    Args:
-      results: see `summarize`.
-      horizon: a number of operations, or ">N" where it is beyond the last of a grid.
+    horizon (">N" is beyond all), the smallest median mask error, the fewest parameters.
     """
     error, mask_error = results["sample_error_pct"], results["mask_error_pct"]
     operations = math.inf if str(horizon).startswith(">") else float(horizon or 0)
@@ -62,7 +59,7 @@ class Line:
     @property
     def budget(self) -> int:
         """Training samples of each trial."""
-        return self.trials[0].budget if self.trials else 0
+        return self.trials[0].record.planned_samples if self.trials else 0
 
     @property
     def median(self) -> Mapping[str, Any]:
@@ -113,7 +110,8 @@ def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
         return [*trainings]
     groups: dict[tuple[int, int], list[Trial]] = {}
     for training in trainings:
-        groups.setdefault((training.budget, training.record.seed // count), []).append(training)
+        key = training.record.planned_samples, training.record.seed // count
+        groups.setdefault(key, []).append(training)
     return [_lowest_loss(group) for group in groups.values() if len(group) == count]
 
 
@@ -125,11 +123,11 @@ def _lowest_loss(trainings: Sequence[Trial]) -> Trial:
     record = replace(
         best.record,
         samples=samples,
-        planned_samples=sum(training.budget for training in trainings),
+        planned_samples=sum(r.planned_samples for r in records),
         samples_to_1pct=None if best.record.samples_to_1pct is None else samples,
         seconds=seconds,
         samples_per_second=samples / seconds,
-        validation_seconds=sum(r.validation_seconds or 0.0 for r in records),
+        validation_seconds=sum(r.validation_seconds for r in records),
     )
     return Trial(record, best.details)
 
@@ -146,9 +144,10 @@ def split_budgets(
 
     `full_samples` is of one training; for the others see `Line` and `best_of`.
     """
-    trials = best_of(trainings, count)
-    budgets = sorted({trial.budget for trial in trials}, reverse=True)
-    groups = [[trial for trial in trials if trial.budget == budget] for budget in budgets] or [[]]
+    budgets: dict[int, list[Trial]] = {}
+    for trial in best_of(trainings, count):
+        budgets.setdefault(trial.record.planned_samples, []).append(trial)
+    groups = [budgets[budget] for budget in sorted(budgets, reverse=True)] or [[]]
     return [Line(row, data, full_samples * count, article, group, count) for group in groups]
 
 
@@ -158,21 +157,20 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
     Those that are not better than chance, or were not run, have these words in place of a rank.
     """
     baselines, data = trivial_baselines(lines), [line.data for line in lines]
-    groups: dict[tuple[int, int], list[Line]] = {}
-    for line in lines:
-        if line.trials:
-            groups.setdefault((data.index(line.data), -line.budget), []).append(line)
+
+    def place(line: Line) -> tuple[int, int]:
+        return data.index(line.data), -line.budget
+
+    def is_at_chance(line: Line) -> bool:
+        median = line.results["mask_error_pct"]["median"]
+        return line.data in baselines and median >= chance_error(baselines[line.data])
+
     ranked: list[tuple[str, Line]] = []
-    for _, group in sorted(groups.items()):
-        at_chance = [line for line in group if _is_at_chance(line, baselines.get(line.data))]
-        others = [line for line in group if line not in at_chance]
+    for _, group in groupby(sorted((line for line in lines if line.trials), key=place), key=place):
+        same = list(group)
+        at_chance = [line for line in same if is_at_chance(line)]
+        others = [line for line in same if not is_at_chance(line)]
         others.sort(key=lambda line: rank_key(line.results, line.horizon))
         ranked += [(str(number), line) for number, line in enumerate(others, 1)]
         ranked += [("at chance", line) for line in at_chance]
     return ranked + [("not run", line) for line in lines if not line.trials]
-
-
-def _is_at_chance(line: Line, baselines: Mapping[str, Any] | None) -> bool:
-    """Tell whether the median mask error is not lower than that of answers without operations."""
-    median = line.results["mask_error_pct"]["median"]
-    return baselines is not None and median >= chance_error(baselines)

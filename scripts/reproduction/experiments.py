@@ -61,7 +61,7 @@ class Row:
         same = not settings or self.recipe.same_training(
             Recipe.from_dict({"name": "", **settings, "num_samples": budget})
         )
-        return same and trial.budget <= budget
+        return same and trial.record.planned_samples <= budget
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """A trial is stored once, a kill damages nothing, and spreads are right."""
 
 import json
-import statistics
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,7 +22,6 @@ from scripts.core.trial_store import (
 )
 from tests.scripts.reporting.cases import kept, record
 
-ROOT = Path(__file__).parents[3]
 START = ["recipe", "parameters", "split", "questions", "sample_error_pct", "mask_error_pct"]
 START += ["samples_to_1pct", "seconds", "samples_per_second"]
 STATISTICS = ["mean", "median", "std", "min", "max", "n", "solved"]
@@ -34,12 +32,13 @@ def path(tmp_path):
     return tmp_path / "trials.jsonl"
 
 
-def test_records_come_back_as_they_were_written(path):
+def test_records_come_back_as_they_were_written_and_a_failed_write_adds_none(path):
     records = [record(seed, samples_to_1pct=seed or None, device="GPU µ") for seed in range(3)]
     for one in records:
         append_record(path, one)
+    with pytest.raises(ValueError):
+        append_record(path, record(3, val_loss=float("nan")))
     assert read_records(path) == records
-    assert len(path.read_text().splitlines()) == 3
     assert [file.name for file in path.parent.iterdir()] == ["trials.jsonl"]
 
 
@@ -57,20 +56,11 @@ def test_a_torn_last_line_is_ignored_and_then_repaired_wherever_it_was_cut(path)
     assert path.read_bytes().startswith(whole)
 
 
-def test_a_failed_write_leaves_the_file_as_it_was(path):
-    append_record(path, record(0))
-    before = path.read_bytes()
-    with pytest.raises(ValueError):
-        append_record(path, record(1, val_loss=float("nan")))
-    assert path.read_bytes() == before
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"sampels": 1}, "key 'sampels' is unknown: did you mean 'samples'"),
-        ({"seed": ...}, "keys .'seed'. are missing"),
-        ({"seed": "0"}, "seed is '0'"),
+        ({"sampels": 1}, "it is not a trial .*unexpected keyword argument 'sampels'"),
+        ({"seed": ...}, "it is not a trial .*missing .*'seed'"),
         ({"seed": True}, "seed is True"),
         ({"samples": 6.5}, "samples is 6.5"),
         ({"val_loss": None}, "val_loss is None"),
@@ -132,47 +122,43 @@ def test_results_begin_as_published():
     assert json.loads(json.dumps(results, allow_nan=False)) == results
 
 
-@given(st.lists(st.floats(0, 100), min_size=2, max_size=12))
-def test_spreads_agree_with_the_statistics_of_the_trials(errors):
-    records = [record(i, sample_error_pct=error) for i, error in enumerate(errors)]
-    found = summarize(records)["sample_error_pct"]
-    assert found["mean"] == pytest.approx(sum(errors) / len(errors))
-    assert found["std"] == pytest.approx(statistics.variance(errors) ** 0.5)
-    assert found["median"] == statistics.median(errors)
-    assert (found["min"], found["max"], found["n"]) == (min(errors), max(errors), len(errors))
-    assert found["solved"] == sum(error <= 1 for error in errors)
-
-
-def test_solved_means_at_most_one_percent_on_the_split_of_the_figure():
+def test_what_a_summary_counts():
     errors = [(0.0, 5.0), (1.0, 0.5), (1.01, 9.0)]
-    results = summarize(
-        [record(i, sample_error_pct=v, test_sample_error_pct=t) for i, (v, t) in enumerate(errors)]
+    found = summarize(
+        [
+            record(
+                i, sample_error_pct=v, test_sample_error_pct=t, samples=100 + i, planned_samples=200
+            )
+            for i, (v, t) in enumerate(errors)
+        ]
     )
-    assert results["sample_error_pct"]["solved"] == 2
-    assert results["test_sample_error_pct"]["solved"] == 1
-
-
-def test_samples_to_1pct_is_spread_over_the_trials_that_have_one():
-    found = summarize([record(0), record(1, samples_to_1pct=300), record(2, samples_to_1pct=500)])
-    assert found["samples_to_1pct"]["mean"] == 400
-    assert found["samples_to_1pct"]["n"] == 2
+    spreads = {
+        "mean": 0.67,
+        "median": 1.0,
+        "std": 0.58,
+        "min": 0.0,
+        "max": 1.01,
+        "n": 3,
+        "solved": 2,
+    }
+    assert found["sample_error_pct"] == pytest.approx(spreads, abs=0.005)
+    assert found["test_sample_error_pct"]["solved"] == 1
+    assert found["samples"] == 102
+    some = summarize([record(0), *(record(i, samples_to_1pct=100 * i) for i in (3, 5))])
+    assert (some["samples_to_1pct"]["mean"], some["samples_to_1pct"]["n"]) == (400, 2)
     assert spread([None], 0)["mean"] is None
 
 
-@pytest.mark.parametrize("name", ["recipe", "parameters", "split", "questions", "samples"])
+@pytest.mark.parametrize("name", ["recipe", "data", "parameters", "split", "planned_samples"])
 def test_different_settings_are_not_averaged(name):
-    other = "other" if name in ("recipe", "split") else 7
+    other = "other" if name in ("recipe", "data", "split") else 7
     with pytest.raises(ValueError, match=f"trials have {name}"):
         summarize([record(0), record(1, **{name: other})])
-    with pytest.raises(ValueError, match="0 trials"):
-        summarize([])
 
 
 def test_the_median_trial_is_the_one_in_the_middle():
     records = [record(i, sample_error_pct=e) for i, e in enumerate((9.0, 0.0, 3.0, 5.0))]
-    assert median_trial(records).seed == 2
-    assert median_trial(records[:3]).seed == 2
-    assert median_trial(records[:1]).seed == 0
+    assert [median_trial(records[:n]).seed for n in (4, 3, 1)] == [2, 2, 0]
     equal = [record(i, val_loss=loss) for i, loss in enumerate((0.1, 0.3, 0.2))]
     assert median_trial(equal).seed == 2
 
@@ -189,13 +175,3 @@ def test_many_writers_lose_no_line_and_no_trial_is_twice(tmp_path):
     assert [trial.record.seed for trial in found] == [*range(40)]
     assert [trial.record.sample_error_pct for trial in found] == [1.0] * 20 + [0.0] * 20
     assert len((tmp_path / "details" / "row.jsonl").read_text().splitlines()) == 40
-
-
-def test_older_lines_stay_as_they_are(tmp_path):
-    old = (ROOT / "hub_cards" / "results" / "swap-delta.jsonl").read_text()
-    path = tmp_path / "swap-delta.jsonl"
-    path.write_text(old)
-    other = replace(record(), recipe="swap-delta", seed=99)
-    save_trial(tmp_path, other, {})
-    assert path.read_text().startswith(old)
-    assert len(path.read_text().splitlines()) == 1 + len(old.splitlines())

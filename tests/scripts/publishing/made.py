@@ -87,4 +87,5 @@ def _record(parameters: int, seed: int) -> TrialRecord:
         sample_error_pct=98.76 + seed, mask_error_pct=54.321, val_loss=3.25, test_questions=10_000,
         test_sample_error_pct=97.53, test_mask_error_pct=53.17 + seed,
         versions={"python": "3.11", "torch": "2.13"}, device="cpu, 1 threads",
+        planned_samples=640, validation_seconds=0.5, data="swap-nops1-5",
     )  # fmt: skip

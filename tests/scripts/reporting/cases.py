@@ -28,6 +28,9 @@ def record(seed=0, **changes):
         "test_mask_error_pct": 1.125,
         "versions": {"python": "3.11.9", "torch": "2.11.0"},
         "device": "cpu, 1 threads",
+        "planned_samples": changes.get("samples", 64_000),
+        "validation_seconds": 1.5,
+        "data": "swap-nops1-5",
     }
     return TrialRecord(**{**fields, **changes})
 

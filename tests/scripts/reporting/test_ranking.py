@@ -44,7 +44,7 @@ def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_
     found = best_of([*longer, *trainings], 3)
     assert [(trial.record.seed, trial.details["from"]) for trial in found] == [(1, 1), (3, 3)]
     assert [trial.record.samples for trial in found] == [300, 300]
-    assert [trial.budget for trial in found] == [384, 384]
+    assert [trial.record.planned_samples for trial in found] == [384, 384]
     assert [trial.record.samples_to_1pct for trial in found] == [300, 300]
     assert [trial.record.seconds for trial in found] == [33.0, 42.0]
     assert [trial.record.samples_per_second for trial in found] == [300 / 33, 300 / 42]
@@ -55,7 +55,7 @@ def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_
 
 def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(figures, "table_curves", lambda lines, *_: drawn.extend(lines))
+    monkeypatch.setattr(figures, "training_curves", lambda lines, *_: drawn.extend(lines))
     monkeypatch.setattr(figures, "answers_picture", lambda *_: None)
     trainings = [Trial(training(i, 0.1).record, {"curve": [], "answers": {}}) for i in range(2)]
     found = [
@@ -63,7 +63,7 @@ def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
         *split_budgets("one-best-of-2", "data", 128, {}, trainings, 2),
     ]
     figures.draw_figures("some", "title", found, tmp_path)
-    assert [line.row for line in drawn] == ["one"]
+    assert drawn == ["one (128)"]
 
 
 def test_longer_trials_are_another_tables(tmp_path):
@@ -82,15 +82,11 @@ def test_ranks_are_within_a_budget_and_chance_has_none():
 
 
 def test_of_equal_errors_the_longer_horizon_comes_first():
-    horizons = {"near": 5, "far": 64, "farther": 256}
-    found = [
-        line
-        for number, (row, horizon) in enumerate(horizons.items())
-        for line in split_budgets(
-            row, "data", 128, {}, [kept(0, 0.001 * number, grid=grid(horizon))]
-        )
-    ]
-    assert [line.row for _, line in rank_lines(found)] == ["farther", "far", "near"]
+    found = []
+    for number, horizon in enumerate((5, 64, 256)):
+        trial = kept(0, 0.001 * number, grid=grid(horizon))
+        found += split_budgets(f"to-{horizon}", "data", 128, {}, [trial])
+    assert [line.row for _, line in rank_lines(found)] == ["to-256", "to-64", "to-5"]
 
 
 def test_cells_are_the_statistics_of_the_trials():
@@ -115,18 +111,15 @@ def test_cells_are_the_statistics_of_the_trials():
 
 
 def test_speeds_are_compared_over_five_trials_of_one_device():
-    def trials(device, speeds):
-        return [
+    speeds = {"base": [1, 2, 2, 2, 9], "mine": [6] * 5, "few": [6] * 4, "other": [6] * 5}
+    found = []
+    for row, values in speeds.items():
+        device = "gpu" if row == "other" else ""
+        trials = [
             kept(i, 0.0, speed=speed, questions_per_second=3 * speed, device=device)
-            for i, speed in enumerate(speeds)
+            for i, speed in enumerate(values)
         ]
-
-    speeds = {"base": [1, 2, 2, 2, 9], "mine": [6, 6, 6, 6, 6], "few": [6, 6, 6, 6]}
-    found = [
-        line
-        for row, of in {**speeds, "other": [6] * 5}.items()
-        for line in split_budgets(row, "data", 128, {}, trials("gpu" if row == "other" else "", of))
-    ]
+        found += split_budgets(row, "data", 128, {}, trials)
     text = results_table("title", found, ["ask_speed", "train_speed"], against="base")
     shown = [cells(text, row)["evaluation samples/s"] for row in ("mine", "few", "other")]
     assert shown == ["18 (x 3.00, 0.67 to 6.00)", "18", "18"]

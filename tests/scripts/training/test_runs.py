@@ -3,19 +3,20 @@
 import json
 import multiprocessing
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path, PosixPath
 
 import pytest
 from tqdm import tqdm
 
-from scripts.core.trial_store import REQUIRED, TrialRecord, read_records, summarize
+from scripts.core.trial_store import TrialRecord, read_records
 from scripts.training import jobs, runs
 from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import Outcome
 from scripts.training.recipes import find_recipe
 from scripts.training.train_state import Job, Paused, RunOptions
 from tests.commands import LIMIT, fork, join
+from tests.scripts.reporting.cases import record as made
 
 RECIPE = find_recipe("swap-delta")
 ACCELERATOR = make_accelerator()
@@ -75,24 +76,9 @@ def test_a_run_that_is_older_than_a_field_is_resumed(folder):
         open_run(other, folder / "a", None, True)
 
 
-def test_lines_that_are_older_than_a_field_are_read_and_summarized():
-    records = read_records(ROOT / "hub_cards" / "results" / "swap-delta.jsonl")
-    old = [replace(line, planned_samples=None, validation_seconds=None) for line in records]
-    lines = [{k: v for k, v in asdict(line).items() if v is not None} for line in old]
-    path = Path("trials.jsonl")
-    path.write_text("".join(json.dumps({"samples_to_1pct": None} | line) + "\n" for line in lines))
-    assert read_records(path) == old
-    whole = old[0].samples
-    assert summarize(old)["samples"] == whole > 6400
-    stopped = replace(old[1], samples=6400, planned_samples=whole)
-    assert summarize([old[0], stopped])["samples"] == whole
-
-
 def record(seed: int) -> TrialRecord:
     """A finished trial."""
-    words = {"recipe": "x", "seed": seed, "split": "validation", "versions": {}, "device": "cpu"}
-    words["questions"] = RECIPE.config.num_validation
-    return TrialRecord(**{name: 0 for name in REQUIRED if name not in words}, **words)
+    return made(seed, questions=RECIPE.config.num_validation)
 
 
 @pytest.mark.parametrize("error", [ValueError("the loss is nan"), OSError("full"), Paused("x")])
