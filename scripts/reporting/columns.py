@@ -41,6 +41,11 @@ def _spread(key: str, *names: str) -> Cells:
     return lambda line, _: [format_percent(line.results[key][name]) for name in names]
 
 
+def _ranged(key: str, form: str) -> Cells:
+    """Make the cell of a median with its range."""
+    return lambda line, _: [_range(line.results[key], form)]
+
+
 def format_percent(value: float | None) -> str:
     """Write two digits, or as many as a small rate needs to differ from zero.
 
@@ -50,6 +55,14 @@ def format_percent(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if value == 0 or value >= 0.1 else f"{value:.2g}".ljust(5, "0")
+
+
+def _range(values: Mapping[str, Any], form: str) -> str:
+    """Write the median, and in brackets minimum and maximum where they differ."""
+    if not values["n"]:
+        return "-"
+    median, low, high = (form.format(values[name]) for name in ("median", "min", "max"))
+    return median if low == high else f"{median} ({low} to {high})"
 
 
 def _samples(line: Line, _: Line | None) -> list[str]:
@@ -66,11 +79,9 @@ def _solved(line: Line, _: Line | None) -> list[str]:
 def _off_chance(line: Line, _: Line | None) -> list[str]:
     """Tell when the mask error was for good below the best answers that read no operation."""
     counts = [_off_chance_at(trial) for trial in line.trials if "curve" in trial.details]
-    if not counts:
-        return ["-"]
     left = len(counts) - counts.count(None)
     if not left:
-        return ["never"]
+        return ["never" if counts else "-"]
     text = _range(spread(counts), "{:,.0f}")
     return [text if left == len(counts) else f"{text}; {format_share(left, len(counts))}"]
 
@@ -83,38 +94,24 @@ def _off_chance_at(trial: Trial) -> int | None:
     return samples_to(curve, lambda point: bool(point["mask_error_pct"] < most))
 
 
-def _range(values: Mapping[str, Any], form: str) -> str:
-    """Write the median, and in brackets minimum and maximum where they differ."""
-    if not values["n"]:
-        return "-"
-    median, low, high = (form.format(values[name]) for name in ("median", "min", "max"))
-    return median if low == high else f"{median} ({low} to {high})"
-
-
 def _train_speed(line: Line, against: Line | None) -> list[str]:
-    return _speed(line, against, lambda t: t.record.samples_per_second, lambda t: t.record.device)
+    return _speed(line, against, lambda t: (t.record.samples_per_second, t.record.device))
 
 
 def _evaluation_speed(line: Line, against: Line | None) -> list[str]:
-    if len(line.details("questions_per_second")) < len(line.trials):
-        return ["-"]
-    return _speed(
-        line, against, lambda t: t.details["questions_per_second"], lambda t: t.details["device"]
-    )
+    return _speed(line, against, lambda t: (t.details["questions_per_second"], t.details["device"]))
 
 
 def _speed(
-    line: Line,
-    against: Line | None,
-    speed: Callable[[Trial], float],
-    device: Callable[[Trial], str],
+    line: Line, against: Line | None, measured: Callable[[Trial], tuple[float, str]]
 ) -> list[str]:
     """Write the median speed, and its ratio to the other's on the same device where it has one."""
-    speeds = [speed(trial) for trial in line.trials]
+    speeds, devices = zip(*map(measured, line.trials), strict=True)
     text = f"{statistics.median(speeds):,.0f}"
-    if against is None or {*map(device, against.trials)} != {*map(device, line.trials)}:
+    if against is None:
         return [text]
-    ratio = ratio_of_medians(speeds, [speed(trial) for trial in against.trials])
+    others, other_devices = zip(*map(measured, against.trials), strict=True)
+    ratio = ratio_of_medians(speeds, others) if {*devices} == {*other_devices} else None
     return ["{} (x {:.2f}, {:.2f} to {:.2f})".format(text, *ratio) if ratio else text]
 
 
@@ -155,9 +152,8 @@ def _wrong(line: Line, _: Line | None) -> list[str]:
     if not tests:
         return ["-"]
     wrong = [test["wrong"] for test in tests]
-    counts = _range(spread(wrong), "{:g}")
     none = format_share(wrong.count(0), len(wrong))
-    return [f"{counts} of {tests[0]['questions']:,}; none in {none}"]
+    return [f"{_range(spread(wrong), '{:g}')} of {tests[0]['questions']:,}; none in {none}"]
 
 
 def _over(line: Line, _: Line | None) -> list[str]:
@@ -171,24 +167,23 @@ def _article(line: Line, _: Line | None) -> list[str]:
     return [f"{int(cell):,}" if cell.isdigit() else cell for cell in cells]
 
 
+def _article_errors(line: Line, _: Line | None) -> list[str]:
+    cells = _article(line, None)[:2]
+    return [format_percent(float(cell)) if cell not in ("", "-") else "-" for cell in cells]
+
+
 COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "parameters": (["parameters"], lambda line, _: [f"{line.results['parameters']:,}"]),
     "samples": (["training samples"], _samples),
     "solved": (["solved"], _solved),
     "horizon": (["horizon"], _horizon),
     "off_chance": (["samples to leave chance"], _off_chance),
-    "to_1pct": (
-        ["samples to 1%"],
-        lambda line, _: [_range(line.results["samples_to_1pct"], "{:,.0f}")],
-    ),
+    "to_1pct": (["samples to 1%"], _ranged("samples_to_1pct", "{:,.0f}")),
     "sample": (
         ["sample error %: mean", "median", "std", "min", "max"],
         _spread("sample_error_pct", "mean", "median", "std", "min", "max"),
     ),
-    "errors": (
-        ["sample error %"],
-        lambda line, _: [_range(line.results["sample_error_pct"], "{:.2f}")],
-    ),
+    "errors": (["sample error %"], _ranged("sample_error_pct", "{:.2f}")),
     "mask": (["mask error %"], _spread("mask_error_pct", "median")),
     "test": (["test sample error %"], _spread("test_sample_error_pct", "median")),
     "over": (["loss over"], _over),
@@ -198,13 +193,7 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "loss": (["loss"], lambda line, _: [f"{line.results['val_loss']['median']:.3g}"]),
     "train_speed": (["training samples/s"], _train_speed),
     "ask_speed": (["evaluation samples/s"], _evaluation_speed),
-    "article_errors": (
-        ["article: sample error %", "mask error %"],
-        lambda line, _: [
-            format_percent(float(cell)) if cell not in ("", "-") else "-"
-            for cell in _article(line, None)[:2]
-        ],
-    ),
+    "article_errors": (["article: sample error %", "mask error %"], _article_errors),
     "article": ([f"article: {name}" for name in ARTICLE.values()], _article),
 }
 """Names of columns: their headers, and what fills a line's cells."""

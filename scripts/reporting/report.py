@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from scripts.core.io import write_lines
 from scripts.core.trial_store import TrialRecord, median_trial, summarize
-from scripts.reporting.figures import AnswerRow, answers_picture, error_curves
+from scripts.reporting.figures import AnswerRow, answers_picture, training_curves
 from scripts.reporting.tables import (
-    RATES,
     Rates,
     both_errors,
     nops_table,
@@ -39,22 +38,18 @@ def write_report(
     curves: Sequence[Sequence[Mapping[str, Any]]],
     answered: Mapping[str, Answered],
     answer_width: int,
-    label_smoothing: float = 0.0,
 ) -> str:
     """Write curves.png, answers.png, report.txt and, last, results.json into the run's folder.
 
     Args:
       folder: exists; each file is replaced whole.
       records: the trials of one setting.
-      curves: for each trial its validation points, as `error_curves` reads them.
+      curves: for each trial its validation points.
       answered: by `median_trial(records)`: all `validation` samples, `by_nops`, over all trained
         numbers of operations, and, if known, `test` and `test_programs`.
       answer_width: W, characters of the answer field.
-      label_smoothing: of the training loss.
     Returns:
       The report, to be printed.
-    Raises:
-      ValueError: no trials, trials of different settings, or as `error_rates`.
     """
     rates = {
         part: error_rates(texts.predictions, texts.references, texts.questions, answer_width)
@@ -69,10 +64,11 @@ def write_report(
         "floors": {name: both_errors(level) for name, level in baselines.items()},
         **{k: with_baselines(rates["by_nops"], levels, k) for k in ("by_nops", "by_length")},
     }
-    text = _describe(results, records[0].data, rates["validation"], baselines)
+    text = _describe(results, records[0].data)
     lines = {name: baselines[name]["mask_error_pct"] for name in ("copy", "first 3", "first 4")}
     title = text.partition(":")[0]
-    error_curves(curves, folder / "curves.png", lines, title, label_smoothing)
+    names = {f"trials: {len(curves)}": curves}
+    training_curves(names, folder / "curves.png", title, lines, with_loss=True)
     blocks = worst_and_best(answered["validation"], answer_width)
     answers_picture(blocks, folder / "answers.png")
     write_lines(folder / "report.txt", [text])
@@ -81,9 +77,7 @@ def write_report(
     return text
 
 
-def _describe(
-    results: Mapping[str, Any], data: str, rates: Rates, baselines: Mapping[str, Rates]
-) -> str:
+def _describe(results: Mapping[str, Any], data: str) -> str:
     """Write the report: held-out programs first, then all trials, then the median one."""
     parts = [
         f"{results['recipe']} on {data}, {results['parameters']:,} parameters, "
@@ -93,24 +87,16 @@ def _describe(
     if len(held_out) == 2:
         rows = held_out_table(held_out["test_programs"], held_out["test"])
         parts.append(f"the median trial on held-out programs and test:\n{rows}")
-    shown = {name: level for name, level in baselines.items() if not name.startswith("last")}
-    lines = [[name, *rate_cells(level)] for name, level in {"model": rates, **shown}.items()]
     parts += [
         trials_table(results),
-        f"the median trial, seed {results['shown_seed']}, on {results['split']}, next to the "
-        f"trivial baselines:\n{table(['', *RATES], lines)}",
-        "by number of operations (trivial baselines: sample/mask error %):\n"
-        f"{nops_table(results['by_nops'])}",
+        f"the median trial, seed {results['shown_seed']}, by number of operations, next to the "
+        f"trivial baselines (sample/mask error %):\n{nops_table(results['by_nops'])}",
     ]
     return "\n\n".join(parts)
 
 
 def held_out_table(programs: Rates, test: Rates) -> str:
-    """Lay out both sample errors, with 95% intervals, at the numbers of operations of both.
-
-    Args:
-      programs, test: of `test_programs` and `test`, as `error_rates` gives them.
-    """
+    """Lay out both sample errors, with 95% intervals, at the numbers of operations of both."""
     header = ["nops", "held-out programs", "sample err % (95%)", "test", "sample err % (95%)"]
     rows = []
     for nops in sorted(programs["by_nops"].keys() & test["by_nops"].keys()):
@@ -122,13 +108,10 @@ def held_out_table(programs: Rates, test: Rates) -> str:
 def worst_and_best(
     answered: Answered, answer_width: int, rows: int = PICTURE_ROWS
 ) -> dict[str, list[AnswerRow]]:
-    """Choose the rows of the picture, under titles that count.
+    """Choose the rows of the picture, at most `rows` under each title.
 
-    Returns:
-      {title: at most `rows` rows}: the answers with most wrong characters, then those with fewest;
-      among equals the longest questions, because they are the hardest.
-    Raises:
-      ValueError: as `error_rates`.
+    They are the answers with most wrong characters, then those with fewest; among equals the
+    longest questions, because they are the hardest.
     """
     questions, references, predictions = answered
     wrong_NxW = wrong_characters(predictions, references, answer_width).tolist()

@@ -13,16 +13,16 @@ Rates = Mapping[str, Any]
 """As `error_rates` gives them."""
 
 MEASURES = {
-    "sample_error_pct": "sample error %",
-    "mask_error_pct": "mask error %",
-    "test_sample_error_pct": "test sample error %",
-    "test_mask_error_pct": "test mask error %",
-    "scratchpad_error_pct": "scratchpad error %",
-    "samples_to_1pct": "samples to 1%",
-    "seconds": "seconds",
-    "samples_per_second": "samples/s",
+    "sample_error_pct": ("sample error %", 2),
+    "mask_error_pct": ("mask error %", 2),
+    "test_sample_error_pct": ("test sample error %", 2),
+    "test_mask_error_pct": ("test mask error %", 2),
+    "scratchpad_error_pct": ("scratchpad error %", 2),
+    "samples_to_1pct": ("samples to 1%", 0),
+    "seconds": ("seconds", 1),
+    "samples_per_second": ("samples/s", 0),
 }
-"""The rows of the table over trials: keys of results.json and how they are called."""
+"""The rows of the table over trials: keys of results.json, how they are called, and digits."""
 
 HORIZON = (
     "Horizon: the largest number of operations such that at it and at every smaller one the upper "
@@ -33,7 +33,7 @@ HORIZON = (
 RATES = ("samples", "sample err %", "95%", "mask err %")
 """Headers of `rate_cells`."""
 
-STATISTICS = ("mean", "median", "std", "min", "max", "n")
+STATISTICS = ("mean", "median", "std", "min", "max")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], markdown: bool = False) -> str:
@@ -82,20 +82,12 @@ def nops_table(by_nops: Mapping[int, Rates], markdown: bool = False) -> str:
 
 
 def with_baselines(rates: Rates, baselines: Mapping[str, Rates], key: str) -> dict[int, Rates]:
-    """Add to the rates of each group both errors of each trivial baseline, `floors`.
-
-    Args:
-      rates: as `error_rates` gives them.
-      baselines: as `trivial_baselines` gives them, on the same samples.
-      key: "by_nops" or "by_length".
-    """
-    return {
-        value: {
-            **group,
-            "floors": {name: both_errors(level[key][value]) for name, level in baselines.items()},
-        }
-        for value, group in rates[key].items()
-    }
+    """Add to each group, by_nops or by_length, both errors of the trivial baselines on it."""
+    groups: dict[int, Rates] = {}
+    for value, group in rates[key].items():
+        levels = {name: both_errors(level[key][value]) for name, level in baselines.items()}
+        groups[value] = {**group, "floors": levels}
+    return groups
 
 
 def both_errors(rates: Rates) -> dict[str, float]:
@@ -111,36 +103,26 @@ def rate_cells(rates: Rates) -> list[str]:
 
 
 def baseline_cell(rates: Rates) -> str:
-    """Write sample error/mask error in whole percent."""
-    return f"{_whole(rates['sample_error_pct'])}/{_whole(rates['mask_error_pct'])}"
-
-
-def _whole(percent: float) -> int:
-    """Round to whole percent, to 0 and 100 only where they are exact."""
-    return round(percent) if percent in (0, 100) else min(99, max(1, round(percent)))
+    """Write sample error/mask error in whole percent, 0 and 100 only where they are exact."""
+    errors = both_errors(rates).values()
+    return "/".join(str(round(e) if e in (0, 100) else min(99, max(1, round(e)))) for e in errors)
 
 
 def trials_table(results: Mapping[str, Any], markdown: bool = False) -> str:
     """Say how many trials of a `summarize` are solved, and lay out the spread of MEASURES."""
-    rows = [
-        [called, *(_number(results[name][statistic], name, statistic) for statistic in STATISTICS)]
-        for name, called in MEASURES.items()
-        if name in results
-    ]
+    rows = []
+    for name, (called, digits) in MEASURES.items():
+        if name not in results:
+            continue
+        values = [results[name][statistic] for statistic in STATISTICS]
+        cells = ["-" if value is None else f"{value:,.{digits}f}" for value in values]
+        rows.append([called, *cells, str(results[name]["n"])])
     error = results["sample_error_pct"]
     return (
         f"solved {format_share(error['solved'], error['n'])}: "
         f"sample error at most 1% on {results['split']}\n\n"
-        + table(["over trials", *STATISTICS], rows, markdown)
+        + table(["over trials", *STATISTICS, "n"], rows, markdown)
     )
-
-
-def _number(value: float | None, measure: str, statistic: str) -> str:
-    """Write percent with two digits, seconds with one, all else whole; "-" for None."""
-    if value is None:
-        return "-"
-    digits = 2 if measure.endswith("_pct") else 1 if measure == "seconds" else 0
-    return f"{value:,.{0 if statistic == 'n' else digits}f}"
 
 
 def results_table(
@@ -162,7 +144,7 @@ def results_table(
 
 def _notes(lines: Sequence[Line]) -> str:
     """Say what the table's words mean, and which answers need no model."""
-    trials = [(line, trial) for line in lines for trial in line.trials]
+    trials = [trial for line in lines for trial in line.trials]
     baselines = trivial_baselines(lines)
     notes = [
         "Values are medians over trials where nothing else is said, on validation samples; "
@@ -170,7 +152,7 @@ def _notes(lines: Sequence[Line]) -> str:
         "ranked among those of the same data and number of training samples. At chance: mask error "
         "not below the better of copying the letters and guessing.",
     ]
-    if any("grid" in trial.details for _, trial in trials):
+    if any("grid" in trial.details for trial in trials):
         notes.append(
             f"{HORIZON} Of two in the middle the lower one. {BEYOND}: not evaluated, because the "
             "sample error was that high at two smaller numbers of operations."
@@ -189,7 +171,7 @@ def _notes(lines: Sequence[Line]) -> str:
     for data, levels in baselines.items():
         masks = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())
         notes.append(f"Mask error % of the trivial baselines on {data}: {masks}.")
-    devices = sorted({trial.record.device for _, trial in trials})
+    devices = sorted({trial.record.device for trial in trials})
     if devices:
         notes.append(f"Trained on: {'; '.join(devices)}.")
     return "\n\n".join(notes)

@@ -33,8 +33,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         if path.name not in NOT_MODEL:
             with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
-    width, smoothing = recipe.config.answer_width, recipe.label_smoothing
-    report = write_report(folder, records, curves, answered, width, smoothing)
+    report = write_report(folder, records, curves, answered, recipe.config.answer_width)
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
 
 

@@ -61,11 +61,8 @@ def test_the_table_over_trials_says_how_many_are_solved():
     assert said == "solved 1 of 3 (0% to 91%): sample error at most 1% on validation"
     assert words(first) == "sample error % 3.17 4.50 2.31 0.50 4.50 3"
     assert "samples to 1% - - - - - 0" in map(words, rest)
-
-
-def test_a_single_trial_has_no_spread():
-    lines = trials_table(summarize([record()])).splitlines()
-    assert words(lines[3]) == "sample error % 4.50 4.50 - 4.50 4.50 1"
+    alone = trials_table(summarize([record()])).splitlines()
+    assert words(alone[3]) == "sample error % 4.50 4.50 - 4.50 4.50 1"
 
 
 def test_markdown_has_the_cells_of_the_text(by_nops):
