@@ -19,7 +19,9 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-from scripts.core.cli import Parser, flag_of, run
+from scripts.core.cli import Parser, flag_of, int_from, run
+
+IN_MEMORY = int_from(1, 1_000_000)
 
 FLAGS: dict[str, dict[str, Any]] = {
     "checkpoints": {"nargs": "*", "metavar": "CHECKPOINT", "help": "folders or hub ids"},
@@ -29,9 +31,13 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--grid-all": {"action": "store_true", "help": "the same with all operations"},
     "--length": {"type": int, "nargs": "+", "metavar": "N", "help": "of the grids; default: 5"},
     "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
-    "--num-questions": {"type": int, "metavar": "N", "help": "default: all; 1,000 of a grid's"},
+    "--num-questions": {
+        "type": IN_MEMORY,
+        "metavar": "N",
+        "help": "default: all; 1,000 of a grid's",
+    },
     "--device": {"help": "such as cpu or cuda:0; default: a GPU where there is one"},
-    "--output-dir": {"type": Path, "metavar": "DIR", "help": "gets a report, in place of an older"},
+    "--output-dir": {"type": Path, "metavar": "DIR", "help": "gets a report"},
     "--trust-remote-code": {"action": "store_true", "help": "run code that a checkpoint brings"},
 }
 
@@ -57,13 +63,15 @@ def main() -> None:
 
     disable_progress_bar()  # of loading a small model
     from scripts.core.model_loading import find_device, open_model
-    from scripts.evaluation.evaluate import Request, check_request, evaluate, grid_names
-    from scripts.evaluation.report import describe, prepare_folder, save_results, write_report
+    from scripts.evaluation.evaluate import Request, check_request, evaluate
+    from scripts.evaluation.report import describe, save_results, write_report
 
+    kinds = ["grid"] * flags.grid + ["grid-all"] * flags.grid_all
+    lengths = sorted(set(flags.length or [5]))
     request = Request(
         data=flags.data,
         split=flags.split or "test",
-        grids=grid_names(flags.grid, flags.grid_all, flags.length or [5]),
+        grids=tuple(f"{kind}-len{length}" for kind in kinds for length in lengths),
         num_questions=flags.num_questions,
         until_wrong=flags.until_wrong,
     )
@@ -71,7 +79,7 @@ def main() -> None:
     models = [open_model(name, device, flags.trust_remote_code) for name in flags.checkpoints]
     check_request(models, request)
     if flags.output_dir:
-        prepare_folder(flags.output_dir)
+        flags.output_dir.mkdir(parents=True, exist_ok=True)
     results = []
     for result in evaluate(models, request):
         results.append(result)

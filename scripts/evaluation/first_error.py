@@ -20,11 +20,9 @@ def first_wrong_steps(
     """Evaluate the same questions again, cut after each number of operations.
 
     Args:
-      loaded: the model.
-      questions: N texts.
-      wrong: whether the model answered them wrong; whole questions are not evaluated again, for
-        rounding must not change that.
-      config: of layout and answer field; the letters are within its lengths.
+      wrong: whether the model answered the whole questions wrong; they are not evaluated again,
+        for rounding must not change that.
+      config: of layout and answer field.
       steps: the numbers of operations that the model was trained on, rising.
     Returns:
       For each question the smallest k of `steps`, at most its own operations, at which the model

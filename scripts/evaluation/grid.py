@@ -1,7 +1,6 @@
 """Evaluate a model against the number of operations, and find its horizon."""
 
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -40,17 +39,11 @@ def evaluate_grid(
 ) -> dict[str, Any]:
     """Evaluate a model on a grid, such as "grid-len5", one number of operations after the other.
 
-    Args:
-      loaded: the model.
-      grid: a configuration's name.
-      num_questions: of each number of operations.
-      until_wrong: end where the horizon does.
+    With `until_wrong` it ends where the horizon does.
+
     Returns:
       grid, length, answer_width, layout, questions, horizon, questions_per_second, ended (a key of
       ENDS, or "" at the last number) and rows, see `evaluate_nops`.
-    Raises:
-      ValueError: there is no such grid, or as `adapt_config_to_model`; or what the model raises on
-        the shortest rows.
     """
     listed = published(grid)
     config = split_config(loaded, grid, f"nops{listed[0]}")
@@ -83,25 +76,18 @@ def _evaluate_rows(
             words = f"{loaded.name} {grid}: {nops} operations are too long for the model"
             tqdm.write(f"{words} ({format_error(error)})", file=sys.stderr)
             return rows, "unreadable"
-        ended = _why_ended(rows, until_wrong)
-        if ended and nops != listed[-1]:
-            return rows, ended
+        if nops == listed[-1]:
+            break
+        if until_wrong and not is_within_horizon(rows[-1]):
+            return rows, "beyond"
+        errors = [row["sample_error_pct"] for row in rows[-2:]]
+        if len(errors) == 2 and min(errors) >= FAILED_PCT:
+            return rows, "failed"
     return rows, ""
-
-
-def _why_ended(rows: Sequence[Mapping[str, Any]], until_wrong: bool) -> str:
-    """Say why a grid ends after these rows, a key of ENDS; empty where it goes on."""
-    if until_wrong and not is_within_horizon(rows[-1]):
-        return "beyond"
-    errors = [row["sample_error_pct"] for row in rows[-2:]]
-    return "failed" if len(errors) == 2 and min(errors) >= FAILED_PCT else ""
 
 
 def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_questions: int) -> dict[str, Any]:
     """Evaluate a model on the samples of a grid with one number of operations.
-
-    A row is padded to the longest possible one of this number, not of the grid, but see
-    `row_width`.
 
     Returns:
       nops, questions, sample_error_pct, sample_error_interval, mask_error_pct,
@@ -112,7 +98,6 @@ def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_questions: int)
     width = row_width(loaded, config)
     samples = sample(config, f"nops{nops}", range(num_questions), pad_to=width)
     measured = measure(loaded.model, samples)
-    assert measured.seconds
     return {
         "nops": nops,
         **{key: value for key, value in measured.rates.items() if not key.startswith("by_")},
@@ -125,13 +110,7 @@ def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_questions: int)
 def split_config(
     loaded: LoadedModel, name: str, split: str, config: TaskConfig | None = None
 ) -> TaskConfig:
-    """Return a configuration in the model's format; of a grid, the part that is this split.
-
-    Without `config` it is that of the name.
-
-    Raises:
-      ValueError: as `adapt_config_to_model`, or there is no such configuration or split.
-    """
+    """Return `config`, or that of the name, in the model's format; of a grid, this split's part."""
     config = adapt_config_to_model(loaded, config or make_config(name), name)
     if split not in config.splits:
         raise ValueError(

@@ -77,17 +77,18 @@ def test_baselines_from_the_first_operations_are_those_of_the_whole_questions(na
             assert whole[baseline][key] == value
 
 
-def test_a_model_is_evaluated_in_the_width_and_layout_of_its_training():
-    for nops in (1, 40):  # padded to its own number of operations
-        model = loaded()
-        evaluate_nops(model, "grid-len5", nops, 10)
-        assert model.model.widths == {5 + 1 + nops * 4 - 1 + 1 + 5}
-    model = loaded(config=SimpleNamespace(answer_width=9, layout="spaced"))
-    assert evaluate_nops(model, "grid-len5", 3, 10)["sample_error_pct"] == 0
-    assert model.model.widths == {5 + 2 + 3 * 5 - 2 + 2 + 9}
-    model = loaded(trained_on="default-spaced")
-    evaluate_nops(model, "grid-len3", 3, 10)
-    assert model.model.widths == {3 + 2 + 3 * 5 - 2 + 2 + 5}
+@pytest.mark.parametrize(
+    "model, nops, width",
+    [
+        (loaded(), 1, 5 + 1 + 3 + 1 + 5),  # padded to its own number of operations
+        (loaded(), 40, 5 + 1 + 40 * 4 - 1 + 1 + 5),
+        (loaded(config=SimpleNamespace(answer_width=9, layout="spaced")), 3, 5 + 2 + 13 + 2 + 9),
+        (loaded(trained_on="default-spaced"), 3, 5 + 2 + 13 + 2 + 5),
+    ],
+)
+def test_a_model_is_evaluated_in_the_width_and_layout_of_its_training(model, nops, width):
+    assert evaluate_nops(model, "grid-len5", nops, 10)["sample_error_pct"] == 0
+    assert model.model.widths == {width}
 
 
 @pytest.mark.parametrize(
