@@ -25,14 +25,8 @@ def looks_ahead(
     """Find the first position whose logits change with a token after it.
 
     A copy of the model is tried, in evaluation mode and float32, one token after the other
-    changed; the model itself and torch's random state stay as they are.
-
-    Args:
-      model: see `logits_of`.
-      vocab_size: ids that it can read.
-      length: tokens of the row; no more than the model reads.
-    Returns:
-      The position, counted from 0; None for a causal model.
+    changed, in a row of `length` tokens, no more than the model reads; the model itself and torch's
+    random state stay as they are. Positions count from 0; None means a causal model.
     """
     probe = copy.deepcopy(model).float().eval()
     device = next(probe.parameters()).device

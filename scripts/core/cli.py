@@ -22,19 +22,11 @@ except ModuleNotFoundError as missing:  # numpy: another Python runs this comman
 
 OTHER_NAMES = {
     "--learning-rate": ("--lr",),
-    "--weight-decay": ("--wd",),
-    "--warmup-steps": ("--warmup", "--num-warmup-steps"),
-    "--batch-size": ("--bs", "--per-device-train-batch-size"),
-    "--max-samples": ("--epochs", "--steps", "--max-steps", "--num-samples", "--num-train-epochs"),
+    "--max-samples": ("--epochs", "--steps", "--max-steps", "--num-train-epochs"),
     "--num-questions": ("--num-samples", "--max-samples", "--limit"),
-    "--mixed-precision": ("--bf16", "--fp16", "--amp", "--dtype"),
+    "--mixed-precision": ("--bf16", "--fp16", "--amp"),
     "--trials": ("--seeds", "--runs"),
-    "--mixer": ("--layer",),
     "--data": ("--config", "--dataset", "--task"),
-    "--config": ("--data", "--dataset"),
-    "--output-dir": ("--output", "--out", "--save-dir", "--name"),
-    "--num-proc": ("--jobs", "--num-workers", "--processes"),
-    "--jobs": ("--num-workers", "--num-proc"),
     "--device": ("--gpu", "--cuda"),
 }
 """Flags, and what other tools call them; suggested where the command has the flag."""
@@ -43,10 +35,8 @@ OTHER_NAMES = {
 class Parser(argparse.ArgumentParser):
     """Flags without abbreviations, and a ValueError of one line for every mistake.
 
-    Args:
-      description: of the command.
-      flags: the arguments of `add_argument` by name.
-      hints: for flags that people try and that the command does not have, what to do instead.
+    `flags` has the arguments of `add_argument` by name, `hints` what to do in place of flags that
+    people try and that the command does not have.
     """
 
     def __init__(
@@ -69,22 +59,16 @@ class Parser(argparse.ArgumentParser):
         raise ValueError(message)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse all words; an unknown flag is named before one that is missing.
-
-        Raises:
-          ValueError: an unknown flag (the nearest is named), a word too many, or a wrong value.
+        """Parse all words; an unknown flag is named, with the nearest, before one that is missing.
 
         >>> Parser("", {"--jobs": {"type": int, "required": True}}).parse_args(["--job", "2"])
         Traceback (most recent call last):
         ValueError: flag --job is unknown: did you mean '--jobs'?
         """
         words = sys.argv[1:] if args is None else list(args)
-        for word in words:
-            flag = word.partition("=")[0]
-            if (
-                re.fullmatch(r"--?[A-Za-z][^\s=]*", flag)
-                and flag not in self._option_string_actions
-            ):
+        for flag in (word.partition("=")[0] for word in words):
+            is_flag = re.fullmatch(r"--?[A-Za-z]\S*", flag)
+            if is_flag and flag not in self._option_string_actions:
                 raise ValueError(f"flag {flag} is unknown: {self._suggest(flag)}")
         parsed, rest = self.parse_known_args(words, namespace)
         if rest:
@@ -192,10 +176,7 @@ def _logs_without_credentials() -> Iterator[None]:
 def run(command: str, main: Callable[[], None], hint: str = "") -> None:
     """Run a command; what a user can fix is one line on stderr, with exit code 1.
 
-    Args:
-      command: its name.
-      main: what it does.
-      hint: how to go on after an interruption.
+    `hint` says how to go on after an interruption.
     """
     try:
         with _logs_without_credentials():

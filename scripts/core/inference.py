@@ -1,5 +1,6 @@
 """Evaluate a model on samples: its answers, its loss and its error rates."""
 
+import math
 import time
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from vsc_dataset.encoding import decode_answers
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
 BATCH_SIZE = 1000
+"""Samples of one forward call at most."""
 
 BATCH_BYTES = 2**15
 """Positions of one forward call, samples times row: about 1,000 rows of the trained size. Larger
@@ -39,7 +41,7 @@ class Predictions(NamedTuple):
 
     answers: list[str]
     loss: float
-    seconds: float | None = None
+    seconds: float = math.nan
     scratchpad_error_pct: float | None = None
 
 
@@ -54,16 +56,12 @@ class Measurement(NamedTuple):
     questions: list[str]
     references: list[str]
     predictions: list[str]
-    seconds: float | None = None
+    seconds: float = math.nan
 
 
 @torch.no_grad()
 def predict(
-    model: nn.Module,
-    samples: Examples,
-    loss: str = "answer",
-    batch_size: int = BATCH_SIZE,
-    progress: str | None = None,
+    model: nn.Module, samples: Examples, loss: str = "answer", progress: str | None = None
 ) -> Predictions:
     """Evaluate a model on samples in one pass; scratchpads that are not right are decoded.
 
@@ -75,7 +73,6 @@ def predict(
       model: see `model_inputs`; left in the mode in which it came.
       samples: N of them, at least one.
       loss: what the loss counts, see `model_inputs`.
-      batch_size: samples of one forward call at most; fewer of long rows, see `max_rows`.
       progress: the label of a progress bar on a terminal; None shows none.
     """
     training, has_states = model.training, objective_of(model) == "scratchpad"
@@ -83,7 +80,7 @@ def predict(
     if has_states:
         samples = samples.with_scratchpads()
     blocks, losses, wrong, started = [], list[float](), 0, time.perf_counter()
-    rows = max_rows(samples.labels.shape[1], batch_size)
+    rows = max_rows(samples.labels.shape[1])
     hidden = True if progress is None else None  # None: hidden where there is no terminal
     with tqdm(total=len(samples), desc=progress, unit="samples", disable=hidden) as bar:
         for start in range(0, len(samples), rows):
@@ -146,14 +143,10 @@ def complete(model: nn.Module, samples: Examples, predicted_NxL: Tensor) -> tupl
 
 
 def measure(
-    model: nn.Module,
-    samples: Examples,
-    loss: str = "answer",
-    batch_size: int = BATCH_SIZE,
-    progress: str | None = None,
+    model: nn.Module, samples: Examples, loss: str = "answer", progress: str | None = None
 ) -> Measurement:
     """Evaluate a model on samples and count its errors; see `predict` and `error_rates`."""
-    return count_errors(samples, predict(model, samples, loss, batch_size, progress))
+    return count_errors(samples, predict(model, samples, loss, progress))
 
 
 def count_errors(samples: Examples, predicted: Predictions) -> Measurement:
@@ -166,10 +159,10 @@ def count_errors(samples: Examples, predicted: Predictions) -> Measurement:
     return Measurement(rates, mean, questions, references, predicted.answers, seconds)
 
 
-def max_rows(width: int, batch_size: int) -> int:
+def max_rows(width: int) -> int:
     """Return the samples of one forward call, so that memory does not grow with a row's length.
 
-    >>> max_rows(31, 1000), max_rows(31, 64), max_rows(4107, 1000)
-    (1000, 64, 3)
+    >>> max_rows(31), max_rows(4107)
+    (1000, 3)
     """
-    return max(1, min(batch_size, BATCH_BYTES // width, BATCH_SQUARES // width**2))
+    return max(1, min(BATCH_SIZE, BATCH_BYTES // width, BATCH_SQUARES // width**2))

@@ -14,15 +14,7 @@ T = TypeVar("T")
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file to write to; it replaces `path` if the block succeeds.
-
-    >>> from tempfile import TemporaryDirectory
-    >>> with TemporaryDirectory() as folder:
-    ...     with replace_file(Path(folder, "a.txt")) as tmp_path:
-    ...         _ = tmp_path.write_text("whole")
-    ...     [path.name for path in Path(folder).iterdir()]
-    ['a.txt']
-    """
+    """Give a temporary file to write to; it replaces `path` if the block succeeds."""
     tmp_path = path.with_name(f"{path.name}.{os.getpid()}.partial")  # other processes may write it
     try:
         yield tmp_path
@@ -56,11 +48,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_jsonl(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """Read and parse the objects of a JSON Lines file, see `read_lines`.
-
-    Raises:
-      ValueError: a line is not a JSON object, or `parse` refuses it: with the file and the line.
-    """
+    """Read and parse the objects of a JSON Lines file; a ValueError names file and line."""
     parsed = []
     for number, line in enumerate(read_lines(path), 1):
         try:
@@ -71,12 +59,7 @@ def read_jsonl(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
 
 
 def read_json(path: Path, keys: Sequence[str] = (), hint: str = "repair or delete it") -> Any:
-    """Read the object of a JSON file, which must have these keys.
-
-    Raises:
-      ValueError: it is not a JSON object, or a key is missing; the message names the file and
-        ends with the hint.
-    """
+    """Read the object of a JSON file with these keys; a ValueError names it and gives the hint."""
     try:
         value = parse_object(path.read_text("utf-8", errors="replace"))
         check_present(value, keys)

@@ -18,7 +18,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.core.io import read_json, replace_file
+from scripts.core.io import name_file, read_json, replace_file, write_lines
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.import_utils import call, find, find_source, split
 from vsc_models.pipeline_vsc import EvaluationFormat, read_format
@@ -31,13 +31,10 @@ RUN_FILE = "run.json"
 
 
 class LoadedModel(NamedTuple):
-    """A model that is evaluated.
+    """A model that is evaluated: its folder or hub id, the model, in evaluation mode.
 
-    Attributes:
-      name: the folder or hub id as it was typed.
-      model: in evaluation mode, on its device.
-      trained_on: the name of a configuration, None if unknown.
-      data_args: fields of it that the run changed.
+    `trained_on` is the name of a configuration, None if unknown, `data_args` are fields of it that
+    the run changed.
     """
 
     name: str
@@ -54,14 +51,7 @@ class LoadedModel(NamedTuple):
 def open_model(
     name: str, device: torch.device | None = None, trust_remote_code: bool = False
 ) -> LoadedModel:
-    """Load a checkpoint, and what it was trained on; `device` None leaves it on the CPU.
-
-    Args:
-      name: a run's folder, the folder of a checkpoint, or a hub id.
-      device, trust_remote_code: as `load_model`.
-    Raises:
-      ValueError: one line: there is none of that name, or it cannot be read.
-    """
+    """Load a checkpoint as `load_model`, and what it was trained on; a device None is the CPU."""
     model = load_model(name, trust_remote_code)
     return LoadedModel(name, model.to(device) if device else model, *_trained_on(name))
 
@@ -96,10 +86,8 @@ def load_model(
             f"{name}: the weights cannot be read ({error}): the file is damaged, copy or train it "
             "again"
         ) from None
-    except StrictDataclassError as error:  # not a ValueError, and its first line has no value
-        raise ValueError(f"{name}: {' '.join(str(error).split())}") from None
-    except (OSError, ValueError, RuntimeError, ImportError) as error:
-        words = str(error).strip().split("\n")[0]
+    except (OSError, ValueError, RuntimeError, ImportError, StrictDataclassError) as error:
+        words = " ".join(str(error).split())[:400]
         raise ValueError(words if name in words else f"{name}: {words}") from None
 
 
@@ -120,11 +108,7 @@ def _load_checkpoint(
 
 
 def head_of(config: PreTrainedConfig) -> Any:
-    """Find the Auto class that gives a logit for every byte: masked if there is one, else causal.
-
-    Raises:
-      ValueError: this type has neither.
-    """
+    """Find the Auto class that gives logits over bytes: masked if there is one, else causal."""
     for auto_class in (AutoModelForMaskedLM, AutoModelForCausalLM):
         if type(config) in auto_class._model_mapping or auto_class.__name__ in (
             getattr(config, "auto_map", None) or {}
@@ -136,11 +120,7 @@ def head_of(config: PreTrainedConfig) -> Any:
 
 
 def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """Call FILE.py:FUNCTION; the model's `save_pretrained` keeps file, arguments and weights.
-
-    Raises:
-      ValueError: one line: there is no such function, it raises, or returns another type.
-    """
+    """Call FILE.py:FUNCTION; the model's `save_pretrained` keeps file, arguments and weights."""
     function, code = find(target), find_source(target)
     model = call(target, function, arguments)
     if not isinstance(model, nn.Module):
@@ -158,8 +138,7 @@ def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:
             save_weights(self, str(tmp_path))
         with replace_file(path / CODE) as tmp_path:
             tmp_path.write_bytes(code or b"")
-        with replace_file(path / MADE_BY) as tmp_path:
-            tmp_path.write_text(json.dumps(made_by, indent=2) + "\n", "utf-8")
+        write_lines(path / MADE_BY, [json.dumps(made_by, indent=2)])
 
     model.save_pretrained = MethodType(save_pretrained, model)  # type: ignore[assignment]
     return model
@@ -172,19 +151,12 @@ def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
             f"{folder} brings the code of its model, {CODE}: read it, then load with "
             "trust_remote_code=True"
         )
-    try:
-        made_by = json.loads((folder / MADE_BY).read_text("utf-8"))
-        target, arguments = f"{folder}/{made_by['made_by']}", dict(made_by["arguments"])
-        trained = EvaluationFormat(**made_by.get("evaluation_format", {}))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{folder / MADE_BY} does not say how the model is made ({error!r}): copy it again"
-        ) from None
-    model = make_file_model(target, arguments)
-    _write_format(model, trained)
+    made_by = read_json(folder / MADE_BY, ("made_by", "arguments"), "copy it again")
+    model = make_file_model(f"{folder}/{made_by['made_by']}", made_by["arguments"])
+    _write_format(model, EvaluationFormat(**made_by.get("evaluation_format", {})))
     try:
         load_weights(model, str(folder / WEIGHTS))
-    except (RuntimeError, SafetensorError) as error:
+    except RuntimeError as error:
         words = " ".join(str(error).split())
         raise ValueError(f"{folder / WEIGHTS} does not fit its model: {words}") from None
     return model.eval()
@@ -202,37 +174,25 @@ def _check_folder(path: Path) -> None:
 
 
 def _trained_on(name: str) -> tuple[str | None, Mapping[str, Any]]:
-    """Read the data and its changes from the run.json of a run, of a trial's run, or of a hub id.
-
-    Raises:
-      ValueError: it names a configuration that does not exist here.
-    """
+    """Read the data and its changes from the run.json of a run, a trial's run, or a hub id."""
     path = Path(name).resolve()
-    paths = [path / RUN_FILE]
-    if path.name == "model" and path.parent.name.startswith("seed-"):
-        paths.append(path.parents[1] / RUN_FILE)
-    run_file = next((path for path in paths if path.is_file()), None)
+    near = [path / RUN_FILE, path.parent.parent / RUN_FILE]
+    run_file = next((file for file in near if file.is_file()), None)
     if run_file is None and not path.exists():
         # A model of somebody else's has none; no network and none in the cache is the same.
         with suppress(EntryNotFoundError, HfHubHTTPError):
             run_file = Path(hf_hub_download(name, RUN_FILE))
     if run_file is None:
         return None, {}
-    try:
+    with name_file(run_file, "delete it"):
         recipe = read_json(run_file)["recipe"]
         data, data_args = recipe["data"], recipe.get("data_args", {})
         make_config(data, **data_args)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{run_file} does not say what was trained on ({error})") from None
     return data, data_args
 
 
 def find_device(name: str | None) -> torch.device:
-    """Find the device of this name; None takes a GPU where there is one.
-
-    Raises:
-      ValueError: there is no such device here.
-    """
+    """Find the device of this name; None takes a GPU where there is one."""
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -254,10 +214,9 @@ def device_name(model: nn.Module) -> str:
 
 def set_format(model: nn.Module, config: TaskConfig, objective: str = "fill") -> None:
     """Note in a model how it is trained: how rows are written, what it predicts, for its config."""
-    row_width = None if _masks_padding(model) else config.row_width
-    limit = longest_row(model)
-    trained = EvaluationFormat(config.layout, config.answer_width, row_width, limit, objective)
-    _write_format(model, trained)
+    width = None if _masks_padding(model) else config.row_width
+    form = config.layout, config.answer_width, width, longest_row(model), objective
+    _write_format(model, EvaluationFormat(*form))
 
 
 def _write_format(model: Any, trained: EvaluationFormat) -> None:
@@ -274,19 +233,13 @@ def _write_format(model: Any, trained: EvaluationFormat) -> None:
 def format_of(model: nn.Module) -> EvaluationFormat:
     """Return how a model's rows are written, as far as the model says."""
     trained = getattr(model, "evaluation_format", None)
-    if isinstance(trained, EvaluationFormat):
-        return trained
-    return read_format(getattr(model, "config", None))
+    return trained or read_format(getattr(model, "config", None))
 
 
 def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: str) -> TaskConfig:
     """Give a configuration the answer field and the layout that the model was trained on.
 
-    The checkpoint says so, or else the data of its run. Any other model is evaluated as the
-    configuration says.
-
-    Raises:
-      ValueError: the answer field is too small for these answers.
+    The checkpoint says so, or else the data of its run; any other model takes those of `config`.
     """
     layout, width, *_ = format_of(loaded.model)
     if width is None and (trained := loaded.trained_config):
@@ -305,10 +258,6 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
     """Return the width of the rows that a model is evaluated in.
 
     As small as the questions allow; a model without a padding mask needs that of its training.
-
-    Raises:
-      ValueError: the model cannot read such long rows; or it has no padding mask, and it is unknown
-        what it was trained on.
     """
     limit, width = longest_row(loaded.model), config.row_width
     needed = width

@@ -27,19 +27,8 @@ def share_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     >>> [round(end, 4) for end in share_interval(10, 10)]
     [0.6915, 1.0]
     """
-    if not 0 <= k <= n or n < 1:
-        raise ValueError(f"{k} of {n} is not a share")
     tail = (1 - confidence) / 2
     return 1 - _upper_end(n - k, n, tail), _upper_end(k, n, tail)
-
-
-def upper_bound(k: int, n: int, confidence: float = 0.95) -> float:
-    """Compute the upper end of the exact one-sided interval of a share, of which k of n were seen.
-
-    >>> upper_bound(4, 1000) < 0.01 < upper_bound(5, 1000)
-    True
-    """
-    return _upper_end(k, n, 1 - confidence)
 
 
 def _upper_end(k: int, n: int, tail: float) -> float:
@@ -60,11 +49,7 @@ def format_share(k: int, n: int) -> str:
 
 
 def published(grid: str) -> list[int]:
-    """List the numbers of operations of a grid.
-
-    Raises:
-      ValueError: there is no configuration of that name, or it is not a grid.
-    """
+    """List the numbers of operations of a grid."""
     config = make_config(grid)
     if not config.grid_nops:
         raise ValueError(f"configuration {grid!r} is not a grid, such as 'grid-len5'")
@@ -72,22 +57,19 @@ def published(grid: str) -> list[int]:
 
 
 def is_within_horizon(rates: Mapping[str, Any]) -> bool:
-    """Tell whether the sample error is surely at most 1%: of 1,000 samples at most 4 are wrong.
+    """Tell whether the one-sided 95% interval of the sample error ends at most at 1%.
 
-    Args:
-      rates: with `questions` and `sample_error_pct`, as `error_rates` gives them.
+    >>> [is_within_horizon({"questions": 1000, "sample_error_pct": pct}) for pct in (0.4, 0.5)]
+    [True, False]
     """
     count = rates["questions"]
     wrong = round(rates["sample_error_pct"] * count / 100)
-    return upper_bound(wrong, count) <= HORIZON_PCT / 100
+    return _upper_end(wrong, count, 0.05) <= HORIZON_PCT / 100
 
 
 def find_horizon(rows: Sequence[Mapping[str, Any]], listed: Sequence[int]) -> int | str | None:
-    """Find the largest number of operations up to which every one is within the horizon.
+    """Find the largest of the listed numbers up to which every row of a grid is within the horizon.
 
-    Args:
-      rows: of a grid in rising order, without a gap from the first of `listed`.
-      listed: the published numbers of operations.
     Returns:
       A number, 0 where not even the first is within; ">1024" where the list ends; None where a
       row has fewer than HORIZON_SAMPLES.
@@ -113,14 +95,11 @@ def find_horizon(rows: Sequence[Mapping[str, Any]], listed: Sequence[int]) -> in
 
 
 def survival(first: Sequence[int | None], lengths: Sequence[int], steps: range) -> dict[int, float]:
-    """Compute the share of samples still right after each number of operations.
+    """Compute the share of samples still right after each number of operations, {step: share}.
 
-    Args:
-      first: of each sample the first wrong step, None where there is none.
-      lengths: its operations; a shorter sample tells nothing of later steps.
-      steps: rising numbers of operations.
-    Returns:
-      {step: share}, of the steps that some sample has reached. Source: Kaplan and Meier 1958.
+    `first` has the first wrong step of each sample, or None, `lengths` its operations: a shorter
+    sample tells nothing of later steps, and steps that none has reached are left out. Source:
+    Kaplan and Meier 1958.
 
     >>> survival([None, 1, 2, None], [3, 3, 3, 1], range(1, 4))
     {1: 0.75, 2: 0.375, 3: 0.375}
@@ -136,12 +115,11 @@ def survival(first: Sequence[int | None], lengths: Sequence[int], steps: range) 
 
 
 def ratio_of_medians(
-    values: Sequence[float], others: Sequence[float], resamples: int = 10_000
+    values: Sequence[float], others: Sequence[float]
 ) -> tuple[float, float, float] | None:
-    """Compute the ratio of two medians, and its 95% bootstrap interval; repeatable.
+    """Compute the ratio of two medians, and low and high of its 95% bootstrap interval; repeatable.
 
-    Returns:
-      ratio, low, high; None where either side has fewer than RATIO_TRIALS values.
+    None where either side has fewer than RATIO_TRIALS values.
 
     >>> ratio_of_medians([2.0] * 5, [1.0] * 5)
     (2.0, 2.0, 2.0)
@@ -150,7 +128,7 @@ def ratio_of_medians(
         return None
     random = np.random.default_rng(0)
     medians = [
-        np.median(random.choice(side, (resamples, len(side))), axis=1) for side in (values, others)
+        np.median(random.choice(side, (10_000, len(side))), axis=1) for side in (values, others)
     ]
     low, high = np.quantile(medians[0] / medians[1], (0.025, 0.975))
     return float(np.median(values) / np.median(others)), float(low), float(high)

@@ -1,5 +1,7 @@
 """Measure a model with all processes, each on its share of the samples."""
 
+from math import nan
+
 from torch import nn
 
 from scripts.core.inference import Measurement, Predictions, count_errors, measure, predict
@@ -38,5 +40,5 @@ def measure_shared(
     if shares[0].scratchpad_error_pct is not None:
         wrong = sum((one.scratchpad_error_pct or 0.0) * len(one.answers) for one in shares)
         wrong_pct = wrong / len(samples)
-    combined = Predictions(answers, loss_sum / len(samples), None, wrong_pct)
+    combined = Predictions(answers, loss_sum / len(samples), nan, wrong_pct)
     return count_errors(samples, combined)

@@ -47,13 +47,17 @@ def test_padding_and_what_the_loss_omits_are_ignored(loss):
         assert (labels[row, end:] == IGNORED).all()
 
 
-def test_a_loss_over_the_trace_gives_every_model_its_dense_targets():
-    examples = sample("default", "train", range(50))
-    ours = build_model(find_recipe("default-delta"))
-    for model in (Echo(examples.labels), ours):
-        inputs, labels = model_inputs(model, examples, "trace", CPU)
+def test_a_loss_over_the_trace_counts_the_answer_and_the_dense_targets_for_every_model():
+    examples = sample("default", "train", range(200), trace=True)
+    targets = examples.trace.astype(np.int64)
+    dense = np.where(targets, targets, IGNORED)
+    expected = np.where(examples.answer_mask, examples.labels, dense)
+    assert (trace_labels(examples) == expected).all()
+    slow = sample("default", "train", range(200))
+    for model in (Echo(examples.labels), build_model(find_recipe("default-delta"))):
+        inputs, labels = model_inputs(model, slow, "trace", CPU)
         assert "answer_positions" not in inputs
-        assert (labels.numpy() == trace_labels(examples, IGNORED)).all()
+        assert (labels.numpy() == expected).all()
 
 
 def test_the_answer_is_never_in_the_input():
@@ -99,9 +103,8 @@ def test_an_answer_can_be_rebuilt_from_the_dense_targets(config):
         cells, stack = list(program.letters), []
         end = 0
         for operation, after in zip(program.operations, program.trace, strict=True):
-            end = question.index(str(operation), max(end, question.index(":"))) + len(
-                str(operation)
-            )
+            text = str(operation)
+            end = question.index(text, max(end, question.index(":"))) + len(text)
             letter = targets.pop(end - 1)
             if operation.kind == ">":
                 cells[operation.y - 1], cells[operation.x - 1] = letter, targets.pop(end)
@@ -115,25 +118,21 @@ def test_an_answer_can_be_rebuilt_from_the_dense_targets(config):
         assert not targets
 
 
-def test_only_the_answer_field_and_the_dense_targets_are_counted():
-    examples = sample("default", "train", range(200), trace=True)
-    labels, answer = trace_labels(examples), examples.answer_mask
-    targets = examples.trace.astype(np.int64)
-    assert (labels[answer] == examples.labels[answer]).all()
-    assert (labels[~answer] == np.where(targets, targets, -100)[~answer]).all()
-    assert (labels == trace_labels(sample("default", "train", range(200)))).all()
-
-
-@pytest.mark.parametrize("form", ["tensor", "tuple", "list", "dict", "output"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda logits: logits,
+        lambda logits: (logits, None),
+        lambda logits: [logits],
+        lambda logits: {"logits": logits},
+        lambda logits: MaskedLMOutput(loss=logits.sum(), logits=logits),
+    ],
+)
 def test_logits_are_taken_as_other_libraries_return_them(form):
     samples = sample("swap-nops2", "test", range(3))
-    logits = Echo(samples.labels)(torch.zeros(3, 1))
-    forms = {
-        "tensor": logits, "tuple": (logits, None), "list": [logits], "dict": {"logits": logits},
-        "output": MaskedLMOutput(loss=logits.sum(), logits=logits),
-    }  # fmt: skip
     model = Echo(samples.labels)
-    model.forward = lambda input_ids: forms[form]
+    logits = model(torch.zeros(3, 1))
+    model.forward = lambda input_ids: form(logits)
     inputs, _ = model_inputs(model, samples, "all", CPU)
     assert torch.equal(logits_of(model, inputs), logits)
 

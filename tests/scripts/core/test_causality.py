@@ -53,12 +53,9 @@ def test_our_causal_models_pass(name):
     assert looks_ahead(model_of(name)) is None
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in CAUSAL])
-def test_our_other_models_are_refused_from_the_first_position_on(name):
-    assert looks_ahead(model_of(name)) == 0
-
-
 def test_bert_and_a_centered_convolution_are_refused():
+    for name in MODELS.keys() - CAUSAL:
+        assert looks_ahead(model_of(name)) == 0
     assert looks_ahead(of_type("bert")) == 0
     assert looks_ahead(Convolution(1, 1)) == 0
     assert looks_ahead(Convolution(2, 0)) is None

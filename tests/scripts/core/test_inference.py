@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from scripts.core.inference import BATCH_BYTES, BATCH_SQUARES, max_rows, measure, predict
+from scripts.core import inference
+from scripts.core.inference import measure, predict
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
 from tests.scripts.core.test_batches import Echo
@@ -14,26 +15,24 @@ from vsc_dataset.configs import make_config
 
 def test_predictions_are_read_from_the_answer_field():
     examples = sample("default-spaced", "test", range(300))
-    assert predict(Echo(examples.labels), examples, batch_size=300).answers == examples.answers()
+    assert predict(Echo(examples.labels), examples).answers == examples.answers()
     wrong = examples.labels.copy()
     wrong[7][examples.answer_mask[7]] = ord("?")
-    answers = predict(Echo(wrong), examples, batch_size=300).answers
-    assert [
-        i for i, (a, b) in enumerate(zip(answers, examples.answers(), strict=True)) if a != b
-    ] == [7]
+    answers = predict(Echo(wrong), examples).answers
+    pairs = zip(answers, examples.answers(), strict=True)
+    assert [i for i, (answer, true) in enumerate(pairs) if answer != true] == [7]
 
 
-def test_the_batch_size_changes_no_figure():
+def test_the_batch_size_changes_no_figure(monkeypatch):
     torch.manual_seed(0)
     model = build_model(find_recipe("swap-delta"))
     examples = sample("swap-nops1-5", "validation", range(70))
-    whole, parts = (predict(model, examples, batch_size=size) for size in (70, 16))
-    assert whole.answers == parts.answers
-    assert whole.loss == pytest.approx(parts.loss, rel=1e-5)
+    whole = measure(model, examples)
+    monkeypatch.setattr(inference, "BATCH_SIZE", 16)
+    parts = measure(model, examples)
     assert model.training
-    whole, parts = (measure(model, examples, batch_size=size) for size in (70, 16))
-    assert whole.predictions == parts.predictions
-    assert whole.rates == parts.rates
+    assert (whole.predictions, whole.rates) == (parts.predictions, parts.rates)
+    assert whole.loss == pytest.approx(parts.loss, rel=1e-5)
     assert whole.seconds > 0
 
 
@@ -42,14 +41,13 @@ def test_memory_is_bounded_for_long_rows():
 
     class Counting(Solver):
         def forward(self, input_ids):
-            sizes.append(tuple(input_ids.shape))
+            sizes.append(len(input_ids))
             return super().forward(input_ids)
 
     examples = sample(make_config("grid-len5", grid_nops=[1024]), "nops1024", range(7))
     assert predict(Counting(), examples).answers == examples.answers()
-    assert [rows for rows, _ in sizes] == [3, 3, 1]
-    predict(Counting(), examples, batch_size=2)
-    assert [rows for rows, _ in sizes[3:]] == [2, 2, 2, 1]
+    assert sizes == [3, 3, 1]
     for width in (1, 31, 500, 4107, 40_000):
-        rows = max_rows(width, 1000)
-        assert rows == 1 or (rows * width <= BATCH_BYTES and rows * width**2 <= BATCH_SQUARES)
+        rows = inference.max_rows(width)
+        within = rows * width <= inference.BATCH_BYTES, rows * width**2 <= inference.BATCH_SQUARES
+        assert rows == 1 or all(within)
