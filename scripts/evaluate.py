@@ -21,8 +21,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the 
 
 from scripts.core.cli import Parser, flag_of, int_from, run
 
-IN_MEMORY = int_from(1, 1_000_000)
-
 FLAGS: dict[str, dict[str, Any]] = {
     "checkpoints": {"nargs": "*", "metavar": "CHECKPOINT", "help": "folders or hub ids"},
     "--data": {"help": "a configuration; default: what the run was trained on, or 'default'"},
@@ -32,7 +30,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--length": {"type": int, "nargs": "+", "metavar": "N", "help": "of the grids; default: 5"},
     "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
     "--num-questions": {
-        "type": IN_MEMORY,
+        "type": int_from(1, 1_000_000),  # which lie in memory together
         "metavar": "N",
         "help": "default: all; 1,000 of a grid's",
     },
