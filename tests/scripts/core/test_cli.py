@@ -46,7 +46,6 @@ def test_no_command_tells_the_password_in_an_address(caplog, error):
 
 def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
     code = "from scripts.core.cli import run; run('tell', lambda: print('word ' * 100_000))"
-    command = start_python("-c", code, cwd=tmp_path, PYTHONPATH=str(ROOT))
-    command.stdout.close()
-    assert command.stderr.read() == ""
-    assert command.wait(LIMIT) == 1
+    with start_python("-c", code, cwd=tmp_path, PYTHONPATH=str(ROOT)) as command:
+        command.stdout.close()
+        assert (command.stderr.read(), command.wait(LIMIT)) == ("", 1)
