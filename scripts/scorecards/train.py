@@ -1,7 +1,7 @@
 """Train what a scorecard lacks; a finished trial is a line of a file: interrupted, it goes on."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,34 +97,28 @@ class CardTraining:
         wanted = [(skill, rate, seed) for skill in rates for rate in rates[skill] for seed in seeds]
         path = self.folder / TRIALS
         done: dict[Any, Line] = {_key(line): line for line in read_jsonl(path, dict)}
-        for line in self.run_jobs([key for key in wanted if key not in done]):
-            done[_key(line)] = line
-            write_lines(path, [json.dumps(line) for line in done.values()])
-        return [done[key] for key in wanted]
-
-    def run_jobs(self, keys: Sequence[tuple[str, float, int]]) -> Iterator[Line]:
-        """Run trials by skill, learning rate and seed, and give a line of each as it ends."""
-        jobs, total = [], len(keys)
-        for number, (skill, rate, seed) in enumerate(keys, 1):
+        todo, jobs = [key for key in wanted if key not in done], []
+        for number, (skill, rate, seed) in enumerate(todo, 1):
             recipe = self.protocol.recipe(self.base, skill, rate)
-            folder = self.trial_folder(skill, rate, seed)
-            jobs.append(Job(recipe, seed, folder, f"{skill} lr {rate:g} {number}/{total}"))
-        side_by_side = min(self.jobs, len(jobs))
-        outcomes = (
-            run_in_processes(jobs, side_by_side, self.options)
-            if side_by_side > 1
-            else run_in_turn(jobs, self.accelerator, self.options)
-        )
+            label = f"{skill} lr {rate:g} {number}/{len(todo)}"
+            jobs.append(Job(recipe, seed, self.trial_folder(skill, rate, seed), label))
+        if self.jobs > 1:
+            outcomes = run_in_processes(jobs, self.jobs, self.options)
+        else:
+            outcomes = run_in_turn(jobs, self.accelerator, self.options)
         paused: Paused | None = None
         for job, result in outcomes:
+            if isinstance(result, OSError):
+                raise result
             if isinstance(result, Paused):
                 paused = result
-            elif isinstance(result, OSError):
-                raise result
-            else:
-                yield make_line(job, result)
+                continue
+            line = make_line(job, result)
+            done[_key(line)] = line
+            write_lines(path, [json.dumps(line) for line in done.values()])
         if paused:
             raise paused
+        return [done[key] for key in wanted]
 
     def trial_folder(self, skill: str, rate: float, seed: int) -> Path:
         """Return the folder of a trial."""

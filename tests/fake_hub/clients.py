@@ -2,7 +2,6 @@
 
 import os
 import sysconfig
-from collections.abc import Sequence
 from pathlib import Path
 
 from tests.commands import Result, run_python, script
@@ -24,28 +23,22 @@ socket.socket.connect = connect
 """Runs before such code: the stand-in is all of the network."""
 
 
-def environment(url: str, home: Path, token: str | None, **more: str) -> dict[str, str]:
+def environment(hub: Hub, home: Path, **more: str) -> dict[str, str]:
     """What a client of the stand-in sees of the world: an empty home, and nothing of ours."""
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    client = {"HF_ENDPOINT": url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    client = {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     home.mkdir(parents=True, exist_ok=True)
     places = {"HOME": str(home), "HF_HOME": str(home / "hf"), "MPLCONFIGDIR": str(home)}
-    said = {"HF_TOKEN": token} if token else {}
-    return {**kept, **client, **places, **said, "OMP_NUM_THREADS": "1", **more}
+    return {**kept, **client, **places, "OMP_NUM_THREADS": "1", **more}
 
 
-def push(
-    hub: Hub | str, home: Path, *flags: object, token: str | None = TOKEN, **more: str
-) -> Result:
+def push(hub: Hub, home: Path, *flags: object) -> Result:
     """Run `push_to_hub.py`."""
-    url = hub if isinstance(hub, str) else hub.url
-    seen = environment(url, home, token, HF_HUB_DISABLE_PROGRESS_BARS="1", **more)
+    seen = environment(hub, home, HF_TOKEN=TOKEN, HF_HUB_DISABLE_PROGRESS_BARS="1")
     return run_python(script("push_to_hub"), *flags, cwd=home, inherited={}, **seen)
 
 
-def without_package(
-    hub: Hub, home: Path, code: str, *args: object, path: Sequence[object] = (SITE,)
-) -> Result:
+def without_package(hub: Hub, home: Path, code: str, *args: object) -> Result:
     """Run code that sees the libraries, but neither our packages nor a token."""
-    seen = environment(hub.url, home, None, PYTHONPATH=os.pathsep.join(map(str, path)))
+    seen = environment(hub, home, PYTHONPATH=SITE)
     return run_python("-S", "-c", CUTS_OFF + code, *args, cwd=home, inherited={}, **seen)

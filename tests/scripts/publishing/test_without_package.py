@@ -172,7 +172,7 @@ def test_everything_that_is_published_arrives(hub, tmp_path):
 
 def _wheel(hub, home, card):
     """The card's line installs the package where nothing was, and `load_dataset("vsc")` works."""
-    seen = clients.environment(hub.url, home, None)
+    seen = clients.environment(hub, home)
     said(run_python("-m", "venv", home / "venv", cwd=home, inherited={}, **seen))
     (wanted,) = re.findall(r'pip install "(.*?)"', card)
     python = home / "venv" / "bin" / "python"
