@@ -97,6 +97,16 @@ def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
     assert evaluated[-1].questions()[: record.test_questions] == split
 
 
+def test_a_row_without_a_grid_loads_no_model(done, monkeypatch):
+    ((record, kept),) = read_trials(done / "hub" / "results", ROW)
+    (row,) = choose(TABLES["ladder"].rows, [ROW], 640, 1)
+    monkeypatch.setattr(trials, "load_model", None)
+    folder = done / "runs" / ROW / "640"
+    details = trials.measure_details(replace(row, grid=None), folder, record)
+    assert {"recipe", "seed", "planned_samples", "grid"} == kept.keys() - details.keys()
+    assert details == {name: kept[name] for name in details}
+
+
 def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path):
     table = (done / "hub" / "tables" / "ladder.md").read_text()
     elsewhere = ("--hub-cards", done / "hub", "--output-dir", tmp_path / "elsewhere")

@@ -153,6 +153,9 @@ def test_a_push_during_another_is_not_undone(hub, monkeypatch):
 
 def test_a_metric_replaces_the_hub_s_template_and_no_demo(hub, tmp_path):
     found = assemble("metric", Path(METRIC_PATH), "acme/vsc_error", tmp_path)
+    hub.cut = "/commit/"
+    refused(found, "cannot be reached")  # the repository is there, and holds the template alone
+    hub.cut = None
     push(found)
     assert files_of(hub, ("spaces", "acme/vsc_error")) == {
         name: content if isinstance(content, bytes) else content.read_bytes()
