@@ -127,16 +127,16 @@ def _dataset_files(path: Path, repo: str, scratch: Path) -> Files:
     manifest = read_manifest(path)
     if not manifest["configs"]:
         raise ValueError(f"{path} holds no whole configuration: go on with build_dataset.py")
-    names = [f"{config}/{GUARD}" for config in manifest["configs"]]
-    for split in (split for splits in manifest["configs"].values() for split in splits.values()):
-        for name, facts in split["files"].items():
-            if not (path / name).exists() or file_sha256(path / name) != facts["sha256"]:
-                raise ValueError(
-                    f"{path / name} is not what {MANIFEST} says: build_dataset.py --verify {path} "
-                    f"says more, and --output-dir {path} builds it again"
-                )
-            names.append(name)
-    files: Files = {name: path / name for name in (MANIFEST, *names)}
+    splits = [split for config in manifest["configs"].values() for split in config.values()]
+    hashes = {name: facts["sha256"] for split in splits for name, facts in split["files"].items()}
+    for name, sha256 in hashes.items():
+        if not (path / name).exists() or file_sha256(path / name) != sha256:
+            raise ValueError(
+                f"{path / name} is not what {MANIFEST} says: build_dataset.py --verify {path} "
+                f"says more, and --output-dir {path} builds it again"
+            )
+    guards = [f"{config}/{GUARD}" for config in manifest["configs"]]
+    files: Files = {name: path / name for name in (MANIFEST, *guards, *hashes)}
     files |= {f"results/{file.name}": file for file in RESULTS.glob("*.jsonl")}
     wheel = build_wheel(scratch)
     files[f"wheel/{wheel.name}"] = wheel
@@ -200,10 +200,11 @@ def _metric_files(path: Path, repo: str) -> Files:
 
 def _space_files(path: Path, repo: str, scratch: Path, checkpoints: Sequence[str]) -> Files:
     """Gather the demo, the results that it shows, the wheel, its card."""
+    paths = [file.relative_to(path) for file in path.rglob("*") if file.is_file()]
     files: Files = {
-        file.relative_to(path).as_posix(): file
-        for file in path.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts and not file.name.startswith(".")
+        file.as_posix(): path / file
+        for file in paths
+        if not any(part.startswith((".", "__pycache__")) for part in file.parts)
     }
     for name in ("results", "figures"):
         files |= {f"{name}/{file.name}": file for file in (HUB_CARDS / name).glob("*.*")}
