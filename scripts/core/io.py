@@ -107,6 +107,27 @@ def check_present(line: dict[str, Any], keys: Sequence[str]) -> None:
         raise ValueError(f"keys {missing} are missing")
 
 
+def check_shape(value: Any, shape: Any, name: str) -> None:
+    """Raise a ValueError that names the part which is not {key: shape}, [shape] or of a type.
+
+    {str: shape} is any number of keys.
+
+    >>> check_shape({"rows": [{"nops": 1}, {"nops": "2"}]}, {"rows": [{"nops": int}]}, "grid")
+    Traceback (most recent call last):
+    ValueError: grid.rows[1].nops is '2'
+    """
+    kind = type(shape) if isinstance(shape, dict | list) else shape
+    if not has_type(value, kind):
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
+    if isinstance(shape, dict):
+        for key, inner in shape.items():
+            for part in value if key is str else [key]:
+                check_shape(value.get(part), inner, f"{name}.{part}")
+    elif isinstance(shape, list):
+        for number, item in enumerate(value):
+            check_shape(item, shape[0], f"{name}[{number}]")
+
+
 def has_type(value: Any, hint: Any) -> bool:
     """Return whether a value as JSON and TOML have it fits the annotation of a field.
 

@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from scripts.core.io import has_type, read_jsonl, read_lines, write_lines
+from scripts.core.io import check_shape, has_type, read_jsonl, read_lines, write_lines
+from scripts.core.statistics import find_horizon, published
 
 SOLVED_PCT = 1.0
 """A trial with at most this sample error, in percent, counts as solved."""
@@ -110,6 +111,22 @@ class Trial(NamedTuple):
     details: Mapping[str, Any]
 
 
+ERRORS = {"sample_error_pct": float, "mask_error_pct": float}
+ROW = {"nops": int, "questions": int, "floors": {str: ERRORS}, **ERRORS}
+DETAILS = {
+    "settings": {"num_samples": int, "loss": str},
+    "device": str,
+    "questions_per_second": float,
+    "floors": {str: {"mask_error_pct": float}},
+    "curve": [{"samples": int, **ERRORS}],
+    "answers": dict,
+    "programs": {"questions": int, **ERRORS},
+    "grid": {"name": str, "lost": bool, "rows": [ROW]},
+    "test": {"questions": int, "wrong": int},
+}
+"""What reports read of a trial's details; older trials have fewer."""
+
+
 def append_record(path: Path, record: TrialRecord) -> None:
     """Add a line to trials.jsonl, which one process writes; what a kill left of a line goes."""
     write_lines(path, [*read_lines(path), json.dumps(asdict(record), allow_nan=False)])
@@ -159,11 +176,20 @@ def _with_line(path: Path, line: Mapping[str, Any]) -> list[str]:
 
 def read_trials(folder: Path, row: str) -> list[Trial]:
     """Read the trials of a row, by budget and seed; a ValueError names file and line."""
-    pairs = read_jsonl(folder / "details" / f"{row}.jsonl", lambda line: (_key(line), line))
-    details = dict(pairs)
+    details = dict(read_jsonl(folder / "details" / f"{row}.jsonl", _parse_details))
     records = read_records(folder / f"{row}.jsonl")
     records.sort(key=lambda record: (-record.planned_samples, record.seed))
     return [Trial(record, details.get(record.key, {})) for record in records]
+
+
+def _parse_details(line: dict[str, Any]) -> tuple[Key, dict[str, Any]]:
+    """Check what reports read of a line, and return it with the trial's key."""
+    for name, shape in DETAILS.items():
+        if name in line:
+            check_shape(line[name], shape, name)
+    if "grid" in line:
+        find_horizon(line["grid"]["rows"], published(line["grid"]["name"]))  # refuses a gap
+    return _key(line), line
 
 
 def _key(line: Mapping[str, Any]) -> Key:

@@ -1,6 +1,7 @@
 """A trial is stored once, a kill damages nothing, and spreads are right."""
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from scripts.core.trial_store import (
     spread,
     summarize,
 )
+from tests.commands import ROOT
 from tests.scripts.reporting.cases import kept, record
 
 START = ["recipe", "parameters", "split", "questions", "sample_error_pct", "mask_error_pct"]
@@ -105,6 +107,30 @@ def test_a_damaged_line_is_a_clear_error_wherever_it_is_and_every_trial_stays(da
             path.write_text(whole + damaged.removesuffix("}"))  # cut off by a kill
             assert read_trials(Path(folder), "row") == [trial_as_read(trial)]
             path.write_text(whole)
+
+
+@pytest.mark.parametrize(
+    "damage, words",
+    [
+        (lambda line: line["grid"].pop("rows"), "grid.rows is 'None'"),
+        (lambda line: line["grid"]["rows"].pop(1), "nops 2 was not evaluated"),
+        (lambda line: line["grid"]["rows"][3].update(sample_error_pct="0"), "grid.rows[3].sample_"),
+        (lambda line: line["grid"].update(name="grid-len55"), "'grid-len55' is unknown"),
+        (lambda line: line.update(grid=[]), "grid is '[]'"),
+        (lambda line: line["floors"].update(copy=1), "floors.copy is '1'"),
+        (lambda line: line["curve"][0].pop("mask_error_pct"), "curve[0].mask_error_pct is 'None'"),
+    ],
+)
+def test_damaged_details_are_named_by_file_and_line(tmp_path, damage, words):
+    (tmp_path / "details").mkdir()
+    path = tmp_path / "details" / "swap-delta.jsonl"
+    first, *_ = (ROOT / "hub_cards" / "results" / "details" / path.name).read_text().splitlines()
+    line = json.loads(first)
+    damage(line)
+    path.write_text(f"{first}\n{json.dumps(line)}\n")
+    with pytest.raises(ValueError, match=re.escape(f"{path}, line 2: ")) as raised:
+        read_trials(tmp_path, "swap-delta")
+    assert words in str(raised.value)
 
 
 def trial_as_read(trial):

@@ -121,7 +121,8 @@ def test_a_model_of_changed_data_and_another_objective_is_published_as_it_was_tr
     assert set(question) <= set("ABCDEFGHI")
 
 
-def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path):
+def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_theSecret")
     names = ["acme/vsc-swap-delta"]
     place = cards.HUB_CARDS / "space"
     bundle = assemble("space", place, "acme/demo", tmp_path, checkpoints=names)
@@ -133,6 +134,9 @@ def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path):
     assert any(name.startswith(f"wheel/vsc_dataset-{cards.version()}-") for name in bundle.files)
     assert not [name for name in bundle.files if "cache" in name or name.startswith(".")]
     assert json.loads(bundle.files["checkpoints.json"])[-1:] == names
+    metric = assemble("metric", Path(METRIC_PATH), "acme/vsc_error", tmp_path)
+    for content in (*bundle.files.values(), *metric.files.values()):
+        assert b"hf_theSecret" not in read(content)
     card = SpaceCard(bundle.files["README.md"].decode()).data
     assert card.models[-1:] == names
     pinned = f"gradio=={card.sdk_version}"
