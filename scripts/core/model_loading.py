@@ -63,12 +63,10 @@ def load_model(
 ) -> nn.Module:
     """Load a checkpoint's model, in evaluation mode.
 
-    Args:
-      name: a folder or hub id that AutoModelForMaskedLM or AutoModelForCausalLM loads, or the
-        folder of a model that FILE.py:FUNCTION made.
-      trust_remote_code: run the code that the checkpoint brings.
-      check_size: is told the parameters before they take memory, where no code of a user's own
-        makes them, and may raise.
+    It is one that an Auto class for masked or causal language models loads, or that
+    FILE.py:FUNCTION made. `check_size` is told the parameters before they take memory, where no
+    code of a user's own makes them, and may raise.
+
     Raises:
       ValueError: one line that names the checkpoint: there is none, it cannot be read, it brings
         code and is not trusted, or it has no language-modelling head.
@@ -168,8 +166,7 @@ def _check_folder(path: Path) -> None:
         what = "is a file" if path.exists() else "does not exist"
         raise ValueError(f"{path} {what}: give the folder of a checkpoint or a hub id, owner/name")
     if not any((path / name).exists() for name in ("config.json", MADE_BY)):
-        inside = sorted(path.glob("seed-*/model/config.json"))
-        near = inside[0].parent if inside else "one that save_pretrained or train.py wrote"
+        near = next(path.glob("seed-*/model"), "one that save_pretrained or train.py wrote")
         raise ValueError(f"{path} holds no config.json, so it is not a checkpoint: give {near}")
 
 

@@ -70,11 +70,8 @@ def is_within_horizon(rates: Mapping[str, Any]) -> bool:
 def find_horizon(rows: Sequence[Mapping[str, Any]], listed: Sequence[int]) -> int | str | None:
     """Find the largest of the listed numbers up to which every row of a grid is within the horizon.
 
-    Returns:
-      A number, 0 where not even the first is within; ">1024" where the list ends; None where a
-      row has fewer than HORIZON_SAMPLES.
-    Raises:
-      ValueError: a number is left out, so the horizon is unknown.
+    It is 0 where not even the first is within, ">1024" where the list ends, and None where a row
+    has fewer than HORIZON_SAMPLES. A ValueError names a number that is left out.
 
     >>> row = lambda nops, wrong: {"nops": nops, "questions": 1000, "sample_error_pct": wrong / 10}
     >>> find_horizon([row(1, 0), row(2, 4), row(3, 5), row(4, 0)], [1, 2, 3, 4])

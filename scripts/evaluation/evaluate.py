@@ -23,12 +23,8 @@ SURVIVAL_SAMPLES = 1000
 class Request:
     """What all models are evaluated on.
 
-    Attributes:
-      data: a configuration's name; None is what each model was trained on, or "default".
-      split: of `data`.
-      grids: names of grids, in place of `data`.
-      num_questions: of the split, or of each number of operations; None is all, or 1,000.
-      until_wrong: see `evaluate_grid`.
+    `data` None is what each model was trained on, or "default"; `grids` come in place of it.
+    `num_questions` None is all of a split, 1,000 of each number of operations of a grid.
     """
 
     data: str | None = None
@@ -66,12 +62,7 @@ def _parts(loaded: LoadedModel, request: Request) -> list[tuple[str, TaskConfig,
 
 
 def evaluate(models: Sequence[LoadedModel], request: Request) -> Iterator[dict[str, Any]]:
-    """Evaluate one model after the other.
-
-    Yields:
-      checkpoint, trained_on, parameters, device, then `grids` (a list, see `evaluate_grid`) or
-      `data`, see `_split`.
-    """
+    """Evaluate one model after the other: what it is, then `grids` or `data`."""
     count = request.num_questions or QUESTIONS
     for loaded in models:
         about = {

@@ -33,15 +33,10 @@ def rank_key(results: Mapping[str, Any], horizon: int | str | None = None) -> tu
 
 @dataclass(frozen=True)
 class Line:
-    """A row at one budget.
+    """A row at one budget, without trials where it was not run.
 
-    Attributes:
-      row: its name.
-      data: what it is trained and evaluated on.
-      full_samples: training samples of its recipe, in all trainings of a trial.
-      article: its line in the article's tables, or empty.
-      trials: of one budget; none where the row was not run.
-      best_of: trainings of each.
+    `full_samples` are those of its recipe, in all `best_of` trainings of a trial; `article` is its
+    line in the article's tables, or empty.
     """
 
     row: str

@@ -41,15 +41,9 @@ def write_report(
 ) -> str:
     """Write curves.png, answers.png, report.txt and, last, results.json into the run's folder.
 
-    Args:
-      folder: exists; each file is replaced whole.
-      records: the trials of one setting.
-      curves: for each trial its validation points.
-      answered: by `median_trial(records)`: all `validation` samples, `by_nops`, over all trained
-        numbers of operations, and, if known, `test` and `test_programs`.
-      answer_width: W, characters of the answer field.
-    Returns:
-      The report, to be printed.
+    `records` are trials of one setting, `curves` their validations. `answered` is what the median
+    one answered: all `validation` samples, `by_nops`, over all trained numbers of operations, and,
+    if known, `test` and `test_programs`. The report is returned.
     """
     rates = {
         part: error_rates(texts.predictions, texts.references, texts.questions, answer_width)
