@@ -14,10 +14,10 @@ from vsc_dataset.language import parse
 STEPS = range(1, 6)
 
 
-def steps_of(model, questions, config, steps=STEPS):
-    """The first wrong steps of questions that were answered wrong."""
+def steps_of(model, questions, config, steps=STEPS, wrong=True):
+    """The first wrong steps of questions that were all answered wrong, or all right."""
     loaded = LoadedModel("model", model)
-    return first_wrong_steps(loaded, questions, [True] * len(questions), config, steps)
+    return first_wrong_steps(loaded, questions, [wrong] * len(questions), config, steps)
 
 
 def swaps_first_two(program) -> bool:
@@ -59,9 +59,8 @@ def test_only_steps_of_the_trained_range_are_evaluated(data, split, errs, steps,
     assert steps_of(model, [], make_config(data), steps) == []
 
 
-def test_a_right_answer_can_have_a_first_wrong_step():
+@pytest.mark.parametrize("nops, found", [(2, 2), (9, None)])
+def test_a_right_answer_can_have_a_first_wrong_step(nops, found):
+    model = Solver(lambda program: len(program.operations) == nops)
     questions = sample("swap-nops3", "test", range(9)).questions()
-    for errs, expected in ((lambda p: len(p.operations) == 2, 2), (lambda p: False, None)):
-        model = LoadedModel("model", Solver(errs))
-        right = first_wrong_steps(model, questions, [False] * 9, make_config("swap-nops3"), STEPS)
-        assert right == [expected] * 9
+    assert steps_of(model, questions, make_config("swap-nops3"), wrong=False) == [found] * 9

@@ -127,11 +127,9 @@ def test_speeds_are_compared_over_five_trials_of_one_device():
 
 
 def test_held_out_programs_stand_before_the_test_samples_and_it_is_said_what_differs():
-    levels = {"sample_error_pct": 7.0}
-    found = [
-        *split_budgets("some", "default", 128, {}, [kept(0, 1.0, programs=levels)]),
-        *split_budgets("older", "swap-nops2", 128, {}, [kept(0, 1.0)]),
-    ]
+    some = kept(0, 1.0, programs={"sample_error_pct": 7.0})
+    found = split_budgets("some", "default", 128, {}, [some])
+    found += split_budgets("older", "swap-nops2", 128, {}, [kept(0, 1.0)])
     text = results_table("title", found, ["programs", "test"])
     assert list(cells(text, "some").values())[2:] == ["7.00", "4.25"]
     assert list(cells(text, "older").values())[2:] == ["-", "4.25"]
@@ -142,20 +140,16 @@ def test_chance_is_left_where_the_mask_error_stays_below_copying():
     def curve(*errors):
         return [{"samples": 10 * i, "mask_error_pct": error} for i, error in enumerate(errors)]
 
-    trials = [
-        kept(seed, 100.0, errors[-1], curve=curve(*errors))
-        for seed, errors in enumerate([(80, 77.5, 77.4), (80, 70, 79, 70), (80, 60, 78)])
-    ]
-    on_all_questions = kept(0, 100.0, 78.5, curve=curve(80, 77))
-    at_last = kept(0, 100.0, 70.0, curve=curve(80, 78))
-    found = [
-        *split_budgets("some", "data", 128, {}, trials),
-        *split_budgets("none", "data", 128, {}, trials[2:]),
-        *split_budgets("luck", "data", 128, {}, [on_all_questions]),
-        *split_budgets("last", "data", 128, {}, [at_last]),
-        *split_budgets("older", "data", 128, {}, [kept(0, 100.0)]),
-    ]
+    curves = [(80, 77.5, 77.4), (80, 70, 79, 70), (80, 60, 78)]
+    trials = [kept(i, 100.0, errors[-1], curve=curve(*errors)) for i, errors in enumerate(curves)]
+    rows = {
+        "some": trials,
+        "none": trials[2:],
+        "luck": [kept(0, 100.0, 78.5, curve=curve(80, 77))],  # not on all questions
+        "last": [kept(0, 100.0, 70.0, curve=curve(80, 78))],
+        "older": [kept(0, 100.0)],
+    }
+    found = [ln for row, of in rows.items() for ln in split_budgets(row, "data", 128, {}, of)]
     text = results_table("title", found, ["off_chance"])
-    rows = ("some", "none", "luck", "last", "older")
     shown = [cells(text, row)["samples to leave chance"] for row in rows]
     assert shown == ["25 (20 to 30); 2 of 3 (9% to 100%)", "never", "never", "128", "-"]
