@@ -235,6 +235,26 @@ ABLATIONS: dict[str, list[dict[str, Any]]] = {
 }
 """What is taken away from a recipe, or given another size. Swaps need no counters."""
 
+CAUSAL = [
+    RECIPES["zoo-gpt2"],
+    RECIPES["zoo-gru"],
+    variant("zoo-delta", "causal-delta", causal=True),
+]
+RENDERINGS = [
+    recipe.changed(
+        name=f"{recipe.name}-{layout}-{objective}",
+        objective=objective,
+        data_args={"layout": "tokens"} if layout == "tokens" else {},
+    )
+    for recipe in CAUSAL
+    for layout in ("bytes", "tokens")
+    for objective in ("fill", "next-token")
+]
+SCRATCHPADS = [
+    RECIPES["zoo-gpt2"].changed(name=f"zoo-gpt2-bytes-{objective}", objective=objective)
+    for objective in ("next-token", "scratchpad")
+]
+
 DELTAS = [SWAP_DELTA, RECIPES["default-delta"], RECIPES["default-delta-far"]]
 LADDER = [
     at_rate(on_data(recipe, f"level-{level}"), rate)
@@ -291,6 +311,12 @@ TABLE_LIST = [
           "solved horizon parameters to_1pct sample mask programs",
           make_rows([ablated(RECIPES[name], **parts) for name, changes in ABLATIONS.items()
                      for parts in [{}, *changes]], 10, grids=True)),
+    Table("renderings", "Causal models on bytes and tokens, filling in or predicting next tokens",
+          "parameters samples solved to_1pct sample mask programs train_speed",
+          make_rows(RENDERINGS, 3, LAPTOP)),
+    Table("scratchpad", "A language model with and without the state after each operation",
+          "parameters samples solved to_1pct sample mask programs train_speed",
+          make_rows(SCRATCHPADS, 1, 1_000_000)),
     # Can few parameters solve five swaps and be no slower than twelve convolutions?
     Table("question",
           "The article's open question: five swaps with fewer parameters, and no slower",
