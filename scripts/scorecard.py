@@ -88,7 +88,7 @@ def check(flags: Namespace) -> None:
         card = read_card(path)
         print(f"{path}: {card['name']}, protocol {card['protocol']}: as it must be", flush=True)
         if flags.rerun is not None:
-            from scripts.scorecards.rerun import rerun
+            from scripts.scorecards.train import rerun
 
             print(rerun(card, flags.rerun, flags.jobs), flush=True)
 

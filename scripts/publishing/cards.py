@@ -116,10 +116,8 @@ def metric_card(repo: str) -> str:
 
 def space_card(repo: str, checkpoints: Sequence[str], sdk_version: str) -> str:
     """Write the card of the demo: it names the models that it evaluates, and Gradio's version."""
-    versions = {
-        "sdk_version": sdk_version,
-        "python_version": project()["requires-python"].lstrip(">="),
-    }
+    python = project()["requires-python"].lstrip(">=")
+    versions = {"sdk_version": sdk_version, "python_version": python}
     return render("space.md", repo, models=checkpoints, **versions)
 
 
@@ -132,7 +130,7 @@ def dataset_card(
     """Write the card of a dataset, with the YAML by which `load_dataset` finds its files.
 
     Args:
-      manifest: see `scripts.publishing.parquet.describe`. Each configuration has the dataset's
+      manifest: see `parquet.write_manifest`. Each configuration has the dataset's
         version: `datasets` caches a folder by its patterns, and only another version tells it that
         they stand for other files.
       repo: its id on the hub.
@@ -194,8 +192,10 @@ def model_card(
       ValueError: a file is not as train.py leaves it; one line that names it.
     """
     recipe = read_recipe(folder)
-    base = recipe.model if _is_checkpoint(recipe.model) else ""
-    foreign = facts["has_custom_code"] or (base and not is_local(base))
+    # Weights to begin from: not a model type, and not a function in a file.
+    is_checkpoint = ("/" in recipe.model or is_local(recipe.model)) and ".py:" not in recipe.model
+    base = recipe.model if is_checkpoint else ""
+    on_hub = bool(base) and not is_local(base)
     named = read_recipes().get(recipe.name)
     layers = () if recipe.mixer else SOURCES.get(recipe.model, ())
     return render(
@@ -204,20 +204,15 @@ def model_card(
         facts=facts,
         recipe=recipe,
         named=named if named and named.same_training(recipe) else None,  # no flag has changed it
-        license_id=license_id or (None if foreign else "apache-2.0"),
+        license_id=license_id or (None if facts["has_custom_code"] or on_hub else "apache-2.0"),
         base=Path(base).name if is_local(base) else base,
-        base_on_hub=bool(base) and not is_local(base),
+        base_on_hub=on_hub,
         data_version=DATA_VERSION,
         example=example(recipe.config),
         task=recipe.config,
         keys=("verySelectiveCopying", *layers),
         **_result_facts(folder),
     )
-
-
-def _is_checkpoint(model: str) -> bool:
-    """Whether a recipe's model is a checkpoint, not a model type or a function in a file."""
-    return ("/" in model or is_local(model)) and ".py:" not in model
 
 
 def _result_facts(folder: Path) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from scripts.core.io import read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, load_model
+from scripts.core.statistics import share_interval
 from scripts.core.trial_store import TrialRecord
 from scripts.evaluation.grid import evaluate_grid
 from scripts.scorecards.card import CARD, TRIAL, choose_rate, headline_split, summarize_card
-from scripts.scorecards.protocol import Protocol
+from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import run_in_processes, run_in_turn
 from scripts.training.loop import check_recipe
@@ -19,6 +21,9 @@ from scripts.training.recipes import Recipe
 from scripts.training.train_state import Job, Paused, RunOptions
 
 TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
+SAME = ("wrong", "mask_error_pct", "val_loss")
+"""What a trial that is trained again has in common with the kept one."""
+
 Line = Mapping[str, Any]
 
 
@@ -172,3 +177,32 @@ def make_line(job: Job, result: TrialRecord | ValueError) -> Line:
 def _key(line: Line) -> tuple[str, float, int]:
     """Return what a trial's line is of."""
     return line["skill"], line["learning_rate"], line["seed"]
+
+
+def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
+    """Train the trials of a seed of a scorecard again.
+
+    Returns:
+      What was compared: bit for bit the same, or each within the other's interval.
+    Raises:
+      ValueError: the scorecard has no such seed, or a result is outside its interval.
+    """
+    kept = {trial["skill"]: trial for trial in card["trials"] if trial["seed"] == seed}
+    if not kept:
+        seeds = sorted({trial["seed"] for trial in card["trials"]})
+        raise ValueError(f"--rerun {seed}: the scorecard has the seeds {seeds}")
+    protocol, base = read_protocol(card["track"], card["quick"]), Recipe.from_dict(card["model"])
+    rates = {skill: [trial["learning_rate"]] for skill, trial in kept.items()}
+    with TemporaryDirectory() as folder:
+        lines = CardTraining(protocol, base, Path(folder), jobs, RunOptions()).train(rates, [seed])
+    if all(line[key] == kept[line["skill"]][key] for line in lines for key in SAME):
+        return f"seed {seed}: the same, number for number"
+    for line in lines:
+        before = kept[line["skill"]]
+        low, high = share_interval(before["wrong"], before["questions"], confidence=0.999)
+        if not low <= line["wrong"] / line["questions"] <= high:
+            raise ValueError(
+                f"seed {seed}, {line['skill']}: {line['wrong']} of {line['questions']} samples "
+                f"wrong, the scorecard has {before['wrong']}"
+            )
+    return f"seed {seed}: within the intervals of the scorecard"

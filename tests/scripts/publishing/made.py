@@ -14,11 +14,12 @@ from transformers import AutoConfig
 import vsc_dataset
 import vsc_models  # noqa: F401  registers the model types
 from scripts.core.model_loading import head_of
-from scripts.core.trial_store import TrialRecord, append_record
+from scripts.core.trial_store import append_record
 from scripts.publishing import parquet
-from scripts.reporting.report import Answered, write_report
+from scripts.reporting.report import write_report
 from scripts.training.recipes import find_recipe
-from vsc_dataset import CONFIGS, TaskConfig, sample
+from tests.scripts.reporting.cases import answered, curve, record
+from vsc_dataset import CONFIGS, TaskConfig
 
 SIZES = {"num_train": 600, "num_validation": 200, "num_test": 1_000, "num_test_programs": 100}
 SMALL: dict[str, TaskConfig] = {
@@ -28,22 +29,22 @@ SMALL: dict[str, TaskConfig] = {
 
 
 @contextmanager
-def small_configs(configs: dict[str, TaskConfig] = SMALL) -> Iterator[None]:
+def small_configs() -> Iterator[None]:
     """Let the dataset have these configurations alone."""
     with (
-        mock.patch.object(vsc_dataset, "CONFIGS", configs),
-        mock.patch.object(parquet, "CONFIGS", configs),
-        mock.patch.object(parquet, "make_config", configs.__getitem__),
+        mock.patch.object(vsc_dataset, "CONFIGS", SMALL),
+        mock.patch.object(parquet, "CONFIGS", SMALL),
+        mock.patch.object(parquet, "make_config", SMALL.__getitem__),
     ):
         yield
 
 
-def make_dataset(folder: Path, configs: dict[str, TaskConfig] = SMALL) -> Path:
+def make_dataset(folder: Path) -> Path:
     """As `build_dataset.py` makes it, of configurations with fewer rows."""
-    with small_configs(configs):
-        for shard in parquet.shards_of(*configs):
+    with small_configs():
+        for shard in parquet.shards_of(*SMALL):
             parquet.write_shard(folder, shard)
-        assert parquet.write_manifest(folder) == list(configs)
+        assert parquet.write_manifest(folder) == list(SMALL)
     return folder
 
 
@@ -66,26 +67,19 @@ def make_run(folder: Path, model_type: str = "vsc_delta", **settings: Any) -> Pa
         recipe = replace(recipe, model="vsc_delta" if mixer else model_type, mixer=mixer)
     run = {"recipe": recipe.to_json(), "seeds": [0, 1]}
     (folder / "run.json").write_text(json.dumps(run))
-    records = [_record(model.num_parameters(), number) for number in run["seeds"]]
-    for record in records:
-        append_record(folder / "trials.jsonl", record)
-    curve = [
-        {"samples": s, "seconds": s / 100, "train_loss": 9 / s, "val_loss": 8 / s,
-         "sample_error_pct": 100.0, "mask_error_pct": 87.5} for s in (320, 640)
-    ]  # fmt: skip
-    rows = sample(config, "validation", range(100))
-    answered = Answered(rows.questions(), rows.answers(), [text[::-1] for text in rows.answers()])
-    parts = {"validation": answered, "by_nops": answered}
-    write_report(folder, records, [curve, curve], parts, config.answer_width)
+    errors = {"mask_error_pct": 54.321, "test_sample_error_pct": 97.53, "samples": 640}
+    records = [
+        record(
+            seed,
+            parameters=model.num_parameters(),
+            sample_error_pct=98.76 + seed,
+            test_mask_error_pct=53.17 + seed,
+            **errors,
+        )
+        for seed in run["seeds"]
+    ]
+    for one in records:
+        append_record(folder / "trials.jsonl", one)
+    parts = dict.fromkeys(("validation", "by_nops"), answered(config, 100))
+    write_report(folder, records, [curve(), curve()], parts, config.answer_width)
     return folder
-
-
-def _record(parameters: int, seed: int) -> TrialRecord:
-    return TrialRecord(
-        recipe="swap-delta", seed=seed, parameters=parameters, samples=640, samples_to_1pct=None,
-        seconds=1.25 + seed, samples_per_second=512.0, split="validation", questions=10_000,
-        sample_error_pct=98.76 + seed, mask_error_pct=54.321, val_loss=3.25, test_questions=10_000,
-        test_sample_error_pct=97.53, test_mask_error_pct=53.17 + seed,
-        versions={"python": "3.11", "torch": "2.13"}, device="cpu, 1 threads",
-        planned_samples=640, validation_seconds=0.5, data="swap-nops1-5",
-    )  # fmt: skip
