@@ -58,6 +58,8 @@ def _parts(loaded: LoadedModel, request: Request) -> list[tuple[str, TaskConfig,
         return [(name, split_config(loaded, name, split), split) for name, split in names]
     name, split = request.data or loaded.trained_on or "default", request.split
     trained = None if request.data else loaded.trained_config
+    if trained:
+        name = " ".join([name, *(f"{key}={value}" for key, value in loaded.data_args.items())])
     return [(name, split_config(loaded, name, split, trained), split)]
 
 

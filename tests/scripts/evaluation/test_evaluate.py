@@ -104,6 +104,13 @@ def test_survival_is_of_the_trained_numbers_of_operations():
     assert "still right" not in describe([unknown])
 
 
+def test_data_that_the_training_changed_is_named_with_its_changes():
+    loaded = LoadedModel("model", Solver(), "swap-nops1-5", {"nops": 2, "eval_nops": 2})
+    (found,) = evaluate([loaded], Request(num_questions=9))
+    assert found["data"]["config"] == "swap-nops1-5 nops=2 eval_nops=2"
+    assert [*found["data"]["by_nops"]] == [2]
+
+
 def test_a_figure_is_that_of_the_published_questions():
     found = result(Solver(lambda p: p.letters < "M"), data="swap-nops5", num_questions=200)["data"]
     letters = [q for q in sample("swap-nops5", "test", range(200)).questions() if q < "M"]

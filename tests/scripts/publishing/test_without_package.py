@@ -24,6 +24,9 @@ import json, sys
 from datasets import load_dataset
 repo, config, split, rows = *sys.argv[1:4], int(sys.argv[4])
 mapped = load_dataset(repo, config, split=split)
+ways = (load_dataset(repo, config), load_dataset(repo, data_dir=config))
+by_name, by_folder = ({name: len(rows) for name, rows in way.items()} for way in ways)
+assert by_name == by_folder, by_folder
 streamed = load_dataset(repo, config, split=split, streaming=True, revision="v1.0.0")
 found = [mapped.select(range(rows)).to_list(), list(streamed.take(rows))]
 print(json.dumps([len(mapped), *found]))
