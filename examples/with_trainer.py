@@ -13,6 +13,7 @@ from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.torch_stream import Collator
 
 num_train, folder, is_causal = int(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["next-token"]
+transformers.set_seed(0)
 if is_causal:
     size = {"vocab_size": 256, "n_embd": 64, "n_layer": 2, "n_head": 2, "n_positions": 64}
     model = transformers.AutoModelForCausalLM.from_config(transformers.GPT2Config(**size))

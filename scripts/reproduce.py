@@ -40,7 +40,9 @@ def main() -> None:
     """Train what is missing, row by row, and write its tables after each."""
     started = time.time()
     from scripts.reproduction.experiments import TABLES, choose
+    from scripts.training.signals import STOP
 
+    STOP.listen()
     names = [*TABLES, WORD_PROBLEM]
     tables = {"nargs": "+", "choices": names, "metavar": "TABLE", "help": ", ".join(names)}
     flags = Parser(__doc__, {"tables": tables, **FLAGS}).parse_args()
@@ -61,6 +63,7 @@ def main() -> None:
         write_pages()
     if failed:
         raise ValueError("; ".join(failed))
+    sys.exit(STOP.exit_code)
 
 
 def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[str]:

@@ -58,8 +58,10 @@ def score(flags: Namespace, deadline: float | None) -> None:
     from scripts.scorecards.report import read_baselines, write_report
     from scripts.scorecards.train import CardTraining
     from scripts.training.recipes import find_recipe
+    from scripts.training.signals import STOP
     from scripts.training.train_state import Paused, RunOptions
 
+    STOP.listen()
     disable_progress_bar()  # loading such a small model takes no time
     protocol = read_protocol(flags.track, flags.quick)
     if flags.recipe:
@@ -74,7 +76,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
         card = CardTraining(protocol, base, folder, flags.jobs, options).run(name)
     except Paused as pause:
         print(f"{pause}: the same command with --output-dir {folder} goes on")
-        return
+        sys.exit(STOP.exit_code)
     write_lines(folder / "scorecard.json", [json.dumps(card, indent=1)])
     print(write_report(folder, card, read_baselines(CARDS, card)))
     print(f"\n{folder}: scorecard.json, scorecard.md, scorecard.png")

@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from transformers import EvalPrediction
 
 from tests.commands import ROOT, run_command, run_python, run_script
 from vsc_models import VscMixerConfig, VscMixerForMaskedLM
@@ -24,6 +25,32 @@ def test_transformers_trainer_learns_on_our_data_and_metric(tmp_path, objective,
     assert rates["loss"] < 3.5  # 5.5 is a guess among 256 bytes
     assert 80 < rates["mask_error_pct"] < highest  # a letter at random is 96, one of the row 80
     assert rates["mask_error_pct"] <= rates["sample_error_pct"] <= 100
+
+
+@pytest.mark.parametrize("objective", [(), ("next-token",)])
+def test_the_metric_of_the_trainer_s_example_compares_each_place_with_its_own_label(
+    tmp_path, monkeypatch, objective
+):
+    rates = {}
+
+    class Knows:
+        """In place of transformers' Trainer: a model that knows every label."""
+
+        def __init__(self, model, arguments, collate, *, eval_dataset, compute_metrics, **_):
+            self.batch, self.metric = collate(eval_dataset[:20]), compute_metrics
+
+        def train(self):
+            pass
+
+        def evaluate(self):
+            labels = self.batch["labels"]
+            ids = labels.roll(-1, 1) if objective else labels  # of next tokens one place earlier
+            logits = torch.nn.functional.one_hot(ids.clamp(min=0), 256)
+            rates.update(self.metric(EvalPrediction(logits.numpy(), labels.numpy())))
+
+    monkeypatch.setattr("transformers.Trainer", Knows)
+    run_script(TRAINER, 64, tmp_path, *objective)
+    assert (rates["sample_error_pct"], rates["mask_error_pct"]) == (0, 0)
 
 
 @pytest.mark.soak

@@ -19,12 +19,12 @@ LAUNCH = ["-m", "accelerate.commands.launch", "--quiet"]
 TWO = ["--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
 
 
-def train(*flags: str | Path, cwd: Path) -> Result:
-    """Run the command in this process, on one thread, and leave nothing of it after."""
+def train(*flags: str | Path, cwd: Path, command: str = "train") -> Result:
+    """Run a command that trains in this process, on one thread, and leave nothing of it after."""
     threads, before = torch.get_num_threads(), {one: signal.getsignal(one) for one in SIGNALS}
     torch.set_num_threads(1)
     try:
-        return run_command("train", *flags, cwd=cwd)
+        return run_command(command, *flags, cwd=cwd)
     finally:
         torch.set_num_threads(threads)
         STOP.number = 0

@@ -24,14 +24,14 @@ RECIPE = Recipe(
     model_args={"hidden_size": 16},
     num_samples=24 * 20,
     batch_size=24,
-    num_validations=1,
+    num_validations=2,
     learning_rate=1e-3,
     loss="all",
     max_grad_norm=1.0,
 )
 
 
-def trained(accelerator, folder: Path) -> dict:
+def trained(accelerator, scratch: Path) -> dict:
     """The samples that this process learned from, the losses, and the weights afterwards."""
     seen: list[str] = []
     found: dict = {}
@@ -43,7 +43,6 @@ def trained(accelerator, folder: Path) -> dict:
     def keep(model, *_):
         found["weights"] = [weight.flatten().tolist() for weight in model.parameters()]
 
-    scratch = folder / f"trial-of-{accelerator.num_processes}"
     with (
         patch.object(loop, "model_inputs", spy),
         patch.object(loop, "finish_trial", keep),
@@ -68,7 +67,7 @@ def main(folder: Path) -> None:
     accelerator = make_accelerator()
     result = {
         "processes": accelerator.num_processes,
-        "trained": trained(accelerator, folder),
+        "trained": trained(accelerator, folder / f"trial-of-{accelerator.num_processes}"),
         "measured": measured(accelerator),
     }
     name = f"{accelerator.num_processes}-{accelerator.process_index}.json"

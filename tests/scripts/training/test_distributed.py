@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch.distributed import TCPStore
 
 from scripts.training.distributed import make_accelerator
 from tests.commands import fork, join
-from tests.scripts.training.ranks import main
+from tests.scripts.training.ranks import main, trained
 
 COUNT = 3
 
@@ -24,9 +25,14 @@ def run_rank(folder: Path, place: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def ranks(tmp_path_factory) -> tuple[dict, list[dict]]:
+def folder(tmp_path_factory) -> Path:
+    """What the processes leave."""
+    return tmp_path_factory.mktemp("ranks")
+
+
+@pytest.fixture(scope="module")
+def ranks(folder) -> tuple[dict, list[dict]]:
     """What one process found, and each of three."""
-    folder = tmp_path_factory.mktemp("ranks")
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # binds a free port
     together = {
         "ACCELERATE_USE_CPU": "true",
@@ -66,6 +72,18 @@ def test_losses_and_weights_are_those_of_one_process(ranks):
         pairs = zip(found["trained"]["weights"], one["trained"]["weights"], strict=True)
         for weight, other in pairs:
             assert weight == pytest.approx(other, abs=2e-6)
+
+
+def test_a_trial_of_three_processes_is_resumed_by_one(ranks, folder, capsys):
+    one, _ = ranks
+    shutil.rmtree(folder / "trial-of-3" / "checkpoint-00000020")
+    (folder / "trial-of-3").rename(folder / "trial-of-1-resumed")
+    resumed = trained(make_accelerator(), folder / "trial-of-1-resumed")
+    assert "was written by 3 processes" in (told := capsys.readouterr().err)
+    assert "goes on with 1 processes of" in told
+    assert len(resumed["seen"]) == 24 * 10
+    for weight, other in zip(resumed["weights"], one["trained"]["weights"], strict=True):
+        assert weight == pytest.approx(other, abs=2e-6)
 
 
 def test_1001_questions_are_counted_once_each(ranks):

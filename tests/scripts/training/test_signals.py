@@ -62,6 +62,25 @@ def at_call(monkeypatch, module, name: str, count: int, number: int) -> None:
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        "reproduce ladder --rows swap-delta-level-1 --max-samples 640 --trials 1 "
+        "--hub-cards hub --output-dir runs",
+        "scorecard --recipe swap-delta --quick --output-dir runs",
+    ],
+)
+def test_a_signal_ends_the_other_commands_that_train_with_a_checkpoint(
+    tmp_path, monkeypatch, command
+):
+    at_call(monkeypatch, loop, "train_step", 4, signal.SIGTERM)
+    name, *flags = command.split()
+    done = train(*flags, cwd=tmp_path, command=name)
+    assert done.exit_code == 128 + signal.SIGTERM, done.stderr
+    assert "paused after step 4" in done.stdout
+    assert [*(tmp_path / "runs").rglob("checkpoint-00000004/progress.txt")]
+
+
+@pytest.mark.parametrize(
     "module, name, count, number, checkpoint",
     [
         (loop, "train_step", 7, signal.SIGTERM, 7),  # between two lines of the log

@@ -37,6 +37,7 @@ def run(tmp_path_factory) -> Path:
     done = train(*SHORT, cwd=folder)
     assert done.exit_code == 0, done.stderr
     assert "by number of operations" in done.stdout
+    assert "train: --warmup-steps 100 is beyond the run's 50 steps" in done.stderr
     return folder
 
 
