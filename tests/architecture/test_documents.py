@@ -11,7 +11,7 @@ import pytest
 
 from scripts.reproduction.pages import TEMPLATE, render_readme, render_results
 from scripts.training.recipes import read_recipes
-from tests.commands import ROOT, run_script
+from tests.commands import LIMIT, ROOT, run_script
 from tests.fake_hub.repos import User
 from tests.fake_hub.server import running
 
@@ -111,6 +111,8 @@ def test_every_command_runs(page, tmp_path):
                 env={**os.environ, **settings},
                 capture_output=True,
                 text=True,
+                stdin=subprocess.DEVNULL,
+                timeout=4 * LIMIT,
             )
             assert done.returncode == 0, f"{line}\n{done.stderr}"
 
