@@ -38,12 +38,13 @@ def write_report(
     curves: Sequence[Sequence[Mapping[str, Any]]],
     answered: Mapping[str, Answered],
     answer_width: int,
+    seen_pct: float | None = None,
 ) -> str:
     """Write curves.png, answers.png, report.txt and, last, results.json into the run's folder.
 
     `records` are trials of one setting, `curves` their validations. `answered` is what the median
     one answered: all `validation` samples, `by_nops`, over all trained numbers of operations, and,
-    if known, `test` and `test_programs`. The report is returned.
+    if known, `test` and `test_programs`; for `seen_pct` see `programs_seen`. The report is returned.
     """
     rates = {
         part: error_rates(texts.predictions, texts.references, texts.questions, answer_width)
@@ -54,6 +55,7 @@ def write_report(
     results = {
         **summarize(records),
         "held_out": {part: rates[part] for part in ("test", "test_programs") if part in rates},
+        "test_programs_seen_pct": seen_pct,
         "shown_seed": median_trial(records).seed,
         "floors": {name: both_errors(level) for name, level in baselines.items()},
         **{k: with_baselines(rates["by_nops"], levels, k) for k in ("by_nops", "by_length")},
@@ -81,6 +83,8 @@ def _describe(results: Mapping[str, Any], data: str) -> str:
     if len(held_out) == 2:
         rows = held_out_table(held_out["test_programs"], held_out["test"])
         parts.append(f"the median trial on held-out programs and test:\n{rows}")
+    if (seen := results["test_programs_seen_pct"]) is not None:
+        parts.append(f"{seen:.1f}% of the test samples have a program that training has seen.")
     parts += [
         trials_table(results),
         f"the median trial, seed {results['shown_seed']}, by number of operations, next to the "

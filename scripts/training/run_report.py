@@ -10,6 +10,7 @@ from scripts.core.inference import predict
 from scripts.core.io import read_json, replace_file
 from scripts.core.model_loading import load_model
 from scripts.core.trial_store import TrialRecord, median_trial
+from scripts.reporting.held_out import programs_seen
 from scripts.reporting.report import Answered, write_report
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
@@ -33,7 +34,8 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         if path.name not in NOT_MODEL:
             with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
-    report = write_report(folder, records, curves, answered, recipe.config.answer_width)
+    seen = programs_seen(recipe.config, "test", median.seed, median.samples)
+    report = write_report(folder, records, curves, answered, recipe.config.answer_width, seen)
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
 
 

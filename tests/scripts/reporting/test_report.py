@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import matplotlib
 import matplotlib.image
@@ -10,8 +11,11 @@ from matplotlib.colors import to_hex
 
 from scripts.reporting import figures
 from scripts.reporting.figures import AnswerRow, answers_picture, training_curves
+from scripts.reporting.held_out import programs_seen
 from scripts.reporting.report import Answered, worst_and_best, write_report
 from tests.scripts.reporting.cases import answered, curve, record
+from vsc_dataset import parse, sample
+from vsc_dataset.configs import make_config
 
 HELD_OUT = ("test_programs", "test")
 
@@ -29,6 +33,7 @@ def report(tmp_path_factory):
             **{split: answered("default", 400, split=split) for split in HELD_OUT},
         },
         answer_width=5,
+        seen_pct=1.5,
     )
     return folder, text
 
@@ -62,6 +67,7 @@ def test_a_report_begins_with_held_out_programs_and_has_the_baselines(report):
     first = text.split("\n\n")[1].splitlines()
     assert first[0] == "the median trial on held-out programs and test:"
     assert [line.split()[0] for line in first[2:]] == ["3", "4", "5"]
+    assert "1.5% of the test samples have a program that training has seen" in text
     results = json.loads((folder / "results.json").read_text())
     kept = results["held_out"]["test_programs"]["by_nops"]["4"]
     low, high = kept["sample_error_interval"]
@@ -70,6 +76,20 @@ def test_a_report_begins_with_held_out_programs_and_has_the_baselines(report):
     assert "solved 1 of 3 (0% to 91%)" in text
     assert re.search(r"^nops .* first 4$", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("layout", ["compact", "spaced"])
+def test_the_share_of_programs_seen_is_that_of_a_slow_count(layout):
+    def program(question):
+        return [(op.kind, *sorted((op.x, op.y or 0))) for op in parse(question).operations]
+
+    config = replace(make_config("default"), layout=layout, num_test=200)
+    seen = [program(q) for q in sample(config, "train", range(300), seed=3).questions()]
+    share = sum(program(q) in seen for q in sample(config, "test", range(200)).questions()) / 2
+    assert 20 < share < 90
+    assert programs_seen(config, "test", 3, 300) == share
+    assert programs_seen(config, "test_programs", 3, 300) == 0
+    assert programs_seen(config, "test", 3, 10**7) is None
 
 
 def test_worst_and_best_are_the_answers_with_most_and_fewest_wrong_characters():
