@@ -44,7 +44,7 @@ def write_report(
 
     `records` are trials of one setting, `curves` their validations. `answered` is what the median
     one answered: all `validation` samples, `by_nops`, over all trained numbers of operations, and,
-    if known, `test` and `test_programs`; for `seen_pct` see `programs_seen`. The report is returned.
+    if known, `test` and `test_programs`; `seen_pct` is of `programs_seen`. The report is returned.
     """
     rates = {
         part: error_rates(texts.predictions, texts.references, texts.questions, answer_width)
