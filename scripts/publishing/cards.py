@@ -133,8 +133,7 @@ def dataset_card(
       manifest: see `parquet.write_manifest`. Each configuration has the dataset's
         version: `datasets` caches a folder by its patterns, and only another version tells it that
         they stand for other files.
-      repo: its id on the hub.
-      wheel: the wheel's path in it.
+      repo, wheel: its id on the hub, and the wheel's path in it.
       results: the folder of the trials of the table of baselines.
     """
     configs = manifest["configs"]
