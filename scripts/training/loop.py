@@ -55,8 +55,8 @@ def check_recipe(
     processes = accelerator.num_processes
     recipe.check_processes(processes)
     torch.manual_seed(seed)
-    device, tell = accelerator.device, accelerator.print
-    model = check_model(recipe, device, processes, trust_remote_code, tell)
+    device, report = accelerator.device, accelerator.print
+    model = check_model(recipe, device, processes, trust_remote_code, report)
     return SeededModel(seed, model, torch.get_rng_state())
 
 

@@ -91,7 +91,7 @@ def check_model(
     device: torch.device,
     num_processes: int = 1,
     trust_remote_code: bool = False,
-    tell: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
     """Build the model, and let a copy of it learn from two samples and predict them.
 
@@ -99,57 +99,66 @@ def check_model(
       recipe, trust_remote_code: as `build_model`.
       device: where it will be trained.
       num_processes: that train it together.
-      tell: gets the lines of `check_custom`, of a model or a layer that is not ours.
+      report: gets the lines of `check_custom`, of a model or a layer that is not ours.
     Returns:
       The model as it was built; random numbers go on as if the copy had not been.
     Raises:
-      ValueError: as `build_model` and `check_custom`, its logits have another shape, or it cannot
-        be trained in several processes; what the user's own code raises in `forward` is passed on
-        as it is.
+      ValueError: as `build_model` and `check_custom`, its logits have another shape, it looks ahead
+        and must not, or it cannot be trained in several processes; what the user's own code raises
+        in `forward` is passed on as it is.
     """
     model = build_model(recipe, trust_remote_code)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
-            trial = copy.deepcopy(model)
+            probe = copy.deepcopy(model)
         except Exception:  # a custom layer may hold what cannot be copied
-            trial = build_model(recipe, trust_remote_code, sized=True)
-        trial.to(device).train()
-        has_states = recipe.objective == "scratchpad"
-        examples = sample(recipe.config, "validation", range(2), scratchpad=has_states)
-        inputs, labels = model_inputs(trial, examples, recipe.loss, device)
+            probe = build_model(recipe, trust_remote_code, sized=True)
         try:
-            mixed = recipe.mixed_precision != "no"
-            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                logits = logits_of(trial, inputs, examples.vocab_size)
-            loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
-            with torch.no_grad():  # as it will be measured: without mixed precision
-                logits_of(trial.eval(), inputs, examples.vocab_size)
+            _try_step(recipe, probe.to(device).train(), device)
             if recipe.mixer or not recipe.model.startswith("vsc_"):
-                given = recipe.mixer_args if recipe.mixer else recipe.model_args
-                tell(f"{_called(recipe)}: {_listed(given)}")
-                for line in check_custom(_called(recipe), trial, recipe.config, device):
-                    tell(line)
+                arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
+                report(f"{_called(recipe)}: {_listed(arguments)}")
+                for line in check_custom(_called(recipe), probe, recipe.config, device):
+                    report(line)
         except ValueError:
             raise
         except Exception as error:
             if recipe.mixer or is_file(recipe.model):
                 raise
             raise ValueError(f"{_called(recipe)} cannot be run: {format_error(error)}") from error
+    _check_probe(recipe, probe, num_processes)
+    return model
+
+
+def _try_step(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
+    """Compute loss, gradients and, in evaluation mode, logits of two samples."""
+    has_states = recipe.objective == "scratchpad"
+    samples = sample(recipe.config, "validation", range(2), scratchpad=has_states)
+    inputs, labels = model_inputs(model, samples, recipe.loss, device)
+    mixed = recipe.mixed_precision != "no"
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        logits = logits_of(model, inputs, samples.vocab_size)
+    loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():  # as it will be measured: without mixed precision
+        logits_of(model.eval(), inputs, samples.vocab_size)
+
+
+def _check_probe(recipe: Recipe, model: nn.Module, num_processes: int) -> None:
+    """Raise a ValueError where a model looks ahead and must not, or a gradient is missing."""
     if recipe.objective != "fill":
-        position = looks_ahead(trial, recipe.config.vocabulary.size)
+        position = looks_ahead(model, recipe.config.vocabulary.size)
         if position is not None:
             raise ValueError(
                 f"--objective {recipe.objective} needs a model that reads from left to right: "
                 f"{_called(recipe)} looks ahead at position {position}; take a causal one (of ours "
                 "--model-args causal=True), or --objective fill"
             )
-    idle = [n for n, p in trial.named_parameters() if p.requires_grad and p.grad is None]
+    idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
             f"{_called(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
             "processes would wait for it: set its requires_grad to False, or use one process"
         )
-    return model
 
 
 def code_of(recipe: Recipe) -> dict[str, str]:
@@ -182,7 +191,7 @@ def _is_checkpoint(recipe: Recipe) -> bool:
 
 def _nearest_type(model: str) -> str:
     """Suggest a type that has a head which can be trained; all of them are hundreds."""
-    ours = [known for known in CONFIG_MAPPING if known.startswith("vsc_")]
+    ours = [name for name in CONFIG_MAPPING if name.startswith("vsc_")]
     words = nearest(model, sorted({*ours, *HEADS}))
     return words if words.startswith("did") else USUAL_TYPES
 
@@ -222,9 +231,9 @@ def _from_type(
 ) -> Callable[[], nn.Module]:
     """Make the function that builds a model of this type; the rest is as its configuration says."""
     config_class = CONFIG_MAPPING[model_type]
-    known = {field.name for field in fields(config_class)}
-    _check_names(recipe, settings, known | set(config_class.attribute_map))
-    if "vocab_size" not in known:
+    names = {field.name for field in fields(config_class)}
+    _check_names(recipe, settings, names | set(config_class.attribute_map))
+    if "vocab_size" not in names:
         text = f"{model_type}_text"  # as many call the part that reads
         raise ValueError(
             f"{_called(recipe)} has no vocab_size, so it reads no text or is made of several "
@@ -238,8 +247,8 @@ def _from_type(
         usual |= {"pad_token_id": vocabulary.pad}
     else:
         ids = TOKEN_IDS if recipe.config.layout != TOKENS else dict.fromkeys(TOKEN_IDS, MASK)
-        usual |= {name: token for name, token in ids.items() if name in known}
-        usual |= {"use_cache": False} if "use_cache" in known else {}
+        usual |= {name: token for name, token in ids.items() if name in names}
+        usual |= {"use_cache": False} if "use_cache" in names else {}
     config = _one_line(recipe, lambda: AutoConfig.for_model(model_type, **{**usual, **settings}))
     return lambda: _one_line(recipe, lambda: head_of(config).from_config(config))
 
@@ -256,8 +265,8 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
     except Exception as error:
         if isinstance(error, ValueError) and recipe.mixer:
             raise
-        given = _listed(recipe.model_args)
-        raise ValueError(f"{_called(recipe)} with {given}: {format_error(error)}") from error
+        arguments = _listed(recipe.model_args)
+        raise ValueError(f"{_called(recipe)} with {arguments}: {format_error(error)}") from error
 
 
 def _listed(arguments: Mapping[str, Any]) -> str:
@@ -272,11 +281,11 @@ def _missing(error: BaseException | None) -> str | None:
     return getattr(error, "name", None)
 
 
-def _check_names(recipe: Recipe, given: Mapping[str, Any], known: set[str]) -> None:
+def _check_names(recipe: Recipe, arguments: Mapping[str, Any], names: set[str]) -> None:
     """Raise a ValueError for a field that a configuration would silently ignore."""
-    for name in given:
-        if name not in known:
-            raise ValueError(f"{_called(recipe)} has no field {name!r}: {nearest(name, known)}")
+    for name in arguments:
+        if name not in names:
+            raise ValueError(f"{_called(recipe)} has no field {name!r}: {nearest(name, names)}")
 
 
 def _check_elsewhere(recipe: Recipe, fields_of: Mapping[str, str]) -> None:

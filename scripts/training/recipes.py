@@ -202,8 +202,8 @@ class Recipe:
             raise ValueError(f"curriculum is {stages!r}: it must be a list of texts, such as '0:1'")
         pair = self.betas if has_type(self.betas, tuple | list) else ()
         if len(pair) != 2 or not all(has_type(beta, float) and 0 <= beta < 1 for beta in pair):
-            given = list(pair) or self.betas
-            raise ValueError(f"betas is {given!r}: give two numbers from 0 to below 1")
+            wrong = list(pair) or self.betas
+            raise ValueError(f"betas is {wrong!r}: give two numbers from 0 to below 1")
 
     @cached_property
     def config(self) -> TaskConfig:
@@ -307,9 +307,9 @@ class Recipe:
         for name, only in DROPPED.items():
             if kept.get(name, only) != only:
                 raise ValueError(f"{name} is {kept[name]!r}: this version trains with {only} alone")
-        given = {name: value for name, value in kept.items() if name not in DROPPED}
-        check_keys("recipe", given, [one.name for one in fields(cls)])
-        return cls(**given)
+        values = {name: value for name, value in kept.items() if name not in DROPPED}
+        check_keys("recipe", values, [one.name for one in fields(cls)])
+        return cls(**values)
 
     def changed(self, **changes: Any) -> "Recipe":
         """Return the recipe with other fields, see `merge`.
@@ -354,50 +354,40 @@ def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def check_keys(called: str, given: Iterable[str], known: Sequence[str]) -> None:
+def check_keys(called: str, keys: Iterable[str], names: Sequence[str]) -> None:
     """Raise a ValueError for a key that nothing reads; the nearest is named."""
-    for key in given:
-        if key not in known:
-            raise ValueError(f"{called}: key {key!r} is unknown: {nearest(key, known)}")
+    for key in keys:
+        if key not in names:
+            raise ValueError(f"{called}: key {key!r} is unknown: {nearest(key, names)}")
 
 
-def read_tables(path: Path = RECIPES) -> dict[str, dict[str, Any]]:
-    """Read the fields of all recipes by name.
+def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
+    """Read all recipes by name.
 
     `like = "NAME"` takes what is not given from a table further up, see `merge`; a table whose name
     begins with `_` is only there to be taken from.
 
     Raises:
-      ValueError: a table has an unknown key, or is like none above (the nearest is named).
+      ValueError: a table has an unknown key or is like none above (the nearest is named), or a
+        value cannot work; the message names the recipe.
     """
-    known = ["like", *(one.name for one in fields(Recipe) if one.name != "name")]
+    names = ["like", *(one.name for one in fields(Recipe) if one.name != "name")]
     tables: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, Recipe] = {}
     for name, table in tomllib.loads(path.read_text("utf-8")).items():
-        check_keys(f"recipe {name!r}", table, known)
+        check_keys(f"recipe {name!r}", table, names)
         like = table.pop("like", None)
         if like is not None and like not in tables:
             raise ValueError(
                 f"recipe {name!r}: no recipe {like!r} stands above: {nearest(like, tables)}"
             )
         tables[name] = merge(tables.get(like, {}), table)
-    return {name: table for name, table in tables.items() if not name.startswith("_")}
-
-
-def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
-    """Read all recipes by name.
-
-    Raises:
-      ValueError: as `read_tables`, or a recipe has a value that cannot work.
-    """
-    return {name: _make(name, table) for name, table in read_tables(path).items()}
-
-
-def _make(name: str, table: Mapping[str, Any]) -> Recipe:
-    """Make a recipe; what is wrong is said with its name."""
-    try:
-        return Recipe(name=name, **table)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"recipe {name!r}: {error}") from None
+        if not name.startswith("_"):
+            try:
+                recipes[name] = Recipe(name=name, **tables[name])
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"recipe {name!r}: {error}") from None
+    return recipes
 
 
 def find_recipe(name: str) -> Recipe:
@@ -412,7 +402,7 @@ def find_recipe(name: str) -> Recipe:
     Traceback (most recent call last):
     ValueError: recipe 'swap-dleta' is unknown: did you mean 'swap-delta'?
     """
-    tables = read_tables()
-    if name not in tables:
-        raise ValueError(f"recipe {name!r} is unknown: {nearest(name, tables)}")
-    return _make(name, tables[name])
+    recipes = read_recipes()
+    if name not in recipes:
+        raise ValueError(f"recipe {name!r} is unknown: {nearest(name, recipes)}")
+    return recipes[name]

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -38,26 +39,45 @@ def finish_trial(
       ValueError: the validation loss is not finite.
       OSError: the folder cannot be written.
     """
-    recipe, seed, folder, _ = job
-    config, loss = recipe.config, recipe.loss
+    config, loss = job.recipe.config, job.recipe.loss
 
     def measured(config: TaskConfig, split: str, label: str) -> Measurement:
         samples = first_samples(config, split, final_samples)
         return measure_shared(model, samples, loss, accelerator, f"final evaluation, {label}")
 
     splits = ("validation", "test", "test_programs")
-    held_out = {one: measured(config, one, one) for one in splits if one in config.splits}
-    validation, test = held_out.pop("validation"), held_out["test"]
+    parts = {one: measured(config, one, one) for one in splits if one in config.splits}
     # The validation samples of all trained numbers of operations, not of eval_nops alone.
     widened = replace(config, eval_nops=config.nops)
-    by_nops = validation
+    parts["by_nops"] = parts["validation"]
     if widened != config:
-        by_nops = measured(widened, "validation", "by operations")
+        parts["by_nops"] = measured(widened, "validation", "by operations")
+    trained = state.step * job.recipe.batch_size
+    check_loss(parts["validation"].loss, trained, job.recipe.learning_rate)
+    record = _make_record(model, job, accelerator, state, parts)
+    if accelerator.is_main_process:
+        answers = {name: one.predictions for name, one in parts.items()}
+        with replace_folder(job.folder / "model") as written:
+            model.save_pretrained(written)
+            (written / CURVE_FILE).write_text(json.dumps(state.points), "utf-8")
+            (written / ANSWERS_FILE).write_text(json.dumps(answers), "utf-8")
+    accelerator.wait_for_everyone()
+    return record
+
+
+def _make_record(
+    model: Any,
+    job: Job,
+    accelerator: Accelerator,
+    state: TrainState,
+    parts: Mapping[str, Measurement],
+) -> TrialRecord:
+    """Make the record of a trial whose model was measured on these splits."""
+    recipe, validation, test = job.recipe, parts["validation"], parts["test"]
     samples = state.step * recipe.batch_size
-    check_loss(validation.loss, samples, recipe.learning_rate)
-    record = TrialRecord(
+    return TrialRecord(
         recipe=recipe.name,
-        seed=seed,
+        seed=job.seed,
         parameters=sum(p.numel() for p in model.parameters()),
         samples=samples,
         samples_to_1pct=samples_to_solved(state.points),
@@ -78,18 +98,8 @@ def finish_trial(
         validation_seconds=round(state.validation_seconds, 3),
         data=recipe.data_label,
         scratchpad_error_pct=validation.rates.get("scratchpad_error_pct"),
-        **_programs(held_out.get("test_programs")),
+        **_programs(parts.get("test_programs")),
     )
-    if accelerator.is_main_process:
-        answers = {"validation": validation.predictions, "by_nops": by_nops.predictions}
-        answers |= {split: one.predictions for split, one in held_out.items()}
-        kept = {**answers, "seconds": validation.seconds}
-        with replace_folder(folder / "model") as written:
-            model.save_pretrained(written)
-            (written / CURVE_FILE).write_text(json.dumps(state.points), "utf-8")
-            (written / ANSWERS_FILE).write_text(json.dumps(kept), "utf-8")
-    accelerator.wait_for_everyone()
-    return record
 
 
 def _programs(measured: Measurement | None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def recipe_of(model, mixer="", **fields):
 @pytest.mark.parametrize("name", COMPARED)
 def test_the_zoo_has_models_of_one_size_that_answer_in_bytes(name):
     recipe, lines = COMPARED[name], []
-    model = check_model(recipe, CPU, num_processes=2, tell=lines.append)  # every weight learns
+    model = check_model(recipe, CPU, num_processes=2, report=lines.append)  # every weight learns
     assert 30_000 <= sum(p.numel() for p in model.parameters()) <= 120_000
     assert (recipe.num_samples, recipe.batch_size, recipe.data) == (100_000, 64, "swap-nops1-5")
     if not recipe.model.startswith("vsc_"):
@@ -164,7 +164,7 @@ def test_a_custom_layer_is_told_what_it_gets_and_what_it_reads(name, words):
     lines, arguments = [], {"gain": 0.5} if name == "Causal" else {}
     recipe = recipe_of("vsc_delta", f"{FILE}:{name}", mixer_args=arguments)
     torch.manual_seed(0)
-    check_model(recipe, CPU, tell=lines.append)
+    check_model(recipe, CPU, report=lines.append)
     drawn = torch.rand(1)
     torch.manual_seed(0)
     build_model(recipe)

@@ -115,7 +115,7 @@ def test_scratchpads_are_decoded_as_the_pipeline_does(recipe, data, count):
     predicted = predict(model, samples)
     assert predicted.answers == decode(model, samples.questions())
     assert predicted.scratchpad_error_pct == 100
-    assert len({*predicted.answers}) > 4  # a constant would prove little
+    assert len({*predicted.answers}) > 2  # a constant would prove little
 
 
 def test_what_follows_a_mistake_is_decoded_and_what_was_right_stays():
