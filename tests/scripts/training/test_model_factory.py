@@ -330,7 +330,9 @@ def test_a_hub_id_that_cannot_be_had_is_one_clear_line(monkeypatch):
         raise OSError("We couldn't connect to the hub.\nCheck your connection.")
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", fail)
-    with pytest.raises(ValueError, match=r"^me/mine: We couldn't connect to the hub\. Check your connection\.$"):
+    with pytest.raises(
+        ValueError, match=r"^me/mine: We couldn't connect to the hub\. Check your connection\.$"
+    ):
         build_model(recipe_of("me/mine"))
 
 
