@@ -8,6 +8,7 @@ accelerate launch scripts/train.py --recipe mixed-l6 --max-samples 100000 --lear
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
@@ -40,16 +41,11 @@ def main() -> None:
         final_samples=flags.final_samples,
         trust_remote_code=flags.trust_remote_code,
     )
-    if recipe.warmup_steps > recipe.num_steps and accelerator.is_main_process:
-        print(
-            f"train: --warmup-steps {recipe.warmup_steps} is beyond the run's {recipe.num_steps} "
-            "steps: the learning rate never reaches its highest value",
-            file=sys.stderr,
-        )
     again = f"the same command with --output-dir {folder} --resume goes on"
     is_main = accelerator.is_main_process
     try:
         if is_main:
+            note_warmup(recipe)
             print(f"{folder}: {recipe.name}, seeds {', '.join(map(str, seeds))}", flush=True)
         records = [*each_trial(recipe, folder, seeds, accelerator, flags.jobs, options, built)]
         records.sort(key=lambda record: seeds.index(record.seed))
@@ -63,6 +59,16 @@ def main() -> None:
         sys.exit(STOP.exit_code)
     except KeyboardInterrupt:
         sys.exit(f"train: interrupted: {again}")
+
+
+def note_warmup(recipe: Any) -> None:
+    """Say on stderr where the warm-up is longer than the run."""
+    if recipe.warmup_steps > recipe.num_steps:
+        print(
+            f"train: --warmup-steps {recipe.warmup_steps} is beyond the run's {recipe.num_steps} "
+            "steps: the learning rate never reaches its highest value",
+            file=sys.stderr,
+        )
 
 
 def push(folder: Path, repo: str, private: bool) -> None:

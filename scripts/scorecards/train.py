@@ -14,7 +14,7 @@ from scripts.evaluation.grid import evaluate_grid
 from scripts.scorecards.card import CARD, TRIAL, choose_rate, headline_split, summarize_card
 from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.training.distributed import make_accelerator
-from scripts.training.jobs import run_in_processes, run_in_turn
+from scripts.training.jobs import run_jobs
 from scripts.training.loop import check_recipe
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
@@ -107,12 +107,8 @@ class CardTraining:
             recipe = self.protocol.recipe(self.base, skill, rate)
             label = f"{skill} lr {rate:g} {number}/{len(todo)}"
             jobs.append(Job(recipe, seed, self.trial_folder(skill, rate, seed), label))
-        if self.jobs > 1:
-            outcomes = run_in_processes(jobs, self.jobs, self.options)
-        else:
-            outcomes = run_in_turn(jobs, self.accelerator, self.options)
         paused: Paused | None = None
-        for job, result in outcomes:
+        for job, result in run_jobs(jobs, self.jobs, self.accelerator, self.options):
             if isinstance(result, OSError):
                 raise result
             if isinstance(result, Paused):

@@ -26,6 +26,19 @@ class Outcome(NamedTuple):
     result: TrialRecord | ValueError | OSError | Paused
 
 
+def run_jobs(
+    jobs: Sequence[Job],
+    num_processes: int,
+    accelerator: Accelerator,
+    options: RunOptions,
+    built: SeededModel | None = None,
+) -> Iterator[Outcome]:
+    """Run trials in this process, or several side by side; see `run_trial` for `built`."""
+    if num_processes > 1:
+        return run_in_processes(jobs, num_processes, options)
+    return run_in_turn(jobs, accelerator, options, built)
+
+
 def run_in_turn(
     jobs: Sequence[Job],
     accelerator: Accelerator,

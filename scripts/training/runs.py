@@ -15,7 +15,7 @@ from scripts.core.trial_store import TrialRecord, append_record, read_records
 from scripts.training.checkpoints import remove_checkpoints
 from scripts.training.cli import FLAG_NAMES
 from scripts.training.distributed import Accelerator, from_main
-from scripts.training.jobs import run_in_processes, run_in_turn
+from scripts.training.jobs import run_jobs
 from scripts.training.loop import SeededModel
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
@@ -192,17 +192,10 @@ def each_trial(
         if seed not in records
     ]
     _check_size(recipe, folder, records.values() if todo else (), options)
-    if jobs > 1:
-        outcomes = run_in_processes(todo, jobs, options)
-    else:
-        outcomes = run_in_turn(todo, accelerator, options, built)
-    failed: list[str] = []
-    paused: list[str] = []
-    for job, result in outcomes:
-        if isinstance(result, OSError):
-            raise OSError(
-                f"seed {job.seed}: {result}"
-            ) from result  # the others have no room either
+    failed, paused = list[str](), list[str]()
+    for job, result in run_jobs(todo, jobs, accelerator, options, built):
+        if isinstance(result, OSError):  # the others have no room either
+            raise OSError(f"seed {job.seed}: {result}") from result
         if isinstance(result, Paused):
             paused.append(str(result))
         elif isinstance(result, ValueError):

@@ -142,7 +142,7 @@ def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkey
 def test_what_ends_after_a_pause_is_kept(folder, monkeypatch):
     results = [Paused("one"), record(1), Paused("two")]
     found = [Outcome(Job(RECIPE, seed, folder), one) for seed, one in enumerate(results)]
-    monkeypatch.setattr(runs, "run_in_processes", lambda *_: iter(found))
+    monkeypatch.setattr(runs, "run_jobs", lambda *_: iter(found))
     with pytest.raises(Paused, match=r"^one; two$"):
         run_trials(RECIPE, folder, [0, 1, 2], jobs=2)
     assert [found.seed for found in read_records(folder / "trials.jsonl")] == [1]
