@@ -48,10 +48,10 @@ def check_recipe(
     Raises:
       ValueError: it cannot; the message says why.
     """
-    for split in ("validation", "test"):
-        recipe.config.sample_spec(split)
     for _, config in recipe.stages:
         config.sample_spec("train")
+    for split in ("validation", "test"):
+        recipe.config.sample_spec(split)
     processes = accelerator.num_processes
     recipe.check_processes(processes)
     torch.manual_seed(seed)
