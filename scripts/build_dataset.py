@@ -24,7 +24,12 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--verify": {"type": Path, "metavar": "DIR", "help": "check this folder instead"},
     "--config": {"nargs": "+", "default": [], "metavar": "NAME", "help": "default: all of them"},
     "--shard": {"default": "0/1", "metavar": "I/N", "help": "only every N-th file, from the I-th"},
-    "--num-proc": {"type": int_from(1), "default": 1, "metavar": "N", "help": "processes here"},
+    "--num-proc": {
+        "type": int_from(1, 256),
+        "default": 1,
+        "metavar": "N",
+        "help": "processes here",
+    },
 }
 
 

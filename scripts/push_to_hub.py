@@ -24,6 +24,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "path": {"type": Path, "metavar": "PATH", "help": "the folder that holds it"},
     "repo": {"metavar": "REPO", "help": "owner/name"},
     "--yes": {"action": "store_true", "help": "do it"},
+    "--overwrite-card": {"action": "store_true", "help": "also a README.md that was edited there"},
     "--private": {"action": "store_true", "help": "create a private repository"},
     "--license": {
         "metavar": "ID",
@@ -44,7 +45,7 @@ def main() -> None:
         bundle = assemble(*place, Path(scratch), *options)
         print(describe(bundle))
         if flags.yes:
-            print(push(bundle, flags.private))
+            print(push(bundle, flags.private, flags.overwrite_card))
         else:
             print("Nothing was sent: add --yes to push.")
 

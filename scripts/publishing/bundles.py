@@ -1,10 +1,11 @@
 """Gather the files that a repository shall hold: of a dataset, a run, the metric or the demo."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,10 +113,17 @@ def assemble(
     return Bundle(kind, repo, dict(sorted(files.items())), f"v{tag}")
 
 
-def marker(kind: str, names: Iterable[str]) -> bytes:
-    """Write the marker file of a push of these files."""
+def marker(kind: str, files: Mapping[str, Path | bytes]) -> bytes:
+    """Write the marker file of a push of these files, a card among them."""
     versions = {"package": version(), "data": DATA_VERSION}
-    return _json({"kind": kind, **versions, "files": sorted({*names, MARKER})})
+    written = {"files": sorted({*files, MARKER}), "card": git_hash(files[CARD])}
+    return _json({"kind": kind, **versions, **written})
+
+
+def git_hash(content: Path | bytes) -> str:
+    """Return the hash by which git and the hub name a small file."""
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
 
 def _json(value: Any) -> bytes:

@@ -19,10 +19,12 @@ from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError:
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+from huggingface_hub.hf_api import RepoFile
 
 from scripts.core.hub_ids import check_token
-from scripts.publishing.bundles import MARKER, Bundle, assemble
+from scripts.publishing.bundles import MARKER, Bundle, assemble, git_hash
 from scripts.publishing.cards import endpoint
+from scripts.publishing.parquet import CARD
 
 TEMPLATE = {".gitattributes", "README.md", "index.html", "style.css"}
 """What the hub writes itself when a repository is created; the last two into static Spaces."""
@@ -39,7 +41,7 @@ def describe(bundle: Bundle) -> str:
     return "\n".join([*lines, f"{len(sizes)} files, {sum(sizes.values()):,} bytes; {bundle.tag}"])
 
 
-def push(bundle: Bundle, private: bool = False) -> str:
+def push(bundle: Bundle, private: bool = False, overwrite_card: bool = False) -> str:
     """Send what has changed: all files or none, in one commit, and again after an interruption.
 
     The tag follows in requests of its own, for the hub moves none: one that stood is deleted, then
@@ -50,7 +52,8 @@ def push(bundle: Bundle, private: bool = False) -> str:
       What was done, in a line.
     Raises:
       ValueError: one line: no token, no right, no network, a name that is taken, a repository that
-        is public and shall be private, or somebody else's push in between.
+        is public and shall be private, a card that was edited on the hub (unless it shall be
+        written over), or somebody else's push in between.
     """
     if get_token() is None:
         raise ValueError("no token: set HF_TOKEN, or log in with `hf auth login`")
@@ -58,7 +61,7 @@ def push(bundle: Bundle, private: bool = False) -> str:
     api, kind = HfApi(), bundle.repo_type
     with _one_line(bundle.repo):
         before = _open(api, bundle, private)
-        stale = _stale(api, bundle, before)
+        stale = _stale(api, bundle, before, overwrite_card)
         # One commit, where `upload_folder` may make several: readers see the old or the new.
         head = api.create_commit(
             bundle.repo,
@@ -72,7 +75,7 @@ def push(bundle: Bundle, private: bool = False) -> str:
         ).oid
         _move_tag(api, bundle, head)
     url = f"{endpoint()}/{'' if kind == 'model' else kind + 's/'}{bundle.repo}"
-    gone = f", {len(stale)} deleted" if stale else ""
+    gone = f", deleted: {', '.join(stale)}" if stale else ""
     done = f"{len(bundle.files)} files stand{gone}"
     if head == before:
         done = "nothing has changed, nothing is sent"
@@ -102,7 +105,7 @@ def _open(api: HfApi, bundle: Bundle, private: bool) -> str | None:
     return info.sha
 
 
-def _stale(api: HfApi, bundle: Bundle, revision: str | None) -> list[str]:
+def _stale(api: HfApi, bundle: Bundle, revision: str | None, overwrite_card: bool) -> list[str]:
     """Find the files that the hub's template or the last push wrote and this one does not."""
     repo, repo_type = bundle.repo, bundle.repo_type
     paths = api.list_repo_files(repo, repo_type=repo_type, revision=revision)
@@ -111,6 +114,14 @@ def _stale(api: HfApi, bundle: Bundle, revision: str | None) -> list[str]:
         path = hf_hub_download(repo, MARKER, repo_type=repo_type, revision=revision)
         last = json.loads(Path(path).read_text("utf-8"))
         written, kind = set(last.get("files", [])), last["kind"]
+        cards = {last.get("card"), git_hash(bundle.files[CARD])}
+        if CARD in paths and None not in cards and not overwrite_card:
+            found = api.get_paths_info(repo, CARD, repo_type=repo_type, revision=revision)
+            if not {file.blob_id for file in found if isinstance(file, RepoFile)} <= cards:
+                raise ValueError(
+                    f"{CARD} of {repo} was edited on the hub: copy what you want to keep, then "
+                    "add --overwrite-card"
+                )
     elif not TEMPLATE.issuperset(paths):
         raise ValueError(f"{bundle.repo} is taken by something else: choose another name")
     if kind != bundle.kind:

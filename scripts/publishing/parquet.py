@@ -263,7 +263,19 @@ def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
         for split, entry in describe_config(folder, name).items()
         if kept.get(name, {}).get(split) != entry
     ]
+    lines += [
+        f"{name}/{GUARD} is missing" for name in names if not (folder / name / GUARD).exists()
+    ]
+    path = folder / CARD
+    text = path.read_text("utf-8") if path.exists() else ""
+    if _yaml(text) != _yaml(dataset_card(read_manifest(folder))):
+        lines.append(f"{path}: its YAML is not that of this folder, by which `datasets` loads it")
     return lines + strays(folder, names)
+
+
+def _yaml(card: str) -> str:
+    """Return the part of a card that is the same wherever it is published."""
+    return card.split("---\n")[1] if card.count("---\n") > 1 else ""
 
 
 def strays(folder: Path, names: Sequence[str]) -> list[str]:

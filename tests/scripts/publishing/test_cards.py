@@ -217,3 +217,13 @@ def test_a_password_in_the_hub_s_address_is_in_no_card(monkeypatch, manifest):
     card = cards.dataset_card(manifest)
     assert "https://hub.example:8443/x/datasets/" in card
     assert "secret" not in card
+
+
+def test_what_results_say_of_devices_and_versions_is_not_html(run, tmp_path):
+    run = Path(shutil.copytree(run, tmp_path / "run"))
+    results = json.loads((run / "results.json").read_text())
+    results |= {"devices": ["<img src=x>"], "versions": [{"<b>": "<script>"}], "split": "<u>"}
+    (run / "results.json").write_text(json.dumps(results))
+    card = card_of(run)
+    assert not re.search("<(img|b|script|u)\\b", card)
+    assert "&lt;img src=x&gt;" in card

@@ -206,6 +206,11 @@ def test_verify_finds_what_is_missing_and_what_does_not_belong(copy):
     for flag in ("--verify", "--output-dir"):
         assert f"{other} is not a file of version {DATA_VERSION}: delete it" in command(flag, copy)
     Path(other).unlink()
+    card, guard = copy / "README.md", copy / "grid-len3" / parquet.GUARD
+    card.write_text(card.read_text().replace("/data/test-*", "/data/train-*"))
+    guard.unlink()
+    said = command("--verify", copy)
+    assert f"grid-len3/{parquet.GUARD} is missing\n{card}: its YAML is not that of this" in said
     (copy / "swap-nops5/data/train-00000-of-00003.parquet").unlink()
     said = command("--verify", copy)
     assert "swap-nops5/data/train-00000-of-00003.parquet cannot be read: " in said
@@ -229,7 +234,7 @@ def test_a_damaged_manifest_is_one_line_that_names_it(copy):
     [
         ((), "give one of --output-dir DIR and --verify DIR"),
         (("--output-dir", "d", "--shard", "2/2"), "give i/n with i from 0 to n - 1"),
-        (("--output-dir", "d", "--num-proc", "0"), "--num-proc: 0 must be 1 or more"),
+        (("--output-dir", "d", "--num-proc", "0"), "--num-proc: 0 must be from 1 to 256"),
         (("--output-dir", "d", "--config", "swap-nop2"), "did you mean 'swap-nops2'?"),
         (("--verify", "nowhere"), "manifest.json is missing"),
     ],

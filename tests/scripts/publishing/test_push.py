@@ -87,7 +87,7 @@ def test_only_what_has_changed_is_sent_and_what_is_gone_is_deleted(hub):
     push(bundle(c=b"c"))
     before = writes(hub)
     changed = bundle(**{"b.parquet": b"B" * 9_000})
-    assert "4 files stand, 1 deleted;" in push(changed)
+    assert "4 files stand, deleted: c;" in push(changed)
     assert len(writes(hub)) == len(before) + 2  # one large file and the commit
     assert files_of(hub) == changed.files
     assert hub.repos[KEY].tags["v1.0.0"] == hub.repos[KEY].commits[-1][0]
@@ -169,6 +169,17 @@ def test_what_no_push_has_made_is_kept(hub):
     upload("notes.txt", b"mine")
     push(bundle(**{"a.parquet": b"A" * 9_000}))
     assert files_of(hub)["notes.txt"] == b"mine"
+
+
+def test_a_card_that_was_edited_on_the_hub_is_written_over_on_request_alone(hub):
+    push(bundle())
+    upload("README.md", b"---\nlicense: mit\n---\nby hand")
+    later = bundle(**{"README.md": b"---\nlicense: cc0-1.0\n---\nmore"})
+    refused(later, "README.md of acme/vsc was edited on the hub: .* add --overwrite-card")
+    assert files_of(hub)["README.md"].endswith(b"by hand")
+    push(later, overwrite_card=True)
+    assert files_of(hub)["README.md"].endswith(b"more")
+    push(bundle())  # a card of the last push is not an edited one
 
 
 def test_private_is_private_from_the_start_and_never_pretended(hub):
