@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from scripts.core.io import replace_file
-from scripts.reporting.ranking import Line, kept_horizon, rank_lines
+from scripts.reporting.ranking import Line, kept_horizon, rank_key, rank_lines
 
 COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
 BASELINE_COLOR, REST_COLOR = "#999999", "#d0c8bd"
@@ -226,15 +226,17 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     best = learned[0]
     worst = [line for line in learned if line.budget == best.budget][-1]
     answers_picture({**_answers(best), **_answers(worst)}, folder / files[1])
-    grids = [(line, line.median["grid"]) for _, line in ranked if "grid" in line.median]
+    longest = {line.row: line for _, line in reversed(ranked) if "grid" in line.median}.values()
+    grids = [(line, line.median["grid"]) for line in longest]
+    grids.sort(key=lambda pair: rank_key(pair[0].results, kept_horizon(pair[1])))
     for grid in dict.fromkeys(kept["name"] for _, kept in grids):
         evaluated = {
-            f"{line.row} ({line.budget:,}): horizon {kept_horizon(kept)}": kept["rows"]
+            f"{line.row}, {line.budget:,} samples: horizon {kept_horizon(kept)}": kept["rows"]
             for line, kept in grids
             if kept["name"] == grid
         }
         files.append(f"{name}-{grid}.png")
-        error_by_nops(evaluated, folder / files[-1], f"{title}: {grid}")
+        error_by_nops(evaluated, folder / files[-1], f"{title} ({grid})")
     return files
 
 
