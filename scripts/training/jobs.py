@@ -56,6 +56,14 @@ def run_in_turn(
             return
 
 
+class Worker(NamedTuple):
+    """A process that runs one trial after the other, and the line of its progress bar."""
+
+    process: SpawnProcess
+    pipe: Connection
+    position: int
+
+
 def run_in_processes(
     jobs: Sequence[Job], num_processes: int, options: RunOptions
 ) -> Iterator[Outcome]:
@@ -66,54 +74,62 @@ def run_in_processes(
     Yields:
       Outcomes in the order in which the trials end.
     """
-    context = get_context("spawn")
-    waiting = list(jobs)
+    waiting, positions = list(jobs), list(range(num_processes))
+    idle: list[Worker] = []
+    running: dict[Any, tuple[Worker, Job]] = {}
     threads = max(1, torch.get_num_threads() // num_processes)
-    free_positions = list(range(num_processes))
-    running: dict[Any, tuple[SpawnProcess, Job, int]] = {}
     try:
         while waiting or running:
-            while waiting and free_positions:
-                job, position = waiting.pop(0), free_positions.pop(0)
-                receiver, sender = context.Pipe(duplex=False)
-                options = replace(options, bar_position=position)
-                process = context.Process(
-                    target=_work,
-                    args=(job, options, threads, getpid(), sender),
-                    daemon=True,
-                )
-                process.start()
-                sender.close()  # so that the end of the process is the end of the pipe
-                running[receiver] = process, job, position
-            for ended in wait(list(running)):
-                process, job, position = running.pop(ended)
-                outcome = _receive(ended, process, job)
+            while waiting and (idle or positions):
+                worker = idle.pop() if idle else _start(positions.pop(0), options, threads)
+                job = waiting.pop(0)
+                running[worker.pipe] = worker, job
+                with suppress(BrokenPipeError):  # it has died, which the end of the pipe tells
+                    worker.pipe.send(job)
+            for pipe in wait(list(running)):
+                worker, job = running.pop(pipe)
+                outcome = _receive(worker, job)
+                if worker.process.is_alive():
+                    idle.append(worker)
+                else:
+                    positions.append(worker.position)
                 if isinstance(outcome.result, Paused):
                     waiting.clear()
                 yield outcome
-                free_positions.append(position)
     finally:
-        for process, _, _ in running.values():
-            process.terminate()  # those that train write a checkpoint
-        for process, _, _ in running.values():
-            process.join()
+        workers = [*idle, *(worker for worker, _ in running.values())]
+        for worker in workers:
+            worker.process.terminate()  # those that train write a checkpoint
+        for worker in workers:
+            worker.process.join()
+            worker.pipe.close()
 
 
-def _receive(receiver: Any, process: SpawnProcess, job: Job) -> Outcome:
-    """Return what a process sent before it ended."""
-    with receiver:
-        try:
-            outcome: Outcome = receiver.recv()
-            process.join()
-        except EOFError:
-            process.join()
-            error = f"its process died with exit code {process.exitcode}: go on with --resume"
-            outcome = Outcome(job, ValueError(error))
+def _start(position: int, options: RunOptions, threads: int) -> Worker:
+    """Start a process, which takes about as long for its imports as a short trial for its steps."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    arguments = theirs, replace(options, bar_position=position), threads, getpid()
+    process = context.Process(target=_work, args=arguments, daemon=True)
+    process.start()
+    theirs.close()  # so that the end of the process is the end of the pipe
+    return Worker(process, ours, position)
+
+
+def _receive(worker: Worker, job: Job) -> Outcome:
+    """Return what a process sent, or that it died."""
+    try:
+        outcome: Outcome = worker.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        worker.process.join()
+        worker.pipe.close()
+        error = f"its process died with exit code {worker.process.exitcode}: go on with --resume"
+        outcome = Outcome(job, ValueError(error))
     return outcome
 
 
-def _work(job: Job, options: RunOptions, threads: int, parent: int, sender: Connection) -> None:
-    """Run one trial in a process of its own, and send its outcome.
+def _work(pipe: Connection, options: RunOptions, threads: int, parent: int) -> None:
+    """Run the trials that come through a pipe, and send their outcomes.
 
     Processes share no lock for their bars: of one that is killed while it draws, the others would
     wait for ever.
@@ -121,6 +137,8 @@ def _work(job: Job, options: RunOptions, threads: int, parent: int, sender: Conn
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it and ends this process
     STOP.listen(parent)
     torch.set_num_threads(threads)
-    accelerator = make_accelerator(job.recipe.mixed_precision, options.report_to)
-    with suppress(BrokenPipeError):  # the parent has died
-        sender.send(next(run_in_turn([job], accelerator, options)))
+    with suppress(EOFError, BrokenPipeError):  # the parent has died
+        while True:
+            job: Job = pipe.recv()
+            accelerator = make_accelerator(job.recipe.mixed_precision, options.report_to)
+            pipe.send(next(run_in_turn([job], accelerator, options)))

@@ -56,7 +56,9 @@ def finish_trial(
     check_loss(parts["validation"].loss, trained, job.recipe.learning_rate)
     record = _make_record(model, job, accelerator, state, parts)
     if accelerator.is_main_process:
-        answers = {name: one.predictions for name, one in parts.items()}
+        answers: dict[str, Any] = {name: one.predictions for name, one in parts.items()}
+        if accelerator.num_processes == 1:
+            answers["seconds"] = parts["validation"].seconds
         with replace_folder(job.folder / "model") as written:
             model.save_pretrained(written)
             (written / CURVE_FILE).write_text(json.dumps(state.points), "utf-8")
