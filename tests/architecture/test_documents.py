@@ -23,6 +23,7 @@ RESULTS = ROOT / "hub_cards" / "results"
 SHORT = {
     "scripts/train.py": "--max-samples 3200 --final-samples 100",
     "scripts/scorecard.py --mixer": "--quick",
+    "scripts/reproduce.py": "--report-only",
 }
 
 
