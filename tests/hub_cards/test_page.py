@@ -223,6 +223,8 @@ def test_the_results_page_shows_leaderboard_and_pictures(page):
     text = page.one("body").text  # once: it takes a second
     assert [line for line in told if line not in text] == []
     pictures = list((ROOT / "hub_cards" / "figures").glob("*.png"))
+    # The browser loads a picture when it is scrolled to.
+    page.browser.execute_script("for (const i of document.images) i.loading = 'eager'")
     loaded = "return [...document.images].filter(i => i.complete && i.naturalWidth > 500).length"
     page.until(lambda: page.browser.execute_script(loaded) == len(pictures) > 0)
     page.shoot("demo-results.png")
