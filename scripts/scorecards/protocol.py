@@ -57,12 +57,17 @@ class Protocol:
             direction=direction,
         )
 
-    def recipe(self, base: Recipe, skill: str, learning_rate: float) -> Recipe:
-        """Train the model of a recipe on a skill: all else is the protocol's."""
+    def recipe(
+        self, base: Recipe, skill: str, learning_rate: float, search: bool = False
+    ) -> Recipe:
+        """Train the model of a recipe on a skill: all else is the protocol's.
+
+        With `search` on fewer samples, only to choose the learning rate.
+        """
         task, track = self.tables["skills"][skill], self.tables["tracks"][self.track]
         samples = track.get("num_samples", task["num_samples"])
-        if self.quick:
-            samples //= self.tables["quick"]["samples_divisor"]
+        part = "quick" if self.quick else "search" if search else None
+        samples //= self.tables[part]["samples_divisor"] if part else 1
         several = make_config(task["data"]).nops[1] > 1
         return Recipe(
             name=f"{skill}-lr{learning_rate:g}",

@@ -78,7 +78,8 @@ class CardTraining:
         best = dict.fromkeys(protocol.skills, protocol.learning_rates[0])
         if len(protocol.learning_rates) > 1:
             rates = protocol.learning_rates
-            search = self.train(dict.fromkeys(best, rates), [protocol.tables["search"]["seed"]])
+            seeds = [protocol.tables["search"]["seed"]]
+            search = self.train(dict.fromkeys(best, rates), seeds, search=True)
             for skill in best:
                 best[skill] = choose_rate([line for line in search if line["skill"] == skill])
         trials = self.train({skill: [rate] for skill, rate in best.items()}, protocol.seeds)
@@ -97,14 +98,16 @@ class CardTraining:
         card["summary"] = summarize_card(card, protocol)
         return {key: card[key] for key in CARD}
 
-    def train(self, rates: Mapping[str, Sequence[float]], seeds: Sequence[int]) -> list[Line]:
+    def train(
+        self, rates: Mapping[str, Sequence[float]], seeds: Sequence[int], search: bool = False
+    ) -> list[Line]:
         """Train each skill at its learning rates with each seed, as far as it is not done."""
         wanted = [(skill, rate, seed) for skill in rates for rate in rates[skill] for seed in seeds]
         path = self.folder / TRIALS
         done: dict[Any, Line] = {_key(line): line for line in read_jsonl(path, dict)}
         todo, jobs = [key for key in wanted if key not in done], []
         for number, (skill, rate, seed) in enumerate(todo, 1):
-            recipe = self.protocol.recipe(self.base, skill, rate)
+            recipe = self.protocol.recipe(self.base, skill, rate, search)
             label = f"{skill} lr {rate:g} {number}/{len(todo)}"
             jobs.append(Job(recipe, seed, self.trial_folder(skill, rate, seed), label))
         paused: Paused | None = None

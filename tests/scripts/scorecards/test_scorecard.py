@@ -26,6 +26,7 @@ num_validations = 1
 [search]
 learning_rates = [1e-3, 1e3]
 seed = 0
+samples_divisor = 5
 [trials]
 seeds = [1]
 [skills.copy]
@@ -87,6 +88,8 @@ def test_it_leaves_json_page_and_picture(scored):
         ("combine", 1),
     ]
     assert [line["split"] for line in card["trials"]] == ["test", "test_programs"]
+    assert [line["samples"] for line in card["trials"]] == [640, 640]
+    assert {line["samples"] for line in card["search"]} == {128}
 
 
 def test_a_learning_rate_that_diverges_counts_as_wrong_and_is_not_chosen(scored, tmp_path):
