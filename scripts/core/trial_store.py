@@ -121,6 +121,8 @@ DETAILS = {
     "curve": [{"samples": int, **ERRORS}],
     "answers": dict,
     "programs": {"questions": int, **ERRORS},
+    "same_nops": {"questions": int, **ERRORS},
+    "seen_pct": float,
     "grid": {"name": str, "lost": bool, "rows": [ROW]},
     "test": {"questions": int, "wrong": int},
 }

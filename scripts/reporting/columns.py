@@ -9,6 +9,7 @@ from scripts.core.statistics import format_share, ratio_of_medians
 from scripts.core.trial_store import Trial, samples_to, spread
 from scripts.reporting.ranking import Line, chance_error
 from vsc_dataset.configs import make_config
+from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
 SHOWN_NOPS = (10, 20, 50, 100, 1024)
 """Numbers of operations whose error has a column of its own."""
@@ -146,6 +147,21 @@ def _programs(line: Line, _: Line | None) -> list[str]:
     return [format_percent(spread(errors)["median"])]
 
 
+def _same_nops(line: Line, _: Line | None) -> list[str]:
+    """Write the test error of the trials that were evaluated on held-out programs."""
+    errors = [rates["sample_error_pct"] for rates in line.details("same_nops")]
+    if make_config(line.data).eval_nops[0] >= HELD_OUT_MIN_OPS:
+        tested = [trial.record for trial in line.trials if "programs" in trial.details]
+        errors = [record.test_sample_error_pct for record in tested]
+    return [format_percent(spread(errors)["median"])]
+
+
+def _seen(line: Line, _: Line | None) -> list[str]:
+    """Write the share of test samples whose program occurs in training; an older line has none."""
+    shares = line.details("seen_pct")
+    return [f"{statistics.median(shares):.1f}" if shares else "-"]
+
+
 def _wrong(line: Line, _: Line | None) -> list[str]:
     """Write how many test answers are wrong, and in how many trials none is."""
     tests = line.details("test")
@@ -189,6 +205,8 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "over": (["loss over"], _over),
     "wrong": (["test answers wrong"], _wrong),
     "programs": (["held-out programs, sample error %"], _programs),
+    "same_nops": (["test, as many operations, sample error %"], _same_nops),
+    "seen": (["test programs seen in training, %"], _seen),
     "by_nops": ([f"sample error % at {nops:,}" for nops in SHOWN_NOPS], _by_nops),
     "loss": (["loss"], lambda line, _: [f"{line.results['val_loss']['median']:.3g}"]),
     "train_speed": (["training samples/s"], _train_speed),

@@ -7,8 +7,8 @@ from functools import cache
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
 
-SEEN_LIMIT = 1_000_000
-"""Training samples: of a longer stream it takes too long to read all programs."""
+SEEN_LIMIT = 10_000_000
+"""Training samples: of a longer stream it takes minutes to read all programs."""
 
 BLOCK = 50_000
 """Training samples that are read at once."""

@@ -12,7 +12,8 @@ from scripts.core.io import read_json
 from scripts.core.model_loading import LoadedModel, find_device, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import evaluate_grid
-from scripts.reporting.report import worst_and_best
+from scripts.reporting.held_out import programs_seen
+from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
@@ -23,7 +24,9 @@ from scripts.training.train_state import RunOptions
 from scripts.training.trial_result import ANSWERS_FILE
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
+from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
+from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
 ERRORS = ("sample_error_pct", "mask_error_pct")
 SAMPLES = 2000
@@ -35,6 +38,7 @@ CLOCKS = ("seconds", "questions_per_second")
 def missing_seeds(row: Row, results: Path) -> list[int]:
     """Find the seeds that have no whole line of the row's budget and settings in the results."""
     wanted = {"curve", "settings"} | ({"grid"} if row.grid else set())
+    wanted |= {"same_nops"} if row.same_nops else set()
     done = {
         trial.record.seed
         for trial in read_trials(results, row.recipe.name)
@@ -76,7 +80,8 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
     """
     config, model_folder = row.recipe.config, trial_folder(folder, record.seed) / "model"
     curve = read_curve(folder, record.seed)
-    answered = read_answers(row.recipe, model_folder, SAMPLES)["validation"]
+    answered = read_answers(row.recipe, model_folder, record.questions)
+    shown = Answered(*(texts[:SAMPLES] for texts in answered["validation"]))
     details = {
         "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},
         "device": record.device,
@@ -85,18 +90,31 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
         "curve": [_rounded(point) for point in curve],
         "answers": {
             title: [[*answer[:3], [int(w) for w in answer.wrong]] for answer in block]
-            for title, block in worst_and_best(answered, config.answer_width).items()
+            for title, block in worst_and_best(shown, config.answer_width).items()
         },
     }
     if record.programs_questions is not None:
         errors = {key: getattr(record, f"programs_{key}") for key in ERRORS}
         details["programs"] = {"questions": record.programs_questions, **errors}
+        if config.eval_nops[0] < HELD_OUT_MIN_OPS:
+            details["same_nops"] = _same_nops(answered["test"], config.answer_width)
+    seen = programs_seen(config, "test", record.seed, record.samples)
+    details |= {} if seen is None else {"seen_pct": round(seen, 2)}
     if row.grid or row.test_samples:
         # The run has written the model's code itself.
         model = load_model(str(model_folder), trust_remote_code=True).to(find_device(None))
         details |= {"grid": _grid(model, row)} if row.grid else {}
         details |= {"test": _test(model, row)} if row.test_samples else {}
     return details
+
+
+def _same_nops(test: Answered, answer_width: int) -> dict[str, float]:
+    """Count the errors of the test samples that have as many operations as held-out programs."""
+    rates = error_rates(test.predictions, test.references, test.questions, answer_width)
+    kept = [one for nops, one in rates["by_nops"].items() if nops >= HELD_OUT_MIN_OPS]
+    questions = sum(one["questions"] for one in kept)
+    errors = {key: sum(one[key] * one["questions"] for one in kept) / questions for key in ERRORS}
+    return {"questions": questions, **_rounded(errors)}
 
 
 def _throughput(model_folder: Path, questions: int) -> dict[str, float]:

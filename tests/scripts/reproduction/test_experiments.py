@@ -1,14 +1,18 @@
 """Rows of tables are known recipes, and each is what it is called."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from scripts.core.trial_store import read_trials, save_trial
 from scripts.reproduction import trials
 from scripts.reproduction.experiments import TABLES, choose, read_article
 from scripts.reproduction.report import table_lines
 from scripts.training.recipes import find_recipe
-from tests.scripts.reporting.cases import training
+from tests.scripts.reporting.cases import answered, curve, record, training
+from vsc_dataset.configs import make_config
 
 ROOT = Path(__file__).parents[3]
 
@@ -82,3 +86,38 @@ def test_a_row_of_several_trainings_takes_those_of_its_recipe(tmp_path):
     assert [trial.record.seed for trial in lines[name].trials] == [0, 3]
     assert lines[name].budget == lines[name].full_samples == 1_800_000
     assert len(lines["default-delta-far"].trials) == 6
+
+
+def test_a_trial_keeps_its_test_error_at_the_held_out_programs_numbers_of_operations(tmp_path):
+    config = make_config("default")  # "first 3" answers up to three operations right
+    model = tmp_path / "seed-0" / "model"
+    model.mkdir(parents=True)
+    texts = {
+        name: answered(config, 200, "first 3", split).predictions
+        for name, split in [("validation", "validation"), ("by_nops", "validation"),
+                            ("test", "test"), ("test_programs", "test_programs")]
+    }  # fmt: skip
+    (model / "answers.json").write_text(json.dumps(texts), "utf-8")
+    (model / "curve.json").write_text(json.dumps(curve()), "utf-8")
+    done = record(0, recipe="default-delta", data="default", questions=200, samples=6400,
+                  programs_questions=200,
+                  programs_sample_error_pct=60.0, programs_mask_error_pct=30.0)  # fmt: skip
+    (row,) = choose(TABLES["held_out"].rows, ["default-delta"], None, 1)
+    row = replace(row, grid=None, test_samples=0)
+    details = trials.measure_details(row, tmp_path, done)
+    test = answered(config, 200, "first 3", "test")
+    wrong = [
+        prediction != reference
+        for question, reference, prediction in zip(*test, strict=True)
+        if len(question.split(":")[1].split()) >= 3
+    ]
+    kept = details["same_nops"]
+    assert kept["questions"] == len(wrong) < 200
+    assert kept["sample_error_pct"] == pytest.approx(100 * sum(wrong) / len(wrong), abs=1e-3)
+    assert 0 < details["seen_pct"] < 100
+    save_trial(tmp_path, replace(done, planned_samples=row.recipe.num_samples), details)
+    assert trials.missing_seeds(row, tmp_path) == []
+    save_trial(tmp_path, replace(done, planned_samples=row.recipe.num_samples),
+               {name: details[name] for name in details if name != "same_nops"})  # fmt: skip
+    assert trials.missing_seeds(row, tmp_path) == [0]
+    assert trials.missing_seeds(replace(row, same_nops=False), tmp_path) == []
