@@ -17,7 +17,7 @@ from scripts.core.statistics import find_horizon, format_share, published
 from scripts.core.trial_store import SOLVED_PCT
 from scripts.scorecards.protocol import Protocol, read_protocol
 from vsc_dataset import sample
-from vsc_dataset.configs import make_config
+from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 TRIAL: dict[str, Any] = {
@@ -55,25 +55,25 @@ CARD: dict[str, Any] = {
 Trial = Mapping[str, Any]
 
 
-def headline_split(data: str) -> str:
+def headline_split(config: TaskConfig) -> str:
     """Return the split that counts: held-out programs where the data has them, else `test`.
 
-    >>> headline_split("swap-nops1-5"), headline_split("swap-nops2")
+    >>> from vsc_dataset.configs import make_config
+    >>> headline_split(make_config("swap-nops1-5")), headline_split(make_config("swap-nops2"))
     ('test_programs', 'test')
     """
-    return "test_programs" if "test_programs" in make_config(data).splits else "test"
+    return "test_programs" if "test_programs" in config.splits else "test"
 
 
 @lru_cache(maxsize=16)
-def chance_mask_error(data: str, copying: bool) -> float:
+def chance_mask_error(config: TaskConfig, copying: bool) -> float:
     """Compute the mask error, in percent, of the best answers that read no operation.
 
     Args:
-      data: a configuration's name.
+      config: of the data.
       copying: without an operation copying is the task itself, so only guessing counts.
     """
-    config = make_config(data)
-    split = headline_split(data)
+    split = headline_split(config)
     questions = sample(config, split, range(config.num_rows(split))).questions()
     rates = trivial_baselines(questions, config.answer_width)
     names = ("guess",) if copying else ("copy", "guess")
@@ -152,7 +152,7 @@ def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any
     for skill in protocol.skills:
         task = protocol.tables["skills"][skill]
         trials = [trial for trial in card["trials"] if trial["skill"] == skill]
-        chance = chance_mask_error(task["data"], skill == "copy")
+        chance = chance_mask_error(protocol.config(skill), skill == "copy")
         skills[skill] = summarize_skill(trials, chance, task["says"])
     lacking = [skill for skill in skills if skills[skill]["verdict"] != "solved"]
     return {
@@ -204,8 +204,8 @@ def _check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
 
 def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> None:
     """Check that a skill's trials are those that the protocol sets."""
-    data = protocol.tables["skills"][skill]["data"]
-    split = headline_split(data)
+    config = protocol.config(skill)
+    split = headline_split(config)
     search = [trial for trial in card["search"] if trial["skill"] == skill]
     rates = sorted(trial["learning_rate"] for trial in search)
     if len(protocol.learning_rates) > 1 and rates != sorted(protocol.learning_rates):
@@ -213,7 +213,7 @@ def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> Non
     best = choose_rate(search) if search else protocol.learning_rates[0]
     trials = [trial for trial in card["trials"] if trial["skill"] == skill]
     _check_seeds(f"{skill}: trials", [trial["seed"] for trial in trials], protocol)
-    questions = make_config(data).num_rows(split)
+    questions = config.num_rows(split)
     for trial in trials:
         if trial["learning_rate"] != best:
             raise ValueError(f"{skill}: validation chooses the learning rate {best:g} for seed 0")

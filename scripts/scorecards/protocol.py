@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.training.recipes import Recipe
-from vsc_dataset.configs import make_config
+from vsc_dataset.configs import TaskConfig, make_config
 
 PROTOCOL = Path(__file__).parents[1] / "protocol.toml"
 
@@ -33,6 +33,11 @@ class Protocol:
     skills: Sequence[str]
     learning_rates: Sequence[float]
     seeds: Sequence[int]
+
+    def config(self, skill: str) -> TaskConfig:
+        """Return the configuration of a skill's data."""
+        task = self.tables["skills"][skill]
+        return make_config(task["data"], **task.get("data_args", {}))
 
     def scaffold(
         self,
@@ -68,10 +73,11 @@ class Protocol:
         samples = track.get("num_samples", task["num_samples"])
         part = "quick" if self.quick else "search" if search else None
         samples //= self.tables[part]["samples_divisor"] if part else 1
-        several = make_config(task["data"]).nops[1] > 1
+        several = self.config(skill).nops[1] > 1
         return Recipe(
             name=f"{skill}-lr{learning_rate:g}",
             data=task["data"],
+            data_args=task.get("data_args", {}),
             curriculum=track.get("curriculum", ()) if several else (),
             model=base.model,
             model_args=base.model_args,

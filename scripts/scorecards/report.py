@@ -30,7 +30,7 @@ def compare(cards: Sequence[Card]) -> str:
 
 
 def rank(cards: Sequence[Card]) -> list[Card]:
-    """Order scorecards: most skills solved, then the lower sample errors, then the horizon."""
+    """Order scorecards: most skills solved, then the horizon, then the lower sample errors."""
 
     def key(card: Card) -> tuple[Any, ...]:
         skills = card["summary"]["skills"].values()

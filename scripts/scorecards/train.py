@@ -144,7 +144,7 @@ def make_line(job: Job, result: TrialRecord | ValueError) -> Line:
 
     The errors that count are those on held-out programs where the skill has them.
     """
-    split = headline_split(job.recipe.data)
+    split = headline_split(job.recipe.config)
     questions = job.recipe.config.num_rows(split)
     line = {
         "skill": job.recipe.name.partition("-lr")[0],

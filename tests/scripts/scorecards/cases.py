@@ -2,15 +2,14 @@
 
 from scripts.scorecards.card import headline_split, summarize_card
 from scripts.scorecards.protocol import read_protocol
-from vsc_dataset.configs import make_config
 
 LISTED = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12]
 
 
 def line(protocol, skill, seed, rate, wrong_share, mask_error):
-    data = protocol.tables["skills"][skill]["data"]
-    split = headline_split(data)
-    questions = make_config(data).num_rows(split)
+    config = protocol.config(skill)
+    split = headline_split(config)
+    questions = config.num_rows(split)
     return {
         "skill": skill,
         "learning_rate": rate,

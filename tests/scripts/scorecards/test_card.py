@@ -7,6 +7,7 @@ import pytest
 from scripts.scorecards.card import check_card, choose_rate, read_card
 from scripts.scorecards.protocol import read_protocol
 from tests.scripts.scorecards.cases import make_card
+from vsc_dataset import sample
 
 FAILS_AT_SELECT = [(0.0, 0.0), (0.4, 30.0), (1.0, 79.9), (1.0, 80.0), (0.9, 70.0)]
 
@@ -33,7 +34,7 @@ def test_each_skill_has_its_verdict_and_the_first_that_fails_is_named(card):
 
 def test_copying_is_not_chance_where_it_is_the_task(card):
     skills = card["summary"]["skills"]
-    assert skills["copy"]["chance_mask_error_pct"] > 75  # guessing the order of five letters
+    assert skills["copy"]["chance_mask_error_pct"] > 75  # guessing the order of eight letters
     assert skills["select"]["chance_mask_error_pct"] == pytest.approx(40, abs=1)  # copying
 
 
@@ -53,6 +54,15 @@ def test_the_capability_track_begins_with_one_operation(track, stages):
         expected = stages if skill in ("track", "combine", "stack") else 1
         assert len(recipe.stages) == expected
         assert recipe.stages[-1][1] == recipe.config  # in the end the skill's own
+
+
+def test_no_letter_of_the_copying_skill_is_in_reach_of_the_scaffolds_convolutions():
+    protocol = read_protocol()
+    reach = sum(size - 1 for size in protocol.tables["scaffold"]["conv_kernel_sizes"])
+    config = protocol.config("copy")
+    row = sample(config, "train", range(1)).input_ids[0].tolist()
+    assert row[len("NPFKTABC")] == ord(":")
+    assert len(row) - config.answer_width > reach  # a letter to its place
 
 
 def change(card, *path, value):
