@@ -240,7 +240,7 @@ ABLATIONS: dict[str, list[dict[str, Any]]] = {
 
 CAUSAL = [
     RECIPES["zoo-gpt2"],
-    RECIPES["zoo-gru"],
+    variant("zoo-gru", "causal-gru", causal=True),
     variant("zoo-delta", "causal-delta", causal=True),
 ]
 RENDERINGS = [
