@@ -10,10 +10,11 @@ from vsc_dataset.checking import check_bool, check_int
 from vsc_dataset.configs import TaskConfig, as_config
 from vsc_dataset.encoding import Examples
 from vsc_dataset.generator.buffers import thread_buffers
-from vsc_dataset.generator.draw import CACHED_SAMPLES, draw_programs
+from vsc_dataset.generator.draw import CACHED_SAMPLES, ProgramBatch, draw_programs
 from vsc_dataset.generator.hashing import UInt64Array, sample_state_array
-from vsc_dataset.generator.lookup import make_lookup_tables
+from vsc_dataset.generator.lookup import LookupTables, make_lookup_tables
 from vsc_dataset.generator.render import render_samples
+from vsc_dataset.generator.spec import SampleSpec
 from vsc_dataset.generator.trace import write_scratchpads, write_targets
 from vsc_dataset.language import quote
 
@@ -59,39 +60,60 @@ def sample(
     key, trace = spec.key(check_int("seed", seed, 0)), check_bool("trace", trace)
     scratchpad = check_bool("scratchpad", scratchpad)
     pad_to = config.padded_width(pad_to, scratchpad)
-    width = config.row_width if scratchpad else pad_to
     if trace and scratchpad:
         raise ValueError("trace and scratchpad are both True: dense targets are of rows without it")
     tables, buffers = make_lookup_tables(spec, config.layout), thread_buffers()
-    count, vocabulary = len(numbers), config.vocabulary
-    ids_2xNxW = np.empty((2, count, -(-width * vocabulary.id_bytes // 8)), np.uint64)
-    mask_NxM = np.empty((count, -(-width // 8)), np.uint64)
-    input_ids, labels = ids_2xNxW.view(vocabulary.dtype)[:, :, :width]
-    answer_mask = mask_NxM.view(np.bool_)[:, :width]
-    targets_NxL = np.zeros((count, width + 1), vocabulary.dtype) if trace else None
-    pads = [np.empty((scratchpad * count, pad_to), x.dtype) for x in (labels, labels, answer_mask)]
-    length, nops = np.empty(count, np.uint8), np.empty(count, np.uint16)
+    rows = _Rows(config, len(numbers), pad_to, trace, scratchpad)
     size = max(1, min(BLOCK, BLOCK_BYTES // (8 * spec.nops[1] + 1)))
-    for start in range(0, count, size):
-        block = slice(start, start + size)
-        state, scratch = buffers.array("state", 2, len(numbers[block]))
-        sample_state_array(key, numbers[block], state, scratch)
+    for start in range(0, len(numbers), size):
+        block = numbers[start : start + size]
+        state, scratch = buffers.array("state", 2, len(block))
+        sample_state_array(key, block, state, scratch)
         programs = draw_programs(spec, tables, state)
-        for first in range(0, len(state), CACHED_SAMPLES):
-            part = slice(first, first + CACHED_SAMPLES)
-            ids, mask = ids_2xNxW[:, block][:, part], mask_NxM[block][part]
-            some = programs.part(part)
-            nops[block][part] = render_samples(some, tables, config, spec, ids, mask)
-            if targets_NxL is not None:
-                write_targets(some, tables, vocabulary, targets_NxL[block][part])
-            if scratchpad:
-                rows, out = ([x[block][part] for x in xs] for xs in ((labels, answer_mask), pads))
-                write_scratchpads(some, tables, vocabulary, rows, out)
-        length[block] = programs.length
-    traces = None if targets_NxL is None else targets_NxL[:, :width]
-    if scratchpad:
-        input_ids, labels, answer_mask = pads
-    return Examples(input_ids, labels, answer_mask, length, nops, config.layout, traces)
+        for first in range(0, len(block), CACHED_SAMPLES):
+            part = programs.part(slice(first, first + CACHED_SAMPLES))
+            rows.write(start + first, part, tables, spec)
+    return rows.examples()
+
+
+class _Rows:
+    """The arrays of `count` samples, written a part at a time."""
+
+    def __init__(
+        self, config: TaskConfig, count: int, width: int, trace: bool, scratchpad: bool
+    ) -> None:
+        self.config, vocabulary = config, config.vocabulary
+        plain = config.row_width if scratchpad else width
+        self.ids_2xNxW = np.empty((2, count, -(-plain * vocabulary.id_bytes // 8)), np.uint64)
+        self.mask_NxM = np.empty((count, -(-plain // 8)), np.uint64)
+        input_ids, labels = self.ids_2xNxW.view(vocabulary.dtype)[:, :, :plain]
+        self.rows = input_ids, labels, self.mask_NxM.view(np.bool_)[:, :plain]
+        self.pads: list[NDArray] = []
+        if scratchpad:
+            self.pads = [np.empty((count, width), array.dtype) for array in self.rows]
+        self.targets_NxL = np.zeros((count, plain + 1), vocabulary.dtype) if trace else None
+        self.length, self.nops = np.empty(count, np.uint8), np.empty(count, np.uint16)
+
+    def write(
+        self, start: int, programs: ProgramBatch, tables: LookupTables, spec: SampleSpec
+    ) -> None:
+        """Write the rows of programs from sample `start` on."""
+        config, part = self.config, slice(start, start + len(programs.length))
+        ids, mask = self.ids_2xNxW[:, part], self.mask_NxM[part]
+        self.nops[part] = render_samples(programs, tables, config, spec, ids, mask)
+        self.length[part] = programs.length
+        if self.targets_NxL is not None:
+            write_targets(programs, tables, config.vocabulary, self.targets_NxL[part])
+        if self.pads:
+            rows, out = ([array[part] for array in arrays] for arrays in (self.rows[1:], self.pads))
+            write_scratchpads(programs, tables, config.vocabulary, rows, out)
+
+    def examples(self) -> Examples:
+        """Return the samples."""
+        input_ids, labels, answer_mask = self.pads or self.rows
+        trace = None if self.targets_NxL is None else self.targets_NxL[:, :-1]
+        layout, length, nops = self.config.layout, self.length, self.nops
+        return Examples(input_ids, labels, answer_mask, length, nops, layout, trace)
 
 
 def _as_indices(indices: int | Iterable[int] | NDArray[np.integer]) -> UInt64Array:
