@@ -128,18 +128,9 @@ class VscBuilder(datasets.ArrowBasedBuilder):
 
 
 LIBRARY_SETTINGS = {
-    "cache_dir",
-    "dataset_name",
-    "hash",
-    "base_path",
-    "info",
-    "features",
-    "token",
-    "repo_id",
-    "storage_options",
-    "writer_batch_size",
-    "config_id",
-}
+    "cache_dir", "dataset_name", "hash", "base_path", "info", "features", "token", "repo_id",
+    "storage_options", "writer_batch_size", "config_id",
+}  # fmt: skip
 """What `datasets` itself gives to a builder; every other keyword is a setting of ours."""
 
 

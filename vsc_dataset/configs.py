@@ -82,10 +82,8 @@ class TaskConfig:
             put("eval_nops", self.nops)
         put("length", check_range("length", self.length, 1, MAX_ITEMS))
         put("nops", check_range("nops", self.nops, 0, MAX_NOPS))
-        put(
-            "eval_nops",
-            check_range("eval_nops", _or_default(self.eval_nops, self.nops), 0, MAX_NOPS),
-        )
+        eval_nops = _or_default(self.eval_nops, self.nops)
+        put("eval_nops", check_range("eval_nops", eval_nops, 0, MAX_NOPS))
         operators, weights = _operators(self.operators, self.weights)
         put("operators", operators)
         put("weights", weights)
@@ -160,16 +158,8 @@ class TaskConfig:
         return self._spec(split, *ranges)
 
     def _spec(self, split: str, length: Range, nops: Range) -> SampleSpec:
-        return SampleSpec(
-            length,
-            nops,
-            self.operators,
-            self.weights,
-            self.num_items,
-            split,
-            self.complete,
-            self.fixed_letters,
-        )
+        drawn = self.operators, self.weights, self.num_items
+        return SampleSpec(length, nops, *drawn, split, self.complete, self.fixed_letters)
 
     def _ranges(self, split: str) -> tuple[Range, Range] | None:
         """Find length and planned nops of a split's samples; None where there cannot be any."""

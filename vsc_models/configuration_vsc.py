@@ -353,9 +353,6 @@ class VscMixerConfig(VscScaffoldConfig):
 
     >>> VscMixerConfig(mixer="torch.nn:GRU").direction
     'forward'
-    >>> VscMixerConfig(mixer="torch.nn:GRU", directions="both")
-    Traceback (most recent call last):
-    ValueError: VscMixerConfig has no field 'directions': did you mean 'direction'?
     """
 
     model_type = "vsc_mixer"

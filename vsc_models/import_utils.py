@@ -7,12 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
-from importlib.metadata import (
-    PackageNotFoundError,
-    distribution,
-    packages_distributions,
-    version,
-)
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,27 +15,12 @@ from typing import Any
 from torch import nn
 
 WIDTHS = (
-    "hidden_size",
-    "d_model",
-    "dim",
-    "model_dim",
-    "input_size",
-    "input_dim",
-    "embed_dim",
-    "embedding_dim",
-    "n_embd",
-    "n_embed",
-    "d_embed",
-    "channels",
-    "width",
-)
+    "hidden_size", "d_model", "dim", "model_dim", "input_size", "input_dim", "embed_dim",
+    "embedding_dim", "n_embd", "n_embed", "d_embed", "channels", "width",
+)  # fmt: skip
 """What layers call the width of their input. Each of them that a signature has is given."""
 
-LIBRARIES = {
-    "torch": "torch",
-    "transformers": "transformers",
-    "fla": "flash-linear-attention",
-}
+LIBRARIES = {"torch": "torch", "transformers": "transformers", "fla": "flash-linear-attention"}
 """Modules whose layers a checkpoint may name, and their distributions; other code is not run."""
 
 _PACKAGES = {"fla": "flash-linear-attention", "mamba_ssm": "mamba-ssm", "xlstm": "xlstm"}

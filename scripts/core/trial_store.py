@@ -21,24 +21,14 @@ SOLVED_PCT = 1.0
 """A trial with at most this sample error, in percent, counts as solved."""
 
 SPREAD = (
-    "sample_error_pct",
-    "mask_error_pct",
-    "samples_to_1pct",
-    "seconds",
-    "samples_per_second",
+    "sample_error_pct", "mask_error_pct", "samples_to_1pct", "seconds", "samples_per_second",
     "val_loss",
-)
+)  # fmt: skip
 """What is spread over trials, in the order of results.json."""
 
 SETTING = (
-    "recipe",
-    "data",
-    "parameters",
-    "split",
-    "questions",
-    "test_questions",
-    "planned_samples",
-)
+    "recipe", "data", "parameters", "split", "questions", "test_questions", "planned_samples",
+)  # fmt: skip
 """What the trials of one setting have in common."""
 
 Key = tuple[Any, ...]

@@ -57,12 +57,8 @@ class ProgramBatch(NamedTuple):
 def draw_programs(spec: SampleSpec, tables: LookupTables, state: UInt64Array) -> ProgramBatch:
     """Draw every sample, attempt after attempt, until its question belongs to the split.
 
-    Args:
-      spec: what shapes the samples.
-      tables: of this spec.
-      state: uint64 (N,), each sample's state (see `hashing.sample_state`).
     Returns:
-      N programs, in this thread's buffers: the next call overwrites them.
+      N programs, for N states, in this thread's buffers: the next call overwrites them.
     Raises:
       ValueError: a sample had no such question in spec.max_attempts attempts.
     """

@@ -61,13 +61,8 @@ def render_samples(
     ids_2xNxW: UInt64Array,
     mask_NxM: UInt64Array,
 ) -> NDArray[np.intp]:
-    """Execute the programs and write their rows.
+    """Execute N programs and write their rows: input and labels, and the answer mask, as words.
 
-    Args:
-      programs: N of them.
-      tables, config, spec: those that they were drawn with.
-      ids_2xNxW: receives input and labels as words.
-      mask_NxM: receives the answer mask, a byte for each id.
     Returns:
       The operations of each program that were executed, (N,), in this thread's buffers.
     """
@@ -223,12 +218,12 @@ def _short_answers(
     letters: UInt64Array,
 ) -> tuple[list[UInt64Array], NDArray[np.intp]]:
     """Make separator and answer, of few letters, as pieces; count the operations executed."""
-    separator = vocabulary.before_answer
+    separator = bytes(number ^ vocabulary.pad for number in vocabulary.before_answer)
     line, total = _compose_lines(buffers, programs, tables)
     present, executed = _count_letters_and_operations(buffers, programs, total)
     bits, shift, piece = buffers.array("short answers", 3, len(line))
     tables.line_bits.take(line, out=bits, mode="clip")
-    piece.fill(_pack_separator(vocabulary))
+    piece.fill(int.from_bytes(separator, "little"))
     for position in range(len(programs.letters)):
         np.right_shift(bits, np.uint64(8 * position), out=shift)
         np.bitwise_and(shift, BYTE, out=shift)
@@ -242,11 +237,6 @@ def _short_answers(
     np.subtract(shift, np.uint64(1), out=shift)
     np.bitwise_and(piece, shift, out=piece)
     return _spread(buffers, [piece], vocabulary), executed
-
-
-def _pack_separator(vocabulary: Vocabulary) -> int:
-    """Pack the separator before the answer, a byte for each id, exclusive-or padding."""
-    return int.from_bytes(bytes(i ^ vocabulary.pad for i in vocabulary.before_answer), "little")
 
 
 def _compose_lines(

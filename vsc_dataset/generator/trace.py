@@ -35,10 +35,7 @@ def write_targets(
 ) -> None:
     """Write the letter that each operation moves at the operation's ids: dense targets.
 
-    Args:
-      programs: N of them.
-      tables, vocabulary: those that they were drawn with.
-      out_NxL: receives the ids, contiguous; its last column is overwritten with anything.
+    `out_NxL` is contiguous; its last column is overwritten with anything.
     """
     count = len(programs.length)
     sample_N = np.arange(count)
@@ -66,11 +63,8 @@ def write_scratchpads(
 ) -> None:
     """Write rows with the state after each operation between the question and the answer.
 
-    Args:
-      programs: N of them, each of one operation or more.
-      tables, vocabulary: those that they were drawn with.
-      rows: their labels and answer mask without the states, (N, L).
-      out: receives input, labels and answer mask, (N, S).
+    `rows` are labels and answer mask of the programs without the states, (N, L); `out` receives
+    input, labels and answer mask, (N, S).
     """
     input_NxS, labels_NxS, mask_NxS = out
     start_N, width = rows[1].argmax(axis=1), rows[1][:1].sum()
