@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from vsc_dataset.encoding import Examples
 from vsc_dataset.language import LAYOUTS, TOKENS, parse
-from vsc_dataset.vocabulary import PAD
+from vsc_dataset.vocabulary import IGNORED, PAD
 
 SCHEMA = pa.schema(
     [
@@ -20,9 +20,6 @@ IDS = [pa.field(name, pa.list_(pa.int32())) for name in ("input_ids", "labels")]
 
 TRACE = pa.field("trace", pa.list_(pa.string()))
 """On request: the state after each operation."""
-
-IGNORED = -100
-"""The label that torch's losses do not count."""
 
 
 def make_schema(layout: str = "compact", trace: bool = False) -> pa.Schema:

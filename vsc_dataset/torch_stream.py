@@ -12,11 +12,9 @@ from vsc_dataset.configs import TaskConfig, as_config
 from vsc_dataset.encoding import Examples, encode_all
 from vsc_dataset.language import parse
 from vsc_dataset.stream import MAX_START, TrainingStream
+from vsc_dataset.vocabulary import IGNORED
 
 OBJECTIVES = ("fill", "next-token", "scratchpad")
-
-IGNORED = -100
-"""The label that torch's losses, and the models of transformers, do not count."""
 
 
 def to_tensors(samples: Examples, objective: str = "fill") -> dict[str, torch.Tensor]:

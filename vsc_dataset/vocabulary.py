@@ -5,6 +5,7 @@ the letters, 29-678 the swaps (x, y) by x then y, 679-704 "-x", 705-730 "+x".
 """
 
 from dataclasses import dataclass
+from itertools import permutations
 from string import ascii_uppercase
 from typing import Any
 
@@ -19,17 +20,17 @@ MASK = 0
 PAD = ord(" ")
 """The id of padding in layouts that are texts."""
 
+IGNORED = -100
+"""The label that torch's losses, and the models of transformers, do not count."""
+
 TOKEN_PAD, TOKEN_SEPARATOR, FIRST_LETTER = 1, 2, 3
 POSITIONS = range(1, 27)
+OPERATIONS = [
+    *(Operation(">", x, y) for x, y in permutations(POSITIONS, 2)),
+    *(Operation(kind, x) for kind in "-+" for x in POSITIONS),
+]
+"""Those that have a token, in the order of their ids."""
 
-
-def _list_operations() -> list[Operation]:
-    """List the operations that have a token, in the order of their ids."""
-    swaps = [Operation(">", x, y) for x in POSITIONS for y in POSITIONS if x != y]
-    return swaps + [Operation(kind, x) for kind in "-+" for x in POSITIONS]
-
-
-OPERATIONS = _list_operations()
 FIRST_OPERATION = FIRST_LETTER + len(ascii_uppercase)
 OPERATION_IDS = {operation: i for i, operation in enumerate(OPERATIONS, FIRST_OPERATION)}
 
@@ -91,6 +92,7 @@ class Vocabulary:
 
 
 BYTES = 256
+"""Ids of the layouts that are texts."""
 
 VOCABULARIES = {
     name: Vocabulary(BYTES, np.uint8, PAD, 0, *(tuple(part.encode()) for part in layout))

@@ -12,13 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 from vsc_dataset import Examples
-from vsc_dataset.vocabulary import MASK
-
-IGNORED = -100
-"""The label that no loss counts."""
-
-VOCABULARY = 256
-"""Ids of the layouts that are texts."""
+from vsc_dataset.vocabulary import BYTES, IGNORED, MASK
 
 
 def objective_of(model: nn.Module) -> str:
@@ -81,7 +75,7 @@ def call_arguments(
     return inputs
 
 
-def logits_of(model: nn.Module, inputs: Mapping[str, Any], vocab_size: int = VOCABULARY) -> Tensor:
+def logits_of(model: nn.Module, inputs: Mapping[str, Any], vocab_size: int = BYTES) -> Tensor:
     """Run the model: logits (N, L or W, vocab_size), alone, under "logits" or first in a tuple.
 
     Raises:

@@ -6,7 +6,8 @@ import inspect
 import torch
 from torch import Tensor, nn
 
-from scripts.core.batches import VOCABULARY, logits_of
+from scripts.core.batches import logits_of
+from vsc_dataset.vocabulary import BYTES
 
 _FIRST_PLAIN_ID = 33
 """From here on no id is a mask, padding or separator, in bytes and in tokens."""
@@ -20,7 +21,7 @@ _TOLERANCE = 1e-5
 
 @torch.no_grad()
 def looks_ahead(
-    model: nn.Module, vocab_size: int = VOCABULARY, length: int = 16, seed: int = 0
+    model: nn.Module, vocab_size: int = BYTES, length: int = 16, seed: int = 0
 ) -> int | None:
     """Find the first position whose logits change with a token after it.
 

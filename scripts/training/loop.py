@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_cosine_schedule_with_warmup
 
-from scripts.core.batches import IGNORED, logits_of, loss_of, model_inputs
+from scripts.core.batches import logits_of, loss_of, model_inputs
 from scripts.core.trial_store import TrialRecord
 from scripts.training.checkpoints import CheckpointFolder
 from scripts.training.distributed import Accelerator, gather
@@ -24,6 +24,7 @@ from scripts.training.trial_log import TrialLog
 from scripts.training.trial_result import finish_trial
 from scripts.training.validation import measure_shared
 from vsc_dataset import Examples, TrainingStream, sample
+from vsc_dataset.vocabulary import IGNORED
 
 ERRORS = ("sample_error_pct", "mask_error_pct", "scratchpad_error_pct")
 LOG_EVERY = 20
