@@ -16,16 +16,21 @@ from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, PreTrainedConfig
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
 
-import vsc_models  # noqa: F401  registers our model types
 from scripts.core.io import name_file, read_json, replace_file, write_lines
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.import_utils import call, find, find_source, split
 from vsc_models.pipeline_vsc import EvaluationFormat, read_format
+from vsc_models.registration import MODELS
 
 MADE_BY = "made_by.json"
 CODE = "made_by.py"
 WEIGHTS = "model.safetensors"
+MASKED, CAUSAL = "AutoModelForMaskedLM", "AutoModelForCausalLM"
 RUN_FILE = "run.json"
 """What a run writes next to its checkpoint: the recipe, and in it the data's name."""
 
@@ -69,7 +74,7 @@ def load_model(
 
     Raises:
       ValueError: one line that names the checkpoint: there is none, it cannot be read, it brings
-        code and is not trusted, or it has no language-modelling head.
+        code and is not trusted, or it has no language-modeling head.
     """
     name, path = str(name), Path(name)
     inside_a_folder = "/" in name and Path(path.parts[0]).is_dir()  # runs/…: not on the hub
@@ -106,15 +111,22 @@ def _load_checkpoint(
 
 
 def head_of(config: PreTrainedConfig) -> Any:
-    """Find the Auto class that gives logits over bytes: masked if there is one, else causal."""
-    for auto_class in (AutoModelForMaskedLM, AutoModelForCausalLM):
-        if type(config) in auto_class._model_mapping or auto_class.__name__ in (
-            getattr(config, "auto_map", None) or {}
-        ):
-            return auto_class
-    raise ValueError(
-        f"model type {config.model_type!r} has no masked or causal language-modelling head"
-    )
+    """Find the Auto class of a model, see `head_name`."""
+    name = head_name(config.model_type, getattr(config, "auto_map", None))
+    return AutoModelForMaskedLM if name == MASKED else AutoModelForCausalLM
+
+
+def head_name(model_type: str, auto_map: Mapping[str, Any] | None) -> str:
+    """Name the Auto class that gives logits over bytes: masked if there is one, else causal."""
+    ours = (config_class.model_type for config_class in MODELS)
+    types = {
+        MASKED: {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *ours},
+        CAUSAL: {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES},
+    }
+    for name, known in types.items():
+        if model_type in known or name in (auto_map or {}):
+            return name
+    raise ValueError(f"model type {model_type!r} has no masked or causal language-modeling head")
 
 
 def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:

@@ -168,7 +168,8 @@ def build_wheel(folder: Path) -> Path:
 
 def _model_files(path: Path, repo: str, license_id: str | None) -> Files:
     """Gather the checkpoint with tokenizer, pipeline and code, its card, results and pictures."""
-    from scripts.publishing.checkpoint import WEIGHTS, read_checkpoint
+    from scripts.core.model_loading import WEIGHTS
+    from scripts.publishing.checkpoint import read_checkpoint
 
     for needed in (WEIGHTS, RUN_FILE, *RESULT_FILES):
         if not (path / needed).exists():

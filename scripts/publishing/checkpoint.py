@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from transformers.dynamic_module_utils import custom_object_save
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
 from transformers.utils.logging import disable_progress_bar
 
 from scripts.core.io import name_file, read_json
+from scripts.core.model_loading import MASKED, WEIGHTS, head_name
 from scripts.publishing.cards import RUN_HINT
 from vsc_dataset.configs import TaskConfig
 from vsc_models import VscDeltaConfig, VscPipeline
@@ -27,8 +24,6 @@ from vsc_models.import_utils import is_file, split
 from vsc_models.modeling_mixer import LAYER_FILE
 from vsc_models.registration import MODELS
 
-WEIGHTS = "model.safetensors"
-MASKED, CAUSAL = "AutoModelForMaskedLM", "AutoModelForCausalLM"
 TYPES = {config_class.model_type: config_class for config_class in MODELS}
 
 
@@ -51,7 +46,7 @@ def read_checkpoint(
     disable_progress_bar()
     config = dict(read_json(folder / "config.json", ("model_type",), RUN_HINT))
     with name_file(folder / "config.json", RUN_HINT):
-        auto_class = _auto_class(config)
+        auto_class = head_name(config["model_type"], config.get("auto_map"))
         custom_code = _custom_code(folder, config)
         if config.get("answer_width") is None:
             config |= {"answer_width": task.answer_width, "layout": task.layout}
@@ -70,16 +65,6 @@ def read_checkpoint(
     files: dict[str, Path | bytes] = {WEIGHTS: folder / WEIGHTS, **custom_code, **written}
     files |= {file.name: file for file in folder.glob("generation_config.json")}
     return files | {"config.json": content}, facts
-
-
-def _auto_class(config: Mapping[str, Any]) -> str:
-    """Find the Auto class that loads the model: masked if there is one, else causal."""
-    model_type, auto_map = config["model_type"], config.get("auto_map") or {}
-    if model_type in TYPES or model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES or MASKED in auto_map:
-        return MASKED
-    if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or CAUSAL in auto_map:
-        return CAUSAL
-    raise ValueError(f"model type {model_type!r} has no masked or causal language-modeling head")
 
 
 def _custom_code(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:

@@ -104,7 +104,7 @@ def test_a_masked_head_comes_before_a_causal_one_and_without_any_a_model_is_refu
     assert head_of(AutoConfig.for_model("bert")) is AutoModelForMaskedLM
     assert head_of(AutoConfig.for_model("llama")) is AutoModelForCausalLM
     AutoConfig.for_model("vit").save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="'vit' has no masked or causal language-modelling head"):
+    with pytest.raises(ValueError, match="'vit' has no masked or causal language-modeling head"):
         load_model(tmp_path)
 
 
