@@ -7,8 +7,9 @@ import os
 import runpy
 import subprocess
 import sys
+import sysconfig
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Any
 from unittest import mock
 
 ROOT = Path(__file__).parents[1]
+SITE = sysconfig.get_path("purelib")
+"""Where the libraries of this environment lie."""
+
 LIMIT = 300
 """Seconds after which what a test waits for is not waited for any more, and the test fails."""
 
@@ -83,6 +87,15 @@ def start_python(
 def run_python(*words: object, cwd: Path, **settings: Any) -> Result:
     """Run Python with these words to its end."""
     return end_of(start_python(*words, cwd=cwd, **settings))
+
+
+def run_alone(
+    code: str, *words: object, cwd: Path, path: Sequence[str | Path] = (SITE,), **settings: Any
+) -> Result:
+    """Run code that sees the packages in `path` alone: no .pth file, so no clone, no network."""
+    seen = {"PYTHONPATH": os.pathsep.join(map(str, path)), "HF_HUB_OFFLINE": "1", "HOME": str(cwd)}
+    seen |= {"HF_HOME": str(Path(cwd, "hf"))}
+    return run_python("-S", "-c", code, *words, cwd=cwd, **{**seen, **settings})
 
 
 def end_of(process: subprocess.Popen[str]) -> Result:

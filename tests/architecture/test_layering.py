@@ -1,11 +1,10 @@
 """The architecture: a module imports only what stands before it, and a library has few users."""
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.commands import ROOT
 
 MODULES = {
     "vsc_dataset": """

@@ -4,14 +4,11 @@ import re
 import zipfile
 from pathlib import Path
 
-import numpy
 import pytest
 
-from tests.commands import Result, run_python
+from tests.commands import ROOT, SITE, run_alone, run_python
 
-ROOT = Path(__file__).parents[2]
 FOLDERS = ("vsc_dataset", "vsc_models", "scripts", "hub_cards", "examples", "tests")
-SITE = Path(numpy.__file__).parents[1]
 
 USE = """
 import sys, vsc_dataset, vsc_models
@@ -19,6 +16,7 @@ assert str({wheel!r}) in vsc_dataset.__file__, vsc_dataset.__file__
 print(vsc_dataset.execute("NPFKT:5>4 3>1 1>4 4>2 1>3"))
 print(vsc_dataset.sample("swap-nops5", "validation", [0]).questions()[0])
 """
+USED = ["NFTPK", "ZIYFQ:5>3", "5>1", "1>2", "5>4", "5>2"]
 
 
 @pytest.fixture(scope="module")
@@ -33,37 +31,30 @@ def wheel(tmp_path_factory) -> Path:
     return folder / "installed"
 
 
-def python(code: str, cwd: Path, *path: Path) -> Result:
-    """Run code in a process that sees `path` alone: -S leaves the editable install out."""
-    environment = {"PYTHONPATH": ":".join(map(str, path)), "HF_HUB_OFFLINE": "1", "HOME": str(cwd)}
-    return run_python("-S", "-c", code, cwd=cwd, inherited={}, **environment)
-
-
 @pytest.fixture
 def numpy_alone(tmp_path) -> Path:
     """A folder of packages in which there is only numpy."""
     folder = tmp_path / "packages"
     folder.mkdir()
-    for package in SITE.glob("numpy*"):
+    for package in Path(SITE).glob("numpy*"):
         (folder / package.name).symlink_to(package)
     return folder
 
 
 def test_wheel_works_with_all_libraries(wheel, tmp_path):
     code = USE.format(wheel=str(wheel)) + "print(vsc_models.VscDeltaConfig().model_type)"
-    done = python(code, tmp_path, wheel, SITE)
-    assert done.stdout.split("\n")[:3] == ["NFTPK", "ZIYFQ:5>3 5>1 1>2 5>4 5>2", "vsc_delta"], (
-        done.stderr
-    )
+    done = run_alone(code, cwd=tmp_path, path=(wheel, SITE))
+    assert done.stdout.split() == [*USED, "vsc_delta"], done.stderr
 
 
 def test_wheel_works_with_numpy_alone(wheel, tmp_path, numpy_alone):
-    done = python(USE.format(wheel=str(wheel)), tmp_path, wheel, numpy_alone)
-    assert done.stdout.split("\n")[:2] == ["NFTPK", "ZIYFQ:5>3 5>1 1>2 5>4 5>2"], done.stderr
+    done = run_alone(USE.format(wheel=str(wheel)), cwd=tmp_path, path=(wheel, numpy_alone))
+    assert done.stdout.split() == USED, done.stderr
 
 
 def test_a_missing_library_is_named_with_the_fix(wheel, tmp_path, numpy_alone):
-    done = python("import vsc_models; vsc_models.VscDeltaConfig", tmp_path, wheel, numpy_alone)
+    code = "import vsc_models; vsc_models.VscDeltaConfig"
+    done = run_alone(code, cwd=tmp_path, path=(wheel, numpy_alone))
     assert "needs" in done.stderr.splitlines()[-1]
     assert "pip install -e '.[models]' in a clone" in done.stderr.splitlines()[-1]
 

@@ -2,11 +2,11 @@
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.commands import ROOT
+
 WORDS = re.compile(
     r"\b(exchanges?|exchanged|floors?|letters on the way|unseen|fill(ed|ing) up|strangers?"
     r"|steps_per_token|beta_stretch|stretched|oracles?|in_own_terms|trainee|leave_model|keep_until"

@@ -1,13 +1,11 @@
 """Run processes that push to the stand-in for the hub or load from it."""
 
 import os
-import sysconfig
 from pathlib import Path
 
-from tests.commands import Result, run_python, script
+from tests.commands import Result, run_alone, run_python, script
 from tests.fake_hub.server import Hub, User
 
-SITE = sysconfig.get_path("purelib")
 TOKEN = "hf_theSecretThatNobodyMaySee"
 READER = "hf_theSecretThatMayOnlyRead"
 USERS = {TOKEN: User("tester", ("acme",)), READER: User("reader", ("acme",), "read")}
@@ -40,5 +38,5 @@ def push(hub: Hub, home: Path, *flags: object) -> Result:
 
 def without_package(hub: Hub, home: Path, code: str, *args: object) -> Result:
     """Run code that sees the libraries, but neither our packages nor a token."""
-    seen = environment(hub, home, PYTHONPATH=SITE)
-    return run_python("-S", "-c", CUTS_OFF + code, *args, cwd=home, inherited={}, **seen)
+    seen = environment(hub, home, HF_HUB_OFFLINE="0")
+    return run_alone(CUTS_OFF + code, *args, cwd=home, inherited={}, **seen)

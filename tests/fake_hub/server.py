@@ -208,13 +208,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refs(self) -> None:
         kinds = {"branches": {"main": self.repo.commits[-1][0]}, "tags": self.repo.tags}
-        self._send(
-            {"converts": []}
-            | {
-                kind: [{"name": name, "ref": name, "targetCommit": refs[name]} for name in refs]
-                for kind, refs in kinds.items()
-            }
-        )
+        found = {
+            kind: [{"name": name, "ref": name, "targetCommit": refs[name]} for name in refs]
+            for kind, refs in kinds.items()
+        }
+        self._send({"converts": [], **found})
 
     def _tag(self) -> None:
         name = json.loads(self.body)["tag"]

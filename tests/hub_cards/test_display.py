@@ -1,7 +1,6 @@
 """The demo's HTML: right and wrong where they are, and no text that could act."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,10 +9,11 @@ from hub_cards.space.demo.questions import Checkpoint, follow, steps
 from hub_cards.space.demo.results import leaderboard, read_trials
 from scripts.core.trial_store import group_by_setting, read_records, summarize
 from scripts.reporting.ranking import rank_key
+from tests.commands import ROOT
 from tests.scripts.reporting.cases import record
 from vsc_dataset import execute, parse
 
-RESULTS = Path(__file__).parents[2] / "hub_cards" / "results"
+RESULTS = ROOT / "hub_cards" / "results"
 
 
 def shown(question, *checkpoints):

@@ -1,7 +1,6 @@
 """The demo's reactions to any input, without Gradio: an answer, or one line."""
 
 import math
-from pathlib import Path
 
 import pytest
 
@@ -10,11 +9,11 @@ from hub_cards.space.demo.loading import finished_runs, load_newest
 from hub_cards.space.demo.questions import MAX_CHARACTERS, Checkpoint, longest_question
 from hub_cards.space.demo.results import leaderboards, read_trials
 from scripts.publishing.bundles import assemble
-from tests.commands import run_python
+from tests.commands import ROOT, run_python
 from tests.hub_cards.bundle import untrained
 from vsc_dataset import CONFIGS, execute, sample
 
-CARDS = Path(__file__).parents[2] / "hub_cards"
+CARDS = ROOT / "hub_cards"
 HANDLERS = Handlers([Checkpoint("knows", execute)])
 
 

@@ -16,12 +16,11 @@ from threading import Timer
 import pytest
 
 from hub_cards.space.demo.results import leaderboards, read_trials
-from tests.commands import LIMIT, run_python, script
+from tests.commands import LIMIT, ROOT, run_python, script
 from tests.hub_cards.bundle import untrained
 from vsc_dataset import parse, sample
 from vsc_models import VscDeltaForMaskedLM, VscPipeline
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 MISSING = [

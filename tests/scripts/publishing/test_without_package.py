@@ -13,7 +13,7 @@ import pytest
 from transformers import pipeline
 
 import vsc_models
-from tests.commands import Result, run_python, script
+from tests.commands import SITE, Result, run_python, script
 from tests.fake_hub import clients
 from tests.fake_hub.server import Hub, running
 from tests.scripts.publishing.made import SMALL, make_dataset
@@ -182,6 +182,6 @@ def _wheel(hub, home, card):
     # The libraries are this environment's, so that the test needs no network.
     install = ("-m", "pip", "install", "--no-deps", "--no-cache-dir", wanted)
     said(run_python(*install, cwd=home, python=python, inherited={}, **seen))
-    seen |= {"PYTHONPATH": clients.SITE, "HF_HUB_OFFLINE": "1"}
+    seen |= {"PYTHONPATH": SITE, "HF_HUB_OFFLINE": "1"}
     done = run_python("-c", USE_WHEEL, cwd=home, python=python, inherited={}, **seen)
     assert said(done)[-1] == str(rows_of(sample("swap-nops5", "validation", [7]))[0])

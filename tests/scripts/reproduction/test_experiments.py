@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +10,9 @@ from scripts.reproduction import trials
 from scripts.reproduction.experiments import TABLES, choose, read_article
 from scripts.reproduction.report import table_lines
 from scripts.training.recipes import find_recipe
+from tests.commands import ROOT
 from tests.scripts.reporting.cases import answered, curve, record, training
 from vsc_dataset.configs import make_config
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_every_row_of_the_article_stands_in_its_table():

@@ -10,8 +10,8 @@ from examples import word_problem
 from examples.word_problem import draw, product_table, train
 from scripts.core.io import read_jsonl
 from scripts.reproduction.word_problem import missing_cells, train_cells, write_report
+from tests.commands import ROOT
 
-ROOT = Path(__file__).parents[3]
 ORDERS = {
     ("parity", "all"): (2, 2),
     ("S3", "swaps"): (6, 4),

@@ -1,11 +1,9 @@
 """The metric as `evaluate` loads it: the same numbers, from any folder, in one go or in batches."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from tests.commands import fork, join, run_python
+from tests.commands import fork, join, run_alone
 from vsc_dataset import METRIC_PATH, sample
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.metrics.vsc_error.trivial_baselines import baseline_predictions
@@ -86,8 +84,7 @@ def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
         "metric = evaluate.load(sys.argv[1])\n"
         "print(metric.compute(predictions=['AB', 'C'], references=['AB', 'D'])['sample_error_pct'])"
     )
-    seen = {"HF_HOME": str(tmp_path), "PYTHONPATH": str(Path(pytest.__file__).parents[1])}
-    done = run_python("-S", "-c", code, METRIC_PATH, cwd=tmp_path, **seen)
+    done = run_alone(code, METRIC_PATH, cwd=tmp_path)
     assert done.stdout.strip() == "50.0", done.stderr
 
 
