@@ -1,39 +1,18 @@
 """The demo's checkpoints: found, loaded without their code, and evaluated."""
 
-import doctest
 import json
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from hub_cards.space.demo import loading
 from hub_cards.space.demo.loading import load, load_all, trained_on
 from scripts.core.inference import predict
 from tests.hub_cards.bundle import untrained
-from tests.planted import MIXER, PLANTED, plant
+from tests.planted import MIXER, PLANTED, change_config, plant
+from tests.vsc_models.models import other_model
 from vsc_dataset import CONFIGS, sample
 from vsc_models import VscMixerConfig, VscMixerForMaskedLM
-
-IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
-
-
-def small_config(model_type):
-    return AutoConfig.for_model(
-        model_type, vocab_size=256, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=16, **dict.fromkeys(IDS, 0),
-    )  # fmt: skip
-
-
-def change(folder, **entries):
-    """Change fields of a checkpoint's config."""
-    path = Path(folder, "config.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
-
-
-def test_examples_in_docstrings():
-    assert doctest.testmod(loading).failed == 0
 
 
 def test_a_loaded_checkpoint_answers_as_its_pipeline(tmp_path):
@@ -54,9 +33,7 @@ def test_the_trained_range_is_that_of_the_run(tmp_path):
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "modernbert"])
 @pytest.mark.parametrize("data", ["swap-nops5", "default-spaced"])
 def test_an_architecture_of_transformers_is_evaluated_as_it_was_trained(tmp_path, model_type, data):
-    torch.manual_seed(0)
-    auto_class = AutoModelForMaskedLM if model_type == "modernbert" else AutoModelForCausalLM
-    model = auto_class.from_config(small_config(model_type)).eval()
+    model = other_model(model_type)
     model.save_pretrained(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": data}}))
     examples = sample(CONFIGS[data], "test", range(5))
@@ -83,7 +60,7 @@ def test_a_checkpoint_that_does_not_load_is_told_and_the_others_are_loaded(two):
 
 @pytest.mark.parametrize("field, value", [("num_heads", 0), ("num_heads", "x"), ("layout", "foo")])
 def test_a_config_of_impossible_values_takes_no_other_down(two, field, value):
-    change(two[0], **{field: value})
+    change_config(two[0], **{field: value})
     checkpoints, faults = load_all(two)
     assert [checkpoint.name for checkpoint in checkpoints] == ["b"]
     assert faults[0].startswith("a is left out, it does not load: ")
@@ -121,17 +98,16 @@ def test_pickled_weights_are_left_out(tmp_path):
 @pytest.mark.parametrize("mixer", ["planted.layer:GRU", "mixer_layer.py:GRU", "torch.py:GRU"])
 def test_a_custom_layer_is_left_out_in_one_line(tmp_path, mixer):
     VscMixerForMaskedLM(VscMixerConfig(**MIXER)).save_pretrained(tmp_path)
-    change(tmp_path, mixer=mixer)
+    change_config(tmp_path, mixer=mixer)
     _, (fault,) = load_all([str(tmp_path)])
     assert f"its custom layer {mixer} would be run" in fault
     assert "only layers from torch, transformers, fla are loaded" in fault
 
 
 def test_attention_kernels_that_a_config_names_are_not_fetched(tmp_path):
-    config = small_config("llama")
-    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    other_model("llama").save_pretrained(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops5"}}))
-    change(tmp_path, attn_implementation="somebody/kernels")
+    change_config(tmp_path, attn_implementation="somebody/kernels")
     checkpoint = load(str(tmp_path))
     assert checkpoint.answer("NPF:1>2") is not None
-    assert checkpoint.longest_row == config.max_position_embeddings
+    assert checkpoint.longest_row == 64

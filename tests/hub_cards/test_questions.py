@@ -4,7 +4,7 @@ import doctest
 
 import pytest
 
-from hub_cards.space.demo import questions
+from hub_cards.space.demo import loading, questions
 from hub_cards.space.demo.questions import Checkpoint, follow, read, steps
 from vsc_dataset import execute, parse
 
@@ -21,8 +21,9 @@ def forgets(after):
     return answer
 
 
-def test_examples_in_docstrings():
-    assert doctest.testmod(questions).failed == 0
+@pytest.mark.parametrize("module", [loading, questions])
+def test_examples_in_docstrings(module):
+    assert doctest.testmod(module).failed == 0
 
 
 @pytest.mark.parametrize("question", [QUESTION, "UXMP: -2, -3, 1>2, +2", "ABC:", "A:-1"])

@@ -1,8 +1,10 @@
-"""Every model by name, small, for the tests that hold for all of them."""
+"""Every model by name, small, for the tests that hold for all of them; and models of others."""
 
 import torch
+from transformers import AutoConfig
 
 import vsc_models as vsc
+from scripts.core.model_loading import head_of
 
 CONV = {"hidden_size": 32, "num_layers": 2, "kernel_size": 5, "dilation": [2, 3]}
 COUNTING = {"num_counters": 3, "beta_clip_margin": 0.05}
@@ -43,3 +45,26 @@ def model_of(name, seed=0, **fields):
     model_class, config_class, usual = MODELS[name]
     torch.manual_seed(seed)
     return model_class(config_class(**{**usual, **fields})).eval()
+
+
+def moved_model(name, seed=3, **fields):
+    """The named model, every weight of it moved from its initial value: its answers are noise."""
+    model = model_of(name, seed, **fields)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) / 5)
+    return model
+
+
+OTHER_SIZES = {
+    "vocab_size": 256, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "max_position_embeddings": 64, "use_cache": False,
+    **{f"{name}_token_id": 0 for name in ("pad", "bos", "eos", "cls", "sep")},
+}  # fmt: skip
+
+
+def other_model(model_type, **fields):
+    """A small model of transformers, its next-token head if it has no masked one."""
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(model_type, **{**OTHER_SIZES, **fields})
+    return head_of(config).from_config(config).eval()

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForMaskedLM, pipeline
 
+from tests.planted import change_config
 from tests.vsc_models import own_layers
 from tests.vsc_models.questions import QUESTIONS, close, logits, rows
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, VscMixerConfig, VscMixerForMaskedLM
@@ -39,23 +40,13 @@ def test_every_weight_of_a_layer_learns(name, direction):
 
 @pytest.mark.parametrize("num_layers", [1, 2])
 @pytest.mark.parametrize("direction", ["forward", "both"])
-def test_a_causal_layer_never_meets_padding(direction, num_layers):
-    model = model_with("Causal", direction=direction, num_layers=num_layers)
-    ids, keep = rows()
+@pytest.mark.parametrize("name", ["Causal", "SeesBothWays"])
+def test_a_layer_meets_no_padding_but_zeros(name, direction, num_layers):
+    model, (ids, keep) = model_with(name, direction=direction, num_layers=num_layers), rows()
     together = logits(model, input_ids=ids, answer_positions=keep)
     for question, row in zip(QUESTIONS, together, strict=True):
         alone, place = rows([question], length=len(question) + 5)
         assert close(row, logits(model, input_ids=alone, answer_positions=place)[0])
-
-
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_a_layer_that_sees_both_ways_meets_zeros_alone(num_layers):
-    model, (ids, keep) = model_with("SeesBothWays", num_layers=num_layers), rows()
-    other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
-    shown, hidden = (logits(model, input_ids=i, answer_positions=keep) for i in (ids, other))
-    assert close(shown, hidden)
-    longer, _ = rows(length=60)
-    assert close(shown, logits(model, input_ids=longer, answer_positions=keep))
 
 
 def test_a_function_of_a_file_makes_layers_which_are_numbered_and_stacked():
@@ -67,20 +58,6 @@ def test_a_function_of_a_file_makes_layers_which_are_numbered_and_stacked():
     first = model.mixer[0](x)
     second = model.mixer[1](nn.functional.layer_norm(x + first, (32,)))
     assert close(model.mix(x, x, None, None), first + second)
-
-
-@pytest.mark.parametrize(
-    "place, words",
-    [
-        (f"{FILE}:Numbered", "needs a config object: write a function"),
-        (f"{FILE}:make_nothing", "returns a int, not a torch.nn.Module"),
-        ("torch.hub:load", "torch.hub:load is not a torch.nn.Module"),  # it would run any code
-        ("torch.nn.functional:linear", "is not a torch.nn.Module"),
-    ],
-)
-def test_what_makes_no_layer_is_one_clear_line(place, words):
-    with pytest.raises(ValueError, match=words):
-        model_with(place, mixer_args={} if ".py" in place else {"repo_or_dir": "me/mine"})
 
 
 def test_the_second_layer_reads_each_row_from_its_end():
@@ -170,9 +147,7 @@ def test_a_module_that_a_checkpoint_names_is_not_imported_from_the_working_folde
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     model_with("torch.nn:GRU").save_pretrained("checkpoint")
-    config = json.loads(Path("checkpoint/config.json").read_text())
-    config |= {"mixer": f"{module}:GRU", "mixer_version": None}
-    Path("checkpoint/config.json").write_text(json.dumps(config))
+    change_config("checkpoint", mixer=f"{module}:GRU", mixer_version=None)
     planted = Path(module.replace(".", "/") + ".py")
     planted.parent.mkdir(exist_ok=True)
     for path in (planted, planted.with_name("__init__.py")):
@@ -189,8 +164,7 @@ def test_a_layer_from_a_package_needs_no_trust_and_tells_its_version(tmp_path, c
     model.save_pretrained(tmp_path)
     AutoModelForMaskedLM.from_pretrained(tmp_path)
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
-    config = json.loads((tmp_path / "config.json").read_text())
-    (tmp_path / "config.json").write_text(json.dumps({**config, "mixer_version": "torch 1.0"}))
+    change_config(tmp_path, mixer_version="torch 1.0")
     AutoModelForMaskedLM.from_pretrained(tmp_path)
     assert "torch.nn:GRU was of torch 1.0, here it is of torch 2" in caplog.text
 
@@ -232,16 +206,16 @@ def test_a_recurrent_layer_of_torch_reads_batches_first():
     assert (layer.input_size, layer.hidden_size, layer.batch_first) == (12, 12, True)
 
 
-def test_a_layer_that_gives_no_tensor_is_refused():
-    model, (ids, _) = model_with("GivesDict"), rows()
-    with pytest.raises(ValueError, match="GivesDict gives a dict: a mixer gives a tensor, or a tu"):
-        model(input_ids=ids)
-
-
-def test_a_layer_that_changes_the_shape_is_refused_with_both():
-    model, (ids, _) = model_with("Shrinks"), rows()
-    with pytest.raises(ValueError, match=r"Shrinks gives shape \(3, 31, 16\) for \(3, 31, 32\)"):
-        model(input_ids=ids)
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("GivesDict", "GivesDict gives a dict: a mixer gives a tensor, or a tu"),
+        ("Shrinks", r"Shrinks gives shape \(3, 31, 16\) for \(3, 31, 32\)"),
+    ],
+)
+def test_a_layer_that_gives_something_else_is_refused(name, words):
+    with pytest.raises(ValueError, match=words):
+        model_with(name)(input_ids=rows()[0])
 
 
 @pytest.mark.parametrize(
@@ -250,7 +224,7 @@ def test_a_layer_that_changes_the_shape_is_refused_with_both():
         (
             "Raises",
             {"depth": 7},
-            r"Raises(hidden_size=32, depth=7) raised RuntimeError: no depth 7 ",
+            "(hidden_size=32, depth=7) raised RuntimeError: no depth 7 ",
         ),
         ("Causl", {}, "has no 'Causl': did you mean 'Causal'?"),
         ("Causal", {"gian": 1}, "has no argument 'gian': did you mean 'gain'?"),
@@ -262,7 +236,10 @@ def test_a_layer_that_changes_the_shape_is_refused_with_both():
         ("torch.nnn:GRU", {}, "package 'torch' has no module 'torch.nnn'"),
         ("torch.nn:GRUU", {}, "torch.nn has no 'GRUU': did you mean 'GRU'?"),
         ("torch.nn:GRU", {"num_layer": 2}, "did you mean 'num_layers'?"),
-        ("subprocess:Popen", {"args": "true"}, "is not a torch.nn.Module"),
+        ("subprocess:Popen", {"args": "true"}, "is not a torch.nn.Module"),  # it would run
+        ("torch.hub:load", {"repo_or_dir": "me/mine"}, "torch.hub:load is not a torch.nn.Module"),
+        ("Numbered", {}, "needs a config object: write a function"),
+        ("make_nothing", {}, "returns a int, not a torch.nn.Module"),
     ],
 )
 def test_a_mistake_is_one_clear_line(place, arguments, words):

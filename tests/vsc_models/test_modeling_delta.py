@@ -1,19 +1,18 @@
 """What every VSC model promises, held on the delta model."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModel, AutoModelForMaskedLM
 
 from scripts.core.batches import answer_positions
+from tests.vsc_models import models
 from tests.vsc_models.questions import logits, rows
 from vsc_dataset import sample
-from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
 
-
-def model_of(seed=0, **fields):
-    torch.manual_seed(seed)
-    return VscDeltaForMaskedLM(VscDeltaConfig(**fields)).eval()
+model_of = partial(models.model_of, "delta")
 
 
 def test_a_row_without_mask_bytes_has_no_padding():

@@ -11,15 +11,18 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 
 @every_model
-@pytest.mark.parametrize("given", [False, True], ids=["found", "attention_mask"])
-@pytest.mark.parametrize("length", [31, 70])
-def test_a_row_gives_the_same_logits_alone_and_in_any_batch(name, given, length):
-    model, (ids, keep) = model_of(name), rows(length=length)
-    mask = {"attention_mask": (torch.arange(length) <= keep[:, -1:]).long()} if given else {}
-    together = logits(model, input_ids=ids, **mask)
-    for question, row in zip(QUESTIONS, together, strict=True):
+@pytest.mark.parametrize("padding", ["spaces", "letters", "masked", "masked on either side"])
+def test_a_row_gives_the_same_logits_alone_and_in_any_batch(name, padding):
+    model, left = model_of(name), 7 * padding.endswith("either side")
+    (ids, keep), place = rows(length=70, left=left), torch.arange(70)
+    real = (place >= left) & (place <= keep[:, -1:])
+    mask = {"attention_mask": real.long()} if padding.startswith("masked") else {}
+    written = ids.masked_fill(~real, 65) if padding == "letters" else ids
+    for question, row, shown in zip(
+        QUESTIONS, logits(model, input_ids=written, **mask), real, strict=True
+    ):
         alone, _ = rows([question], length=len(question) + ANSWER)
-        assert close(row[: alone.shape[1]], logits(model, input_ids=alone)[0])
+        assert close(row[shown], logits(model, input_ids=alone)[0])
 
 
 @every_model
@@ -31,25 +34,6 @@ def test_rows_of_tokens_are_read_as_rows_of_bytes_are(name):
     together = logits(model, input_ids=ids)
     assert together.shape == (2, 17, 731)
     assert close(together[1, :12], logits(model, input_ids=ids[1:, :12])[0])
-
-
-@every_model
-def test_what_stands_in_the_padding_is_invisible(name):
-    model, (ids, keep) = model_of(name), rows()
-    other = ids.masked_fill(torch.arange(31) > keep[:, -1:], 65)
-    shown, hidden = (logits(model, input_ids=i, answer_positions=keep) for i in (ids, other))
-    assert close(shown, hidden)
-
-
-@every_model
-def test_attention_mask_hides_padding_on_either_side_and_inside(name):
-    model, (ids, keep) = model_of(name), rows()
-    wanted = logits(model, input_ids=ids, answer_positions=keep)
-    padded, keep_padded = rows(length=60, left=7)
-    place = torch.arange(60)
-    mask = ((place >= 7) & (place <= keep_padded[:, -1:])).long()
-    shown = logits(model, input_ids=padded, attention_mask=mask, answer_positions=keep_padded)
-    assert close(wanted, shown)
 
 
 @every_model
@@ -101,13 +85,18 @@ def test_every_weight_learns(name):
 
 
 @every_model
-def test_bfloat16_is_within_two_percent_and_its_loss_is_float32(name):
+@pytest.mark.parametrize("autocast", [False, True])
+def test_half_precision_is_within_two_percent_and_trains_on_a_loss_in_float32(name, autocast):
     model, (ids, keep) = model_of(name), rows()
     truth = logits(model, input_ids=ids, answer_positions=keep)
-    output = model.bfloat16()(input_ids=ids, labels=ids, answer_positions=keep)
-    assert output.logits.dtype == torch.bfloat16
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        model = model if autocast else model.bfloat16()
+        output = model(input_ids=ids, labels=ids, answer_positions=keep)
+    assert autocast or output.logits.dtype == torch.bfloat16
     assert output.loss.dtype == torch.float32
     assert (output.logits - truth).norm() / truth.norm() <= 2e-2
+    output.loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in model.parameters())
 
 
 @every_model
@@ -116,14 +105,3 @@ def test_initialization_depends_on_the_seed_alone(name):
     for weight in first.state_dict():
         assert torch.equal(first.state_dict()[weight], second.state_dict()[weight])
     assert not torch.equal(first.lm_head.weight, other.lm_head.weight)
-
-
-@every_model
-def test_autocast_trains_within_two_percent(name):
-    model, (ids, keep) = model_of(name), rows()
-    truth = logits(model, input_ids=ids, answer_positions=keep)
-    with torch.autocast("cpu", torch.bfloat16):
-        output = model(input_ids=ids, labels=ids, answer_positions=keep)
-    output.loss.backward()
-    assert (output.logits - truth).norm() / truth.norm() <= 2e-2
-    assert all(weight.grad.isfinite().all() for weight in model.parameters())

@@ -5,26 +5,9 @@ import copy
 import pytest
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from scripts.core.causality import looks_ahead
-from tests.vsc_models.models import CAUSAL, MODELS, model_of
-
-SIZES = {
-    "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 16},
-    "mamba": {"hidden_size": 16, "num_hidden_layers": 1},
-    "rwkv": {"hidden_size": 16, "num_hidden_layers": 2, "attention_hidden_size": 16},
-    "bert": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2},
-}
-
-
-def of_type(model_type):
-    """A small model of transformers, its next-token head if it has no masked one."""
-    torch.manual_seed(0)
-    usual = {"vocab_size": 256, "intermediate_size": 32, "use_cache": False, "pad_token_id": 1}
-    config = AutoConfig.for_model(model_type, **usual, **SIZES[model_type])
-    auto_class = AutoModelForMaskedLM if model_type == "bert" else AutoModelForCausalLM
-    return auto_class.from_config(config).eval()
+from tests.vsc_models.models import CAUSAL, MODELS, model_of, other_model
 
 
 class Convolution(nn.Module):
@@ -42,9 +25,12 @@ class Convolution(nn.Module):
         return self.head(self.conv(self.pad(self.embedding(x).mT)).mT)
 
 
-@pytest.mark.parametrize("model_type", ["gpt2", "mamba", "rwkv"])
-def test_causal_models_of_transformers_pass(model_type):
-    assert looks_ahead(of_type(model_type)) is None
+@pytest.mark.parametrize(
+    "model_type, sizes",
+    [("gpt2", {}), ("mamba", {}), ("rwkv", {"num_hidden_layers": 2, "attention_hidden_size": 16})],
+)
+def test_causal_models_of_transformers_pass(model_type, sizes):
+    assert looks_ahead(other_model(model_type, **sizes)) is None
 
 
 @pytest.mark.parametrize("name", CAUSAL)
@@ -55,7 +41,7 @@ def test_our_causal_models_pass(name):
 def test_bert_and_a_centered_convolution_are_refused():
     for name in MODELS.keys() - CAUSAL:
         assert looks_ahead(model_of(name)) == 0
-    assert looks_ahead(of_type("bert")) == 0
+    assert looks_ahead(other_model("bert")) == 0
     assert looks_ahead(Convolution(1, 1)) == 0
     assert looks_ahead(Convolution(2, 0)) is None
 

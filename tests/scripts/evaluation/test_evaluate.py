@@ -10,13 +10,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from scripts.core.model_loading import LoadedModel, find_device, open_model
 from scripts.evaluation.evaluate import Request, check_request, evaluate
 from scripts.evaluation.report import describe, save_results, write_report
 from tests.commands import run_command
+from tests.planted import change_config
 from tests.scripts.evaluation.solver import Solver
+from tests.vsc_models.models import other_model
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
@@ -120,15 +121,8 @@ def test_a_figure_is_that_of_the_published_questions():
     assert found["questions_per_second"] == pytest.approx(200 / found["seconds"])
 
 
-def gpt2():
-    """A model that is not ours, of 64 positions."""
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 256, "n_positions": 64, "n_embd": 8, "n_layer": 1, "n_head": 1}
-    return GPT2LMHeadModel(GPT2Config(**sizes))
-
-
 def test_a_model_that_is_not_ours_is_evaluated_as_far_as_its_positions_reach(tmp_path):
-    gpt2().save_pretrained(tmp_path)
+    other_model("gpt2").save_pretrained(tmp_path)
     loaded = open_model(str(tmp_path))
     assert loaded.trained_on is None
     found = result(loaded.model, data="default-spaced", num_questions=20)
@@ -161,7 +155,7 @@ def test_no_checkpoint_is_one_clear_line(tmp_path, monkeypatch, run):
 
 @pytest.mark.parametrize("is_ours", [True, False])
 def test_torn_weights_are_one_clear_line(tmp_path, run, is_ours):
-    model = open_model(str(run)).model if is_ours else gpt2()
+    model = open_model(str(run)).model if is_ours else other_model("gpt2")
     model.save_pretrained(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
@@ -170,9 +164,8 @@ def test_torn_weights_are_one_clear_line(tmp_path, run, is_ours):
 
 def test_a_config_of_impossible_values_is_one_clear_line(tmp_path, run):
     open_model(str(run)).model.save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
     for field, value in (("num_heads", 0), ("num_heads", "x"), ("layout", "foo")):
-        (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))
+        change_config(tmp_path, **{"num_heads": 2, field: value})
         assert str(value) in refused(tmp_path, field)
 
 
@@ -230,25 +223,6 @@ def test_a_model_of_other_bytes_is_one_clear_line(sizes, words, grids):
     models = [LoadedModel("model", Solver()), LoadedModel("other", nn.Embedding(*sizes))]
     with pytest.raises(ValueError, match=words):
         check_request(models, Request(grids=grids))
-
-
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        ([], "no checkpoint: give a run's folder"),
-        (["x", "--grid", "--split", "test"], "--split and a grid"),
-        (["x", "--grid-all", "--data", "default"], "--data and a grid"),
-        (["x", "--length", "5"], "--length belongs to a grid"),
-        (["x", "--until-wrong"], "--until-wrong belongs to a grid"),
-        (["x", "--num-questions", "0"], "--num-questions: 0 must be from 1 to 1,000,000"),
-    ],
-)
-def test_contradicting_flags_are_one_clear_line(tmp_path, flags, words):
-    done = run_command("evaluate", *flags, cwd=tmp_path)
-    assert done.exit_code == 1
-    assert done.stderr.startswith("evaluate: ")
-    assert words in done.stderr
-    assert done.stderr.count("\n") == 1
 
 
 def test_a_model_without_a_padding_mask_is_evaluated_in_the_rows_of_its_training(run):

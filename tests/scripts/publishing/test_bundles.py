@@ -18,6 +18,7 @@ from scripts.publishing.cards import example
 from scripts.publishing.parquet import write_manifest
 from tests.planted import MIXER, PLANTED, plant
 from tests.scripts.publishing.made import make_run
+from tests.vsc_models.models import OTHER_SIZES
 from vsc_dataset import CONFIGS, METRIC_PATH
 
 
@@ -39,19 +40,17 @@ def read(content: Path | bytes) -> bytes:
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
-def write(bundle, folder):
-    """The files of a bundle in a folder, as a user without this package downloads them."""
+def ask_by_card(bundle, folder) -> dict:
+    """What the code of a model's card leaves, with the printed text as `answer`.
+
+    It reads the bundle's files from a folder, as a user without this package downloads them.
+    """
     folder.mkdir()
     for name, content in bundle.files.items():
         (folder / name).write_bytes(read(content))
-    return folder
-
-
-def ask_by_card(bundle, folder) -> dict:
-    """What the code of a model's card leaves, with the printed text as `answer`."""
     code = re.search(r"```python\n(.*?)```", bundle.files["README.md"].decode(), re.DOTALL)[1]
     assert "answer_width" not in code
-    local = code.replace(bundle.repo, str(write(bundle, folder)))
+    local = code.replace(bundle.repo, str(folder))
     exec(re.sub(r"print\((.*)\)", r"answer = \1", local), found := {})
     return found
 
@@ -74,17 +73,10 @@ def test_the_code_of_our_models_is_published_as_it_is_here(copy, tmp_path):
         assert bundle.files[name] == Path(vsc_models.__file__).with_name(name).read_bytes()
 
 
-GPT2 = {"n_embd": 8, "n_layer": 1, "n_head": 1, "vocab_size": 256, "n_positions": 64}
-BERT = {
-    "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
-    "vocab_size": 256, "max_position_embeddings": 64,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("model_type, sizes", [("gpt2", GPT2), ("bert", BERT)])
-def test_a_model_of_transformers_is_evaluated_as_its_card_says(tmp_path, model_type, sizes):
+@pytest.mark.parametrize("model_type", ["gpt2", "bert"])
+def test_a_model_of_transformers_is_evaluated_as_its_card_says(tmp_path, model_type):
     causal = model_type == "gpt2"
-    run = make_run(tmp_path / "run", model_type, **sizes)
+    run = make_run(tmp_path / "run", model_type, **OTHER_SIZES)
     bundle = assemble("model", run, "acme/vsc-other", tmp_path)
     assert ("pipeline_vsc.py" in bundle.files) is not causal
     assert (b"trust_remote_code" in bundle.files["README.md"]) is not causal
