@@ -76,11 +76,6 @@ def test_malformed_question_is_refused_with_place_and_reason(question, words):
     assert "\n" not in str(error.value)
 
 
-def test_a_question_that_is_not_a_text_is_refused():
-    with pytest.raises(ValueError, match="a question is a text such as"):
-        parse(5)
-
-
 @given(programs())
 def test_score_is_one_for_the_answer_alone(program):
     question, answer = str(program), program.answer
@@ -97,6 +92,8 @@ def test_an_operation_of_no_kind_is_refused(kind):
 
 
 def test_what_is_not_a_text_is_refused():
+    with pytest.raises(ValueError, match="a question is a text such as"):
+        parse(5)
     with pytest.raises(ValueError, match=r"letters are \['A'\]: they must be a text"):
         Program(["A"])
     for operations in (5, "-1", ("-1",)):

@@ -55,11 +55,6 @@ def canonical(question: str) -> str:
     )
 
 
-def overlap(train: list[str], held_out: list[str]) -> set[str]:
-    """The questions that both have, however they are written."""
-    return set(map(canonical, train)) & set(map(canonical, held_out))
-
-
 LEARNED = [name for name, config in CONFIGS.items() if not config.grid_nops]
 
 
@@ -99,13 +94,11 @@ def test_no_held_out_program_is_in_training():
         assert "test_programs" not in {split_of(question) for question in questions}
 
 
-def test_a_planted_violation_is_found():
-    held_out = sample("swap-nops5", "test", range(1000)).questions()
-    train = sample("swap-nops1-5", "train", range(1000)).questions()
-    assert not overlap(train, held_out)
-    program = parse(held_out[17])
+def test_these_tests_take_a_question_for_the_same_however_it_is_written():
+    first, second = sample("swap-nops5", "test", range(2)).questions()
+    program = parse(first)
     planted = Program(program.letters, tuple(map(_reversed, program.operations)), "spaced")
-    assert overlap([*train, str(planted)], held_out) == {canonical(held_out[17])}
+    assert canonical(str(planted)) == canonical(first) != canonical(second)
 
 
 def test_test_programs_come_from_the_part_of_the_ranges_where_they_exist():

@@ -53,16 +53,7 @@ def test_the_width_is_the_longest_references_unless_given(pairs):
     assert error_rates(*texts) == error_rates(*texts, answer_width=width)
 
 
-def test_padding_counts_and_may_be_left_out():
-    assert error_rates(["NP"], ["NP"], answer_width=5)["mask_error_pct"] == 0
-    assert error_rates(["NP   "], ["NP"], answer_width=5)["mask_error_pct"] == 0
-    assert error_rates(["NPX"], ["NP"], answer_width=5)["mask_error_pct"] == 20
-    assert error_rates(["NP"], ["NPX"], answer_width=5)["mask_error_pct"] == 20
-
-
-def test_a_prediction_longer_than_the_field_is_wrong():
-    rates = error_rates(["ABCD", "ABC  "], ["ABC", "ABC"])
-    assert rates["sample_error_pct"] == 50
+def test_a_character_beyond_the_field_makes_the_last_one_wrong():
     assert wrong_characters(["ABCD"], ["ABC"]).tolist() == [[False, False, True]]
 
 
