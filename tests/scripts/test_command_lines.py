@@ -1,4 +1,4 @@
-"""Command lines drawn with a seed: each works or ends in one line, and leaves nothing half done."""
+"""Command lines: each works or ends in one line, and leaves nothing half done."""
 
 import random
 import re
@@ -25,6 +25,46 @@ WORDS = """
 model out file file:f torch.nn:GRU os:system json=1 model/config.json mamba gpt2 é
 """
 VALUES = [*WORDS.split(), "", "\udcff", "a\nb", "[" * 999, "9" * 5000, "a" * 5000]
+
+
+MISTAKES = {
+    "evaluate": [
+        ("", "no checkpoint: give a run's folder"),
+        ("x --grid --split test", "--split and a grid"),
+        ("x --grid-all --data default", "--data and a grid"),
+        ("x --length 5", "--length belongs to a grid"),
+        ("x --until-wrong", "--until-wrong belongs to a grid"),
+        ("x --num-questions 0", "--num-questions: 0 must be from 1 to 1,000,000"),
+    ],
+    "reproduce": [
+        ("ladder --rows swap-levl-1", "--rows 'swap-levl-1': there is no such row, did you mean"),
+        ("ladder --trials 0", "--trials: 0 must be 1 or more"),
+        ("ladder --jobs 0", "--jobs: 0 must be 1 or more"),
+        ("ladder --max-minutes 0", "--max-minutes 0 must be above 0"),
+        ("ladder --max-samples 1", "num_samples is 1: one step needs batch_size 64"),
+    ],
+    "build_dataset": [
+        ("", "give one of --output-dir DIR and --verify DIR"),
+        ("--output-dir d --shard 2/2", "give i/n with i from 0 to n - 1"),
+        ("--output-dir d --num-proc 0", "--num-proc: 0 must be from 1 to 256"),
+        ("--output-dir d --config swap-nop2", "did you mean 'swap-nops2'?"),
+        ("--verify nowhere", "manifest.json is missing"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "name, flags, words",
+    [(name, *mistake) for name, mistakes in MISTAKES.items() for mistake in mistakes],
+)
+def test_a_mistake_is_one_clear_line(name, flags, words, tmp_path):
+    places = ["--hub-cards", "hub", "--output-dir", "runs"] if name == "reproduce" else []
+    done = run_command(name, *flags.split(), *places, cwd=tmp_path)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"{name}: ")
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not [*tmp_path.iterdir()]
 
 
 def draw(rng: random.Random, usual: str, flags: list[tuple[str, str]]) -> list[str]:

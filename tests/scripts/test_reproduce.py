@@ -183,18 +183,3 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch
     assert done.stderr == "reproduce: lstm-l6: seed 0: the loss is nan\n"
     assert cells(done.stdout, "lstm-l6")["rank"] == "not run"
     assert cells(done.stdout, "mamba-l6")["rank"] == "1"
-
-
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        (["zoo", "--rows", "zoo-grue"], "--rows 'zoo-grue': there is no such row, did you mean"),
-        (["zoo", "--trials", "0"], "--trials: 0 must be 1 or more"),
-        (["zoo", "--jobs", "0"], "--jobs: 0 must be 1 or more"),
-        (["zoo", "--max-minutes", "0"], "--max-minutes 0 must be above 0"),
-        (["zoo", "--max-samples", "1"], "num_samples is 1: one step needs batch_size 64"),
-    ],
-)
-def test_a_mistake_is_one_clear_line(flags, words, tmp_path):
-    assert words in refused(*flags, *places(tmp_path)).stderr
-    assert not [*tmp_path.iterdir()]

@@ -150,23 +150,12 @@ def test_results_begin_as_published():
 
 def test_what_a_summary_counts():
     errors = [(0.0, 5.0), (1.0, 0.5), (1.01, 9.0)]
-    found = summarize(
-        [
-            record(
-                i, sample_error_pct=v, test_sample_error_pct=t, samples=100 + i, planned_samples=200
-            )
-            for i, (v, t) in enumerate(errors)
-        ]
-    )
-    spreads = {
-        "mean": 0.67,
-        "median": 1.0,
-        "std": 0.58,
-        "min": 0.0,
-        "max": 1.01,
-        "n": 3,
-        "solved": 2,
-    }
+    records = [
+        record(i, sample_error_pct=v, test_sample_error_pct=t, samples=100 + i, planned_samples=200)
+        for i, (v, t) in enumerate(errors)
+    ]
+    found = summarize(records)
+    spreads = dict(zip(STATISTICS, (0.67, 1.0, 0.58, 0.0, 1.01, 3, 2), strict=True))
     assert found["sample_error_pct"] == pytest.approx(spreads, abs=0.005)
     assert found["test_sample_error_pct"]["solved"] == 1
     assert found["samples"] == 102

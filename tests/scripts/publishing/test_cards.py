@@ -160,12 +160,6 @@ def test_the_split_by_the_dataset_card_is_the_package_s(every_card):
             assert [space["split_of"](q) for q in questions] == [split_of(q) for q in questions]
 
 
-def rows_of(folder, *records) -> list[dict]:
-    for found in records:
-        append_record(folder / f"{found.recipe}.jsonl", found)
-    return cards.baseline_rows(folder)
-
-
 def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifest):
     names = [name for name in cards.read_recipes() if name.startswith("attn-")]
     others = [record(0, recipe=name, sample_error_pct=50.0 - i) for i, name in enumerate(names)]
@@ -173,7 +167,9 @@ def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifes
     some = [record(seed, recipe="lstm-l6", sample_error_pct=60.0 * seed) for seed in range(2)]
     rung = record(0, recipe="swap-delta-level-3", sample_error_pct=0.0, data="level-3")
     more = [record(0, recipe=name, sample_error_pct=70.0) for name in ("nops5-l6", "nops4-l6")]
-    rows = rows_of(tmp_path, *others, *best, *some, *more, rung)
+    for found in (*others, *best, *some, *more, rung):
+        append_record(tmp_path / f"{found.recipe}.jsonl", found)
+    rows = cards.baseline_rows(tmp_path)
     assert len(names) + 4 > len(rows) == 12
     assert [row["recipe"] for row in rows][:3] == ["swap-delta", "lstm-l6", names[-1]]
     card = cards.dataset_card(manifest, results=tmp_path)

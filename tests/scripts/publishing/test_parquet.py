@@ -5,7 +5,6 @@ import json
 import resource
 import shutil
 from pathlib import Path
-from unittest import mock
 
 import datasets
 import pyarrow as pa
@@ -17,7 +16,6 @@ from scripts.publishing.parquet import file_sha256, shards_of
 from tests.commands import run_command
 from tests.scripts.publishing.made import SMALL, make_dataset, small_configs
 from vsc_dataset import DATA_VERSION, sample
-from vsc_dataset.configs import make_config
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -227,21 +225,3 @@ def test_a_damaged_manifest_is_one_line_that_names_it(copy):
         said = command("--verify", copy)
         assert said.startswith(f"build_dataset: {path}")
         assert said.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "flags, words",
-    [
-        ((), "give one of --output-dir DIR and --verify DIR"),
-        (("--output-dir", "d", "--shard", "2/2"), "give i/n with i from 0 to n - 1"),
-        (("--output-dir", "d", "--num-proc", "0"), "--num-proc: 0 must be from 1 to 256"),
-        (("--output-dir", "d", "--config", "swap-nop2"), "did you mean 'swap-nops2'?"),
-        (("--verify", "nowhere"), "manifest.json is missing"),
-    ],
-)
-def test_a_mistake_is_one_clear_line(flags, words):
-    with mock.patch.object(parquet, "make_config", make_config):
-        said = command(*flags)
-    assert said.startswith("build_dataset: ")
-    assert words in said
-    assert said.count("\n") == 1

@@ -1,9 +1,20 @@
-"""The pictures of errors show the figures that they are given."""
+"""Pictures show the figures and answers that they are given, and are whole."""
 
+import matplotlib
+import matplotlib.image
 import pytest
+from matplotlib.colors import to_hex
 
 from scripts.reporting import figures
-from scripts.reporting.figures import error_by_nops, survival_curves
+from scripts.reporting.figures import (
+    AnswerRow,
+    answers_picture,
+    error_by_nops,
+    survival_curves,
+    training_curves,
+)
+from scripts.reporting.report import Answered, worst_and_best
+from tests.scripts.reporting.cases import curve
 
 
 def rows(errors):
@@ -45,3 +56,82 @@ def test_the_survival_curve_holds_every_share(drawn, tmp_path):
     points = [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines]
     assert points == [([1, 2], [100, 40]), ([2], [7])]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "2"]
+
+
+def test_where_all_is_right_the_answers_are_shown_once(tmp_path, drawn):
+    blocks = worst_and_best(Answered(["ABC:", "CBA:1>3"], ["ABC", "ABC"], ["ABC", "ABC"]), 3)
+    answers_picture(blocks, tmp_path / "answers.png")
+    (axes,) = drawn[0].axes
+    titles = [text.get_text() for text in axes.texts if "answers are" in text.get_text()]
+    assert titles == ["best: 2 of 2 answers are right"]
+
+
+@pytest.mark.parametrize("wrong", [0, 2, 5])
+def test_the_picture_gives_each_character_of_the_field_its_ground(tmp_path, drawn, wrong):
+    row = AnswerRow("AB:1>2", "AB?", "AB", [True] * wrong + [False] * (5 - wrong))
+    answers_picture({"title": [row]}, tmp_path / "answers.png")
+    (axes,) = drawn[0].axes
+    colors = [to_hex(patch.get_facecolor()) for patch in axes.patches]
+    assert colors == [figures.WRONG_COLOR] * wrong + [figures.RIGHT_COLOR] * (5 - wrong)
+    said = f"{wrong} of 5 wrong" if wrong else "right"
+    assert axes.texts[1].get_text() == f"AB:1>2 : AB?··  (AB···)  {said}"
+
+
+@pytest.mark.parametrize("prediction", ["", "\x00\xff\x80$_^", "ÄÖ€漢", "ABCDEFGH"])
+def test_the_picture_shows_any_answer(tmp_path, prediction):
+    path = tmp_path / "answers.png"
+    row = AnswerRow("ABCDE:" + " ".join(["1>2"] * 1024), prediction, "", [True] * 5)
+    answers_picture({"worst $_^$": [row], "best": []}, path)
+    assert matplotlib.image.imread(path).shape[1] < 2000
+
+
+@pytest.mark.parametrize("width", [1, 26])
+def test_a_long_question_loses_its_middle_and_stays_inside_the_picture(tmp_path, drawn, width):
+    question = "ABCDE:" + "1>2 " * 50 + "4>5"
+    row = AnswerRow(question, "A" * width, "B" * width, [True] * width)
+    answers_picture({"worst": [row]}, tmp_path / "answers.png")
+    (axes,) = drawn[0].axes
+    (shown,) = (text.get_text() for text in axes.texts if text.get_text().startswith("ABCDE"))
+    assert "… " in shown.partition("4>5 : ")[0]
+    left, right = axes.get_xlim()
+    for text in axes.texts:
+        x = text.get_position()[0]
+        assert left < x
+        assert x + len(text.get_text()) <= right
+
+
+def test_curves_are_drawn_for_each_trial_and_baseline(tmp_path, drawn):
+    lines, baselines = {"a": [curve(1), curve(2)]}, {"copy": 77.5, "first 4": 40.0}
+    training_curves(lines, tmp_path / "curves.png", baselines=baselines, with_loss=True)
+    keys = "sample_error_pct", "mask_error_pct", "val_loss"
+    panels = dict(zip(keys, drawn[0].axes, strict=True))
+    for key, axes in panels.items():
+        for line, points in zip(axes.lines, [curve(1), curve(2)], strict=False):
+            assert list(line.get_xdata()) == [point["samples"] for point in points]
+            assert list(line.get_ydata()) == [point[key] for point in points]
+    assert [line.get_ydata()[0] for line in panels["mask_error_pct"].lines[2:]] == [77.5, 40.0]
+    assert panels["val_loss"].get_yscale() == "log"
+
+
+@pytest.mark.parametrize("trials", [[curve()[:1]], [curve(), []]])
+def test_short_curves_are_drawn_and_the_global_state_of_matplotlib_stays(tmp_path, trials):
+    before = dict(matplotlib.rcParams)
+    path = tmp_path / "curves.png"
+    training_curves({"a": trials}, path, baselines={"copy": 77.5}, with_loss=True)
+    assert matplotlib.image.imread(path).ndim == 3
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_failed_picture_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "curves.png"
+    path.write_bytes(b"old")
+
+    def torn(_, tmp_path, **settings):
+        tmp_path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(figures.Figure, "savefig", torn)
+    with pytest.raises(OSError, match="no space"):
+        training_curves({"a": [curve()]}, path)
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.read_bytes() == b"old"
