@@ -256,19 +256,19 @@ def faults(folder: Path, shard: Shard) -> list[str]:
 
 def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
     """Compare manifest and files, which can all be read, and find files that do not belong here."""
-    kept = read_manifest(folder)["configs"]
+    manifest = read_manifest(folder)
     lines = [
         f"{name}, {split}: {MANIFEST} says something else of it"
         for name in names
         for split, entry in describe_config(folder, name).items()
-        if kept.get(name, {}).get(split) != entry
+        if manifest["configs"].get(name, {}).get(split) != entry
     ]
     lines += [
         f"{name}/{GUARD} is missing" for name in names if not (folder / name / GUARD).exists()
     ]
     path = folder / CARD
     text = path.read_text("utf-8") if path.exists() else ""
-    if _yaml(text) != _yaml(dataset_card(read_manifest(folder))):
+    if _yaml(text) != _yaml(dataset_card(manifest)):
         lines.append(f"{path}: its YAML is not that of this folder, by which `datasets` loads it")
     return lines + strays(folder, names)
 

@@ -17,10 +17,3 @@ def test_seed_enters_the_training_key_alone():
     assert config.sample_spec("train").key(0) != config.sample_spec("train").key(1)
     for split in config.splits[1:]:
         assert config.sample_spec(split).key(0) == config.sample_spec(split).key(1)
-
-
-def test_layout_and_answer_width_do_not_enter_the_key():
-    plain, spaced = CONFIGS["default"], CONFIGS["default-spaced"]
-    assert [plain.sample_spec(s).key() for s in plain.splits] == [
-        spaced.sample_spec(s).key() for s in plain.splits
-    ]
