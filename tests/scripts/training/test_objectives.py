@@ -10,6 +10,7 @@ from transformers import pipeline
 from scripts.core.batches import IGNORED, model_inputs, objective_of
 from scripts.core.inference import measure, predict
 from scripts.core.model_loading import open_model, row_width
+from scripts.reproduction.experiments import TABLES
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
 from scripts.training.model_factory import build_model
@@ -209,3 +210,10 @@ def test_a_checkpoint_of_tokens_says_its_layout_and_objective(tmp_path):
     assert (ask.trained.layout, ask.trained.objective) == ("tokens", "next-token")
     assert ask.model.config.vocab_size == 731
     assert len(ask("ABCDE:1>2 3>4")["confidence"]) == 5
+
+
+@pytest.mark.parametrize("table", ["renderings", "scratchpad"])
+def test_every_row_of_the_tables_of_objectives_can_be_trained(table):
+    for row in TABLES[table].rows:
+        if row.recipe.objective != "fill":
+            check_recipe(row.recipe, 0, make_accelerator())
