@@ -18,6 +18,9 @@ _NOISE = 0.02
 _TOLERANCE = 1e-5
 """The share of the largest logit that rounding may move."""
 
+_NEAR, _SPREAD = 16, 16
+"""Tokens that are changed: the first ones, and some spread over the rest of a long row."""
+
 
 @torch.no_grad()
 def looks_ahead(
@@ -26,8 +29,11 @@ def looks_ahead(
     """Find the first position whose logits change with a token after it.
 
     A copy of the model is tried, in evaluation mode and float32, one token after the other
-    changed, in a row of `length` tokens, no more than the model reads; the model itself and torch's
-    random state stay as they are. Positions count from 0; None means a causal model.
+    changed, in a row of `length` tokens, as long as those that it is trained on; the model itself
+    and torch's random state stay as they are. Positions count from 0; None means a causal model.
+
+    Raises:
+      ValueError: the same row has other logits each time.
     """
     probe = copy.deepcopy(model).float().eval()
     device = next(probe.parameters()).device
@@ -37,8 +43,14 @@ def looks_ahead(
     ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=bits).to(device)
     logits_LxV = _logits(probe, ids_L, vocab_size)
     allowed = _TOLERANCE * logits_LxV.abs().max()
+    if (_logits(probe, ids_L, vocab_size) - logits_LxV).abs().max() > allowed:
+        raise ValueError(
+            "the model gives other logits each time for the same row: let forward keep no state "
+            "between two calls, and draw no random numbers in evaluation mode"
+        )
     first = length
-    for position in range(1, length):
+    near, spread = range(1, min(length, _NEAR)), range(length - 1, 0, -max(1, length // _SPREAD))
+    for position in sorted({*near, *spread}):
         changed_L = ids_L.clone()
         changed_L[position] = _FIRST_PLAIN_ID + (ids_L[position] == _FIRST_PLAIN_ID).long()
         moved_L = (_logits(probe, changed_L, vocab_size) - logits_LxV).abs().amax(1) > allowed

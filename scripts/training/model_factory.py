@@ -146,7 +146,9 @@ def _try_step(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
 def _check_probe(recipe: Recipe, model: nn.Module, num_processes: int) -> None:
     """Raise a ValueError where a model looks ahead and must not, or a gradient is missing."""
     if recipe.objective != "fill":
-        position = looks_ahead(model, recipe.config.vocabulary.size)
+        config, has_states = recipe.config, recipe.objective == "scratchpad"
+        width = config.scratchpad_width if has_states else config.row_width
+        position = looks_ahead(model, config.vocabulary.size, width)
         if position is not None:
             raise ValueError(
                 f"--objective {recipe.objective} needs a model that reads from left to right: "

@@ -56,6 +56,18 @@ def test_the_first_position_that_looked_ahead_is_returned():
     assert looks_ahead(FromFive(0, 0)) == 5
 
 
+def test_a_model_that_keeps_a_state_between_calls_is_told_so():
+    class Keeps(Convolution):
+        state = 0
+
+        def forward(self, x):
+            self.state = self.state + self.embedding(x).mean()
+            return super().forward(x) + self.state
+
+    with pytest.raises(ValueError, match="other logits each time for the same row: let forward"):
+        looks_ahead(Keeps(2, 0))
+
+
 def test_model_and_random_state_stay_as_they_are():
     model = model_of("delta").bfloat16().train()
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
