@@ -1,6 +1,7 @@
 """How many test programs training has seen."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -14,7 +15,13 @@ BLOCK = 50_000
 """Training samples that are read at once."""
 
 
-def programs_seen(config: TaskConfig, split: str, seed: int, num_samples: int) -> float | None:
+def programs_seen(
+    config: TaskConfig,
+    split: str,
+    seed: int,
+    num_samples: int,
+    stages: Sequence[tuple[int, TaskConfig]] = (),
+) -> float | None:
     """Compute the percent of a split's samples whose program occurs in the training stream.
 
     A program is the operations without the letters; 2>1 and 1>2 are the same.
@@ -23,21 +30,29 @@ def programs_seen(config: TaskConfig, split: str, seed: int, num_samples: int) -
       config: of the training.
       split: such as "test".
       seed, num_samples: of the training stream.
+      stages: of its curriculum, the sample that each begins with and its data; `config` if empty.
     Returns:
       Percent; None where `num_samples` is beyond SEEN_LIMIT.
     """
     if num_samples > SEEN_LIMIT:
         return None
-    compact = replace(config, layout="compact")
-    questions = sample(compact, split, range(config.num_rows(split))).questions()
-    programs = [_program(question) for question in questions]
+    rows = range(config.num_rows(split))
+    programs = [_program(question) for question in _questions(config, split, rows)]
     missing = set(programs)
-    for start in range(0, num_samples, BLOCK):
-        if not missing:
-            break
-        block = range(start, min(start + BLOCK, num_samples))
-        missing.difference_update(map(_program, sample(compact, "train", block, seed).questions()))
+    stages = stages or [(0, config)]
+    ends = [*(begin for begin, _ in stages[1:]), num_samples]
+    for (begin, trained), end in zip(stages, ends, strict=True):
+        for start in range(begin, min(end, num_samples), BLOCK):
+            if not missing:
+                break
+            block = range(start, min(start + BLOCK, end, num_samples))
+            missing.difference_update(map(_program, _questions(trained, "train", block, seed)))
     return 100 * sum(program not in missing for program in programs) / len(programs)
+
+
+def _questions(config: TaskConfig, split: str, rows: range, seed: int = 0) -> list[str]:
+    """Generate questions as compact texts, whatever the layout."""
+    return sample(replace(config, layout="compact"), split, rows, seed).questions()
 
 
 def _program(question: str) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         if path.name not in NOT_MODEL:
             with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
-    seen = programs_seen(recipe.config, "test", median.seed, median.samples)
+    stages = [(step * recipe.batch_size, config) for step, config in recipe.stages]
+    seen = programs_seen(recipe.config, "test", median.seed, median.samples, stages)
     report = write_report(folder, records, curves, answered, recipe.config.answer_width, seen)
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
 

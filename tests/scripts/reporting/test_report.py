@@ -80,6 +80,10 @@ def test_the_share_of_programs_seen_is_that_of_a_slow_count(layout):
     assert programs_seen(config, "test", 3, 300) == share
     assert programs_seen(config, "test_programs", 3, 300) == 0
     assert programs_seen(config, "test", 3, 10**8) is None
+    first = replace(config, nops=(1, 1))
+    seen = [program(q) for q in sample(first, "train", range(300), seed=3).questions()]
+    share = sum(program(q) in seen for q in sample(config, "test", range(200)).questions()) / 2
+    assert programs_seen(config, "test", 3, 300, [(0, first), (300, config)]) == share
 
 
 def test_worst_and_best_are_the_answers_with_most_and_fewest_wrong_characters():
