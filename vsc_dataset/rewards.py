@@ -27,7 +27,7 @@ def reward(prompts: Any = None, completions: Any = None, **columns: Any) -> list
     ([1.0], [1.0])
     """
     completions = _as_list(completions)
-    questions = _as_list(columns["question"] if columns.get("question") else prompts)
+    questions = _as_list(columns.get("question")) or _as_list(prompts)
     questions += [None] * (len(completions) - len(questions))
     return [
         _score(_text(question), _text(completion))

@@ -1,5 +1,6 @@
 """The reward: 1.0 for the answer, a share of its letters else, and never an error."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,11 @@ def test_nothing_makes_it_raise(prompts, completions, question):
     count = len(completions) if isinstance(completions, list | tuple) else 0
     assert len(scores) == count
     assert reward([PROMPT], [completions])[0] <= 1.0
+
+
+def test_columns_may_be_arrays():
+    prompts, answers = np.array([PROMPT, PROMPT]), np.array(["FPNTK", "FPNKT"])
+    assert reward(prompts, answers) == reward(None, answers, question=prompts) == [1.0, 0.6]
 
 
 def test_an_answer_without_letters_is_worth_one_and_none_is_not():
