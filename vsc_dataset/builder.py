@@ -150,8 +150,12 @@ def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     columns = check_choice("columns", extra.pop("columns", COLUMNS[0]), COLUMNS)
     if columns != COLUMNS[0]:
         extra["columns"] = columns
-    if extra["scratchpad"] and columns != "prompt-completion":
+    if extra["scratchpad"] and columns == COLUMNS[0]:
         raise ValueError('scratchpad is True: it needs columns="prompt-completion"')
+    if extra["trace"] and columns != COLUMNS[0]:
+        raise ValueError(
+            f'trace is True: it needs columns="{COLUMNS[0]}", use scratchpad=True here'
+        )
     if settings.get("description"):
         raise ValueError(
             f"description is {quote(settings['description'])}: the configuration's stands"

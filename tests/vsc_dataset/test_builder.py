@@ -247,6 +247,7 @@ def test_other_names_are_answered_as_always(tmp_path):
         ({"trace": "no"}, "trace is 'no'"),
         ({"columns": "prompts"}, "columns is 'prompts': use one of|did you mean 'prompt"),
         ({"scratchpad": True}, "scratchpad is True: it needs columns="),
+        ({"trace": True, "columns": "prompt-completion"}, "trace is True: it needs columns="),
         (
             {"nops": 0, "columns": "prompt-completion", "scratchpad": True},
             "scratchpad is True, but nops begins at 0",
