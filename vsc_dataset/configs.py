@@ -207,11 +207,16 @@ class TaskConfig:
         """Choose the width of written rows: `pad_to`, or that of the longest one, its least value.
 
         Raises:
-          ValueError: it is out of range, or a scratchpad would have no state.
+          ValueError: it is out of range, rows are too long, or a scratchpad would have no state.
         """
         if scratchpad and min(self.nops[0], self.eval_nops[0]) == 0:
             raise ValueError("scratchpad is True, but nops begins at 0: without operation no trace")
         least = self.scratchpad_width if scratchpad else self.row_width
+        if least > MAX_ANSWER_WIDTH:
+            raise ValueError(
+                f"a row needs up to {least} ids, {MAX_ANSWER_WIDTH} is the limit: lower nops, "
+                "length or answer_width"
+            )
         return check_int("pad_to", _or_default(pad_to, least), least, MAX_ANSWER_WIDTH)
 
 

@@ -211,6 +211,8 @@ def test_padding_goes_on_the_right_and_changes_nothing_else():
     assert wide.answer_mask.sum() == plain.answer_mask.sum() == 500
     with pytest.raises(ValueError, match="pad_to is 30: it must be from 31"):
         sample("default", "test", [0], pad_to=30)
+    with pytest.raises(ValueError, match="a row needs up to 71707 ids, 65536 is the limit: lower"):
+        sample(TaskConfig(length=26, nops=1024, answer_width=2**16), "test", [0])
 
 
 def test_a_wider_answer_field_is_padded_and_masked():
