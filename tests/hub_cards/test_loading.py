@@ -25,8 +25,11 @@ def test_a_loaded_checkpoint_answers_as_its_pipeline(tmp_path):
 
 def test_the_trained_range_is_that_of_the_run(tmp_path):
     untrained(tmp_path)
-    (tmp_path / "run.json").write_text(json.dumps({"recipe": {"data": "swap-nops2-5"}}))
-    assert load(str(tmp_path)).trained == (2, 5)
+    recipe = {"data": "swap-nops2-5"}
+    for data_args, nops in ({}, (2, 5)), ({"nops": [1, 8]}, (1, 8)):
+        run = {"recipe": {**recipe, "data_args": data_args}}
+        (tmp_path / "run.json").write_text(json.dumps(run))
+        assert load(str(tmp_path)).trained == nops
     assert trained_on("{}") is None
 
 

@@ -9,7 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.utils.hub import cached_file
 from transformers.utils.logging import disable_progress_bar
 
-from vsc_dataset import CONFIGS, TaskConfig
+from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models import VscMixerConfig, VscPipeline
 from vsc_models.import_utils import is_file, split
 from vsc_models.pipeline_vsc import read_format
@@ -123,10 +123,14 @@ def load_newest(runs: Sequence[str]) -> tuple[list[Checkpoint], list[str]]:
 
 
 def trained_on(run: str) -> TaskConfig | None:
-    """The configuration that a run.json names; None where it is not one of ours.
+    """The configuration that a run.json names, with the fields that it changes; else None.
 
     >>> trained_on('{"recipe": {"data": "swap-nops1-5"}}').nops
     (1, 5)
     >>> trained_on('{"recipe": {"data": "mine"}}')
     """
-    return CONFIGS.get(json.loads(run).get("recipe", {}).get("data"))
+    recipe = json.loads(run).get("recipe", {})
+    try:
+        return make_config(recipe.get("data"), **recipe.get("data_args", {}))
+    except ValueError:
+        return None
