@@ -188,7 +188,7 @@ class Recipe:
             if self.objective == "scratchpad" and 0 in (config.nops[0], config.eval_nops[0]):
                 raise ValueError(
                     f"objective scratchpad, but {self.data_label} has samples of no operation, so "
-                    "of no state to write: let nops and eval_nops begin at 1"
+                    "of no state to write: let nops, eval_nops and curriculum begin at 1"
                 )
 
     def _check_types(self) -> None:
