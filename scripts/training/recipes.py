@@ -208,6 +208,8 @@ class Recipe:
     @cached_property
     def config(self) -> TaskConfig:
         """The configuration of the data."""
+        if "name" in self.data_args:
+            raise ValueError("data_args has a name: name the configuration with --data")
         return make_config(self.data, **self.data_args)
 
     @cached_property

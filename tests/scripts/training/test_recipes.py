@@ -112,6 +112,7 @@ def test_the_last_step_is_always_validated(num_steps):
         ({"batch_size": 2**30, "num_samples": 2**40}, "it must be at most 1,048,576"),
         ({"data_args": {"num_itms": 9}}, "field 'num_itms' is unknown: did you mean 'num_items'"),
         ({"data_args": {"num_items": 2}}, "length is up to 5 but num_items is 2"),
+        ({"data_args": {"name": "copy"}}, "data_args has a name: name the configuration with"),
         ({"model_args": [1]}, "model_args is [1]: it must be a table"),
         ({"data": ["a"]}, "data is ['a']: it must be a text"),
         ({"betas": 3}, "betas is 3: give two numbers"),
