@@ -100,7 +100,10 @@ def logits_of(model: nn.Module, inputs: Mapping[str, Any], vocab_size: int = BYT
         )
     wanted = (*inputs.get("answer_positions", inputs["input_ids"]).shape, vocab_size)
     if logits.shape != wanted:
-        raise ValueError(f"the model's logits have shape {tuple(logits.shape)}, not {wanted}")
+        words = f"the model's logits have shape {tuple(logits.shape)}, not {wanted}"
+        if logits.shape[:-1] == wanted[:-1]:
+            words += f": the layout has {vocab_size} ids, choose layout or vocab_size to fit"
+        raise ValueError(words)
     return logits
 
 

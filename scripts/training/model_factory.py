@@ -125,7 +125,14 @@ def check_model(
         except Exception as error:
             if recipe.mixer or is_file(recipe.model):
                 raise
-            raise ValueError(f"{_called(recipe)} cannot be run: {format_error(error)}") from error
+            words = format_error(error)
+            if isinstance(error, IndexError):
+                size = recipe.config.vocabulary.size
+                words += (
+                    f": rows have up to {_row_width(recipe)} ids, all below {size}, and it reads "
+                )
+                words += "fewer: give it a longer table of positions or a larger vocab_size"
+            raise ValueError(f"{_called(recipe)} cannot be run: {words}") from error
     _check_probe(recipe, probe, num_processes)
     return model
 
@@ -146,9 +153,7 @@ def _try_step(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
 def _check_probe(recipe: Recipe, model: nn.Module, num_processes: int) -> None:
     """Raise a ValueError where a model looks ahead and must not, or a gradient is missing."""
     if recipe.objective != "fill":
-        config, has_states = recipe.config, recipe.objective == "scratchpad"
-        width = config.scratchpad_width if has_states else config.row_width
-        position = looks_ahead(model, config.vocabulary.size, width)
+        position = looks_ahead(model, recipe.config.vocabulary.size, _row_width(recipe))
         if position is not None:
             raise ValueError(
                 f"--objective {recipe.objective} needs a model that reads from left to right: "
@@ -161,6 +166,11 @@ def _check_probe(recipe: Recipe, model: nn.Module, num_processes: int) -> None:
             f"{_called(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
             "processes would wait for it: set its requires_grad to False, or use one process"
         )
+
+
+def _row_width(recipe: Recipe) -> int:
+    """Count the ids of the longest row that is trained."""
+    return recipe.config.padded_width(None, recipe.objective == "scratchpad")
 
 
 def code_of(recipe: Recipe) -> dict[str, str]:

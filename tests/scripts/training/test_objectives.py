@@ -187,6 +187,21 @@ def test_a_causal_model_is_taken_for_next_tokens(model):
     check_recipe(recipe, 0, make_accelerator())
 
 
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (
+            {"model_args": {"n_positions": 20}},
+            "rows have up to 31 ids, all below 256, and it reads",
+        ),
+        ({"data": "track", "model_args": {"vocab_size": 256}}, "the layout has 731 ids, choose"),
+    ],
+)
+def test_a_model_that_is_too_small_for_its_rows_is_told_what_they_need(changes, words):
+    with pytest.raises(ValueError, match=words):
+        check_recipe(find_recipe("zoo-gpt2").changed(**changes), 0, make_accelerator())
+
+
 def test_an_objective_that_cannot_be_is_one_line():
     with pytest.raises(ValueError, match=r"objective is 'guess': use one of"):
         SMALL.changed(objective="guess")
