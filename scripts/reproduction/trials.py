@@ -12,13 +12,12 @@ from scripts.core.io import read_json
 from scripts.core.model_loading import LoadedModel, find_device, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import evaluate_grid
-from scripts.reporting.held_out import programs_seen
 from scripts.reporting.report import Answered, worst_and_best
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
 from scripts.training.recipes import UNTRAINED
-from scripts.training.run_report import read_answers
+from scripts.training.run_report import read_answers, seen_in_training
 from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
 from scripts.training.train_state import RunOptions
 from scripts.training.trial_result import ANSWERS_FILE
@@ -98,7 +97,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
         details["programs"] = {"questions": record.programs_questions, **errors}
         if config.eval_nops[0] < HELD_OUT_MIN_OPS:
             details["same_nops"] = _same_nops(answered["test"], config.answer_width)
-    seen = programs_seen(config, "test", record.seed, record.samples)
+    seen = seen_in_training(row.recipe, record)
     details |= {} if seen is None else {"seen_pct": round(seen, 2)}
     if row.grid or row.test_samples:
         # The run has written the model's code itself.

@@ -34,10 +34,15 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
         if path.name not in NOT_MODEL:
             with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
-    stages = [(step * recipe.batch_size, config) for step, config in recipe.stages]
-    seen = programs_seen(recipe.config, "test", median.seed, median.samples, stages)
+    seen = seen_in_training(recipe, median)
     report = write_report(folder, records, curves, answered, recipe.config.answer_width, seen)
     return f"{report}\n\n{folder}: checkpoint, results.json, trials.jsonl, curves.png, answers.png"
+
+
+def seen_in_training(recipe: Recipe, record: TrialRecord) -> float | None:
+    """Compute the percent of test samples whose program a trial was trained on."""
+    stages = [(step * recipe.batch_size, config) for step, config in recipe.stages]
+    return programs_seen(recipe.config, "test", record.seed, record.samples, stages)
 
 
 def read_answers(recipe: Recipe, model: Path, count: int) -> dict[str, Answered]:
