@@ -179,6 +179,11 @@ def test_the_collator_gives_what_the_stream_gives_whatever_padding_is(name, obje
         Collator(name)([{"answer": "A"}])
 
 
+def test_a_loader_says_itself_how_many_workers_it_has():
+    with pytest.raises(ValueError, match="every is the number of the loader's workers"):
+        TorchTrainingStream("default", 64, every=3)
+
+
 def test_the_last_samples_can_be_drawn():
     next(TrainingStream("default", 64, start=2**63 - 1))
 
