@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from scripts.core.cli import keep_freed_memory
 from scripts.core.trial_store import TrialRecord
 from scripts.training.distributed import Accelerator, make_accelerator
 from scripts.training.loop import SeededModel, run_trial
@@ -136,6 +137,7 @@ def _work(pipe: Connection, options: RunOptions, threads: int, parent: int) -> N
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of it and ends this process
     STOP.listen(parent)
+    keep_freed_memory()
     torch.set_num_threads(threads)
     with suppress(EOFError, BrokenPipeError):  # the parent has died
         while True:
