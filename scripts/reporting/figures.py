@@ -1,17 +1,18 @@
-"""Draw pictures: curves of errors, errors by number of operations, answers, tables of trials."""
+"""Draw pictures: curves of errors, errors by number of operations, answers, tables of trials.
+
+matplotlib is imported where something is drawn: most commands draw at their end, or nothing.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scripts.core.io import replace_file
 from scripts.reporting.ranking import Line, kept_horizon, rank_key, rank_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
 BASELINE_COLOR, REST_COLOR = "#999999", "#d0c8bd"
@@ -41,7 +42,7 @@ class AnswerRow(NamedTuple):
     wrong: Sequence[bool]
 
 
-def save_figure(figure: Figure, path: Path, title: str = "") -> None:
+def save_figure(figure: "Figure", path: Path, title: str = "") -> None:
     """Write the PNG, whole or not at all."""
     if title:
         figure.suptitle(title)
@@ -49,8 +50,10 @@ def save_figure(figure: Figure, path: Path, title: str = "") -> None:
         figure.savefig(tmp_path, format="png")
 
 
-def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, width: float, height: float) -> "tuple[Figure, list[Axes]]":
     """Make a figure of panels side by side, without matplotlib's global state."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     panels = [*figure.subplots(1, count, squeeze=False)[0]]
     for axes in panels:
@@ -60,7 +63,7 @@ def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]
 
 
 def _draw_lines(
-    axes: Axes,
+    axes: "Axes",
     lines: Mapping[str, Sequence[Points]],
     x: str,
     y: str,
@@ -90,6 +93,9 @@ def training_curves(
     `lines` has for each name its trials, and of each its validations. `baselines` are mask errors
     in percent.
     """
+    from matplotlib import colormaps
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
     measures = {**MEASURES, "val_loss": "validation loss (nats)"} if with_loss else MEASURES
     figure, panels = _panels(len(measures), 14, 5.2)
     tab20 = colormaps["tab20"].colors  # type: ignore[attr-defined]
@@ -125,6 +131,9 @@ def answers_picture(blocks: Mapping[str, Sequence[AnswerRow]], path: Path) -> No
         lines += [(title, ()), *answers, ("", ())]
     lines.append((CAPTION, ()))
     width, height = 2 + max(len(text) for text, _ in lines), len(lines) + 1
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
     figure = Figure((width * CELL_WIDTH, height * LINE_HEIGHT), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(-1, width - 1), ylim=(height - 0.5, -0.5))
@@ -203,6 +212,23 @@ def survival_curves(curves: Mapping[str, Mapping[int, float]], path: Path) -> No
     axes.set(xlabel="operations", ylabel="% of samples without an error so far", ylim=(-2, 102))
     figure.legend(loc="outside lower center", fontsize=9)
     save_figure(figure, path, "Samples still right after each operation")
+
+
+def speed_curves(lines: Points, path: Path) -> None:
+    """Draw time and memory a sample by length, and what would grow with the length itself."""
+    figure, panels = _panels(2, 12, 4.8)
+    measures = {"ms_per_sample": "CPU milliseconds a sample", "mb_per_sample": "peak MB a sample"}
+    for axes, (key, label) in zip(panels, measures.items(), strict=True):
+        for color, name in zip(COLORS, dict.fromkeys(x["model"] for x in lines), strict=False):
+            curve = [(x["length"], x[key]) for x in lines if x["model"] == name]
+            axes.plot(*zip(*curve, strict=True), marker="o", color=color, label=name)
+        shortest, longest = (end(x["length"] for x in lines) for end in (min, max))
+        low = min(x[key] for x in lines if x["length"] == shortest)
+        slope = low, low * longest / shortest
+        axes.plot((shortest, longest), slope, ":", color=BASELINE_COLOR, label="as the length")
+        axes.set(xscale="log", yscale="log", xlabel="bytes of a row", ylabel=label)
+    panels[0].legend(fontsize=9)
+    save_figure(figure, path, "Evaluation of rows of 8 to 1,024 operations, one thread")
 
 
 def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> list[str]:

@@ -130,7 +130,7 @@ def test_a_failed_picture_leaves_the_old_one(tmp_path, monkeypatch):
         tmp_path.write_bytes(b"half")
         raise OSError("no space left")
 
-    monkeypatch.setattr(figures.Figure, "savefig", torn)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", torn)
     with pytest.raises(OSError, match="no space"):
         training_curves({"a": [curve()]}, path)
     assert [*tmp_path.iterdir()] == [path]
