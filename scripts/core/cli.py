@@ -32,8 +32,9 @@ OTHER_NAMES = {
 }
 """Flags, and what other tools call them; suggested where the command has the flag."""
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-"""Options of glibc's mallopt: free memory, and size of a block, that go back to the system."""
+KEPT_BYTES = {-3: 2**25, -1: 2**30}
+"""By option of glibc's mallopt: M_MMAP_THRESHOLD, from which size on a block goes back to the system
+(more than this older versions refuse), and M_TRIM_THRESHOLD, from how much free memory on."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -177,7 +178,7 @@ def _logs_without_credentials() -> Iterator[None]:
         logging.setLogRecordFactory(make)
 
 
-def keep_freed_memory(kept_bytes: int = 2**30) -> None:
+def keep_freed_memory() -> None:
     """Make glibc keep what is freed, where it is the allocator.
 
     It gave the memory of large tensors back to the system after each step: to fetch it anew took
@@ -185,7 +186,7 @@ def keep_freed_memory(kept_bytes: int = 2**30) -> None:
     """
     with suppress(AttributeError, TypeError):  # another allocator, another system
         set_option = ctypes.CDLL(None).mallopt
-        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+        for option, kept_bytes in KEPT_BYTES.items():
             set_option(option, kept_bytes)
 
 
