@@ -33,8 +33,8 @@ OTHER_NAMES = {
 """Flags, and what other tools call them; suggested where the command has the flag."""
 
 KEPT_BYTES = {-3: 2**25, -1: 2**30}
-"""By option of glibc's mallopt: M_MMAP_THRESHOLD, from which size on a block goes back to the system
-(more than this older versions refuse), and M_TRIM_THRESHOLD, from how much free memory on."""
+"""By option of glibc's mallopt: M_MMAP_THRESHOLD, from which size on a block goes back to the
+system (older versions refuse more), and M_TRIM_THRESHOLD, from how much free memory on."""
 
 
 class Parser(argparse.ArgumentParser):
