@@ -21,14 +21,14 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-from scripts.core.cli import Parser, int_from, run
+from scripts.core.cli import Parser, int_from, positive, run
 
 FLAGS: dict[str, dict[str, Any]] = {
     "--rows": {"nargs": "+", "default": [], "metavar": "ID", "help": "names or patterns; all"},
     "--jobs": {"type": int_from(1), "default": 1, "metavar": "N", "help": "trials side by side"},
     "--max-samples": {"type": int, "metavar": "N", "help": "in place of the rows' numbers"},
     "--trials": {"type": int_from(1), "metavar": "N", "help": "of each row, seeds from 0 on"},
-    "--max-minutes": {"type": float, "metavar": "N", "help": "stop by then; again goes on"},
+    "--max-minutes": {"type": positive, "metavar": "N", "help": "stop by then; again goes on"},
     "--output-dir": {"type": Path, "default": "runs/reproduce", "help": "of runs: ROW/SAMPLES"},
     "--hub-cards": {"type": Path, "default": "hub_cards", "help": "of results, tables, figures"},
     "--report-only": {"action": "store_true", "help": "train nothing"},
@@ -46,8 +46,6 @@ def main() -> None:
     names = [*TABLES, WORD_PROBLEM]
     tables = {"nargs": "+", "choices": names, "metavar": "TABLE", "help": ", ".join(names)}
     flags = Parser(__doc__, {"tables": tables, **FLAGS}).parse_args()
-    if flags.max_minutes is not None and not flags.max_minutes > 0:
-        raise ValueError(f"--max-minutes {flags.max_minutes:g} must be above 0")
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
     if WORD_PROBLEM in flags.tables:
         run_word_problem(flags, deadline)

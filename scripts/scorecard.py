@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-from scripts.core.cli import Parser, int_from, read_pairs, run
+from scripts.core.cli import Parser, int_from, positive, read_pairs, run
 
 CARDS = Path(__file__).resolve().parents[1] / "hub_cards" / "scorecards"
 FLAGS: dict[str, dict[str, Any]] = {
@@ -31,7 +31,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--quick": {"action": "store_true", "help": "a first look: fewer seeds and samples"},
     "--jobs": {"type": int_from(1), "default": 1, "metavar": "N", "help": "trials side by side"},
     "--output-dir": {"type": Path, "metavar": "DIR", "help": "default: scorecards/NAME-TRACK"},
-    "--max-minutes": {"type": float, "metavar": "N", "help": "stop by then; again goes on"},
+    "--max-minutes": {"type": positive, "metavar": "N", "help": "stop by then; again goes on"},
     "--check": {"nargs": "+", "type": Path, "metavar": "FILE", "help": "check scorecards instead"},
     "--rerun": {"type": int, "metavar": "SEED", "help": "with --check: train a seed's trials anew"},
 }

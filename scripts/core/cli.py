@@ -119,6 +119,17 @@ def int_from(lowest: int, highest: int | None = None) -> Callable[[str], int]:
     return parse
 
 
+def positive(word: str) -> float:
+    """Read a number above 0, as the `type` of a flag."""
+    try:
+        number = float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word[:40]!r} is not a number") from None
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"{word} must be above 0")
+    return number
+
+
 def read_pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
     """Read settings from `name=value`, see `parse_value`.
 
@@ -190,10 +201,15 @@ def keep_freed_memory() -> None:
             set_option(option, kept_bytes)
 
 
-def run(command: str, main: Callable[[], None], hint: str = "") -> None:
+def run(
+    command: str,
+    main: Callable[[], None],
+    hint: str = "",
+    rewrite: Callable[[str], str] = str,
+) -> None:
     """Run a command; what a user can fix is one line on stderr, with exit code 1.
 
-    `hint` says how to go on after an interruption.
+    `hint` says how to go on after an interruption, `rewrite` puts a message in words of a user.
     """
     keep_freed_memory()
     try:
@@ -204,7 +220,7 @@ def run(command: str, main: Callable[[], None], hint: str = "") -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError) as error:
-        sys.exit(hide_credentials(f"{command}: {error}"))
+        sys.exit(hide_credentials(f"{command}: {rewrite(str(error))}"))
     except ModuleNotFoundError as error:
         if (error.name or "scripts").partition(".")[0] in ("scripts", "vsc_dataset", "vsc_models"):
             raise  # a fault of ours

@@ -24,6 +24,9 @@ def check_repo_id(repo: str, called: str) -> None:
 
 
 def check_token() -> None:
-    """Raise a ValueError for a token that no request can carry; none is none's business here."""
-    if not (get_token() or "").isascii():
+    """Raise a ValueError where there is no token, or one that no request can carry."""
+    token = get_token()
+    if token is None:
+        raise ValueError("no token: set HF_TOKEN, or log in with `hf auth login`")
+    if not token.isascii():
         raise ValueError("the token holds characters outside ASCII: copy it again into HF_TOKEN")

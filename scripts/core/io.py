@@ -11,6 +11,12 @@ from typing import Any, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
 
+RUN_FILE = "run.json"
+"""What a run writes next to its checkpoint: the recipe, and in it the data's name."""
+
+FAULTS = ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError
+"""What the content of a damaged file raises."""
+
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
@@ -79,7 +85,7 @@ def name_file(path: Path, hint: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+    except FAULTS as error:
         words = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise ValueError(f"{path} is not as it was written ({words}): {hint}") from None
 

@@ -21,7 +21,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from scripts.core.io import name_file, read_json, replace_file, write_lines
+from scripts.core.io import RUN_FILE, name_file, read_json, replace_file, write_lines
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.import_utils import call, find, find_source, split
 from vsc_models.pipeline_vsc import EvaluationFormat, read_format
@@ -31,8 +31,6 @@ MADE_BY = "made_by.json"
 CODE = "made_by.py"
 WEIGHTS = "model.safetensors"
 MASKED, CAUSAL = "AutoModelForMaskedLM", "AutoModelForCausalLM"
-RUN_FILE = "run.json"
-"""What a run writes next to its checkpoint: the recipe, and in it the data's name."""
 
 
 class LoadedModel(NamedTuple):

@@ -10,7 +10,6 @@ from huggingface_hub import (
     CommitOperationAdd,
     CommitOperationDelete,
     HfApi,
-    get_token,
     hf_hub_download,
 )
 from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError: of any client
@@ -55,8 +54,6 @@ def push(bundle: Bundle, private: bool = False, overwrite_card: bool = False) ->
         is public and shall be private, a card that was edited on the hub (unless it shall be
         written over), or somebody else's push in between.
     """
-    if get_token() is None:
-        raise ValueError("no token: set HF_TOKEN, or log in with `hf auth login`")
     check_token()
     api, kind = HfApi(), bundle.repo_type
     with _one_line(bundle.repo):

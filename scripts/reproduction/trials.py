@@ -1,6 +1,7 @@
 """Train a row's missing trials, and measure what is kept next to each record."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from scripts.core.inference import measure
-from scripts.core.io import read_json
+from scripts.core.io import RUN_FILE, read_json
 from scripts.core.model_loading import LoadedModel, find_device, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import evaluate_grid
@@ -18,7 +19,7 @@ from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
 from scripts.training.recipes import UNTRAINED
 from scripts.training.run_report import read_answers, seen_in_training
-from scripts.training.runs import RUN_FILE, each_trial, open_run, read_curve, trial_folder
+from scripts.training.runs import each_trial, open_run, read_curve, trial_folder
 from scripts.training.train_state import RunOptions
 from scripts.training.trial_result import ANSWERS_FILE
 from vsc_dataset import sample
@@ -66,9 +67,8 @@ def run_row(
     built = check_recipe(recipe, seeds[0], accelerator)
     folder = runs / recipe.name / str(recipe.num_samples)
     open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists(), accelerator=accelerator)
-    for record in each_trial(
-        recipe, folder, seeds, accelerator, jobs, options or RunOptions(), built
-    ):
+    options = replace(options or RunOptions(), built=built)
+    for record in each_trial(recipe, folder, seeds, accelerator, jobs, options):
         yield Trial(record, measure_details(row, folder, record))
 
 

@@ -41,13 +41,9 @@ MAX_KEPT = 2
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """The checkpoints of one trial.
+    """The checkpoints of one trial, in its folder: of `model` and `optimizer`.
 
-    Attributes:
-      folder: of the trial.
-      identity: recipe, seed and code: nothing else may go on from its checkpoints.
-      model, optimizer: what is saved, and loaded into.
-      accelerator: of the processes that train together.
+    `identity` is its recipe, seed and code: nothing else may go on from them.
     """
 
     folder: Path
@@ -57,15 +53,13 @@ class CheckpointFolder:
     accelerator: Accelerator
 
     def save(self, state: TrainState) -> None:
-        """Write a checkpoint, and remove older ones.
-
-        Raises:
-          OSError: it cannot be written; the ones before are kept.
-        """
+        """Write a checkpoint, and remove older ones; of an OSError those before are kept."""
         random_states = gather(self.accelerator, _random_state())
         if self.accelerator.is_main_process:
             with replace_folder(self.folder / f"checkpoint-{state.step:08d}") as folder:
-                save_file(_model_tensors(self.model), folder / MODEL_FILE)
+                weights = _model_tensors(self.model)
+                contiguous = {name: weight.contiguous() for name, weight in weights.items()}
+                save_file(contiguous, folder / MODEL_FILE)
                 save_file(_optimizer_tensors(self.optimizer), folder / OPTIMIZER_FILE)
                 (folder / RANDOM_FILE).write_text(json.dumps(random_states), "utf-8")
                 text = json.dumps(
@@ -92,18 +86,16 @@ class CheckpointFolder:
             return None
         name, state = newest
         path, rank = self.folder / name, self.accelerator.process_index
-        _load_model(self.model, load_file(path / MODEL_FILE))
+        weights = _model_tensors(self.model)
+        for weight, tensor in load_file(path / MODEL_FILE).items():
+            weights[weight].copy_(tensor)
         _load_optimizer(self.optimizer, load_file(path / OPTIMIZER_FILE))
         random_states = json.loads((path / RANDOM_FILE).read_text("utf-8"))
         _set_random_state(random_states[rank % len(random_states)])
         return TrainState(**state)
 
     def _find_newest(self) -> tuple[str, dict[str, Any]] | None:
-        """Find the name and state of the newest good checkpoint, and set aside those that are bad.
-
-        Raises:
-          ValueError: it is of an earlier version and holds pickles.
-        """
+        """Find name and state of the newest good checkpoint, and set aside those that are bad."""
         for path in reversed(_finished(self.folder)):
             if list(path.glob("*.pkl")):
                 raise ValueError(
@@ -125,10 +117,9 @@ class CheckpointFolder:
         if hashlib.sha256(text.encode()).hexdigest() != digest:
             raise ValueError(f"{STATE_FILE} is torn")
         written = json.loads(text)
-        recipes = [Recipe.from_dict(one["recipe"]) for one in (self.identity, written["identity"])]
-        if not recipes[0].same_training(recipes[1]) or (
-            {**self.identity, "recipe": None} != {**written["identity"], "recipe": None}
-        ):
+        ours, theirs = dict(self.identity), written["identity"]
+        recipe = Recipe.from_dict(theirs.pop("recipe"))
+        if not Recipe.from_dict(ours.pop("recipe")).same_training(recipe) or ours != theirs:
             raise ValueError("it belongs to another recipe, layer file or seed")
         for name, digest in written["sha256"].items():
             if _sha256(path / name) != digest:
@@ -149,11 +140,7 @@ class CheckpointFolder:
 
 @contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder to write to; it replaces `path` when the block succeeds.
-
-    Raises:
-      OSError: it cannot be written; the message says why, and what is there is kept.
-    """
+    """Give an empty folder to write to; it replaces `path` when the block succeeds."""
     partial = path.with_name(f"{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -167,10 +154,10 @@ def replace_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def cannot_write(path: Path, error: Exception) -> OSError:
+def cannot_write(path: Path, error: Exception, hint: str = "make room and resume") -> OSError:
     """Make one line of what kept a file or folder from being written."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return OSError(f"{path} cannot be written ({reason}): make room and resume")
+    return OSError(f"{path} cannot be written ({reason}): {hint}")
 
 
 def remove_checkpoints(folder: Path) -> None:
@@ -186,7 +173,7 @@ def _finished(folder: Path) -> list[Path]:
 
 
 def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Collect parameters and persistent buffers, each tensor once, under their true names.
+    """Find parameters and persistent buffers, each once, under their true names.
 
     Not `state_dict`, which a custom layer may change.
     """
@@ -195,14 +182,7 @@ def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
         for name, buffer in module.named_buffers(prefix, recurse=False):
             if name.rpartition(".")[2] not in module._non_persistent_buffers_set:
                 tensors[name] = buffer
-    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-
-
-@torch.no_grad()
-def _load_model(model: nn.Module, saved: Mapping[str, Tensor]) -> None:
-    tensors: dict[str, Tensor] = {**dict(model.named_buffers()), **dict(model.named_parameters())}
-    for name, tensor in saved.items():
-        tensors[name].copy_(tensor)
+    return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -19,8 +19,8 @@ def make_accelerator(mixed_precision: str = "no", report_to: Sequence[str] = ())
     """Make this process's Accelerator: once, in the main function of a command.
 
     Raises:
-      ValueError: several processes were launched but accelerate runs each on its own, as it does
-        on a machine without GPUs unless it is told; the message says how.
+      ValueError: accelerate runs each launched process on its own, as it does without GPUs unless
+        it is told; the message says how.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
@@ -47,11 +47,7 @@ def launched_processes() -> int:
 
 
 def launched_precision() -> str | None:
-    """Return the precision that `accelerate launch` or `accelerate config` sets.
-
-    Raises:
-      ValueError: it also sets gradient accumulation.
-    """
+    """Return the precision that accelerate's launcher sets; ValueError for accumulation."""
     steps = os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1")
     if steps != "1":
         raise ValueError(
@@ -64,8 +60,6 @@ def launched_precision() -> str | None:
 
 def gather(accelerator: Accelerator, value: T) -> list[T]:
     """Return the values of all processes in the order of their ranks, in every process."""
-    if accelerator.num_processes == 1:
-        return [value]
     from accelerate.utils import gather_object
 
     gathered: list[T] = gather_object([value])
@@ -75,20 +69,17 @@ def gather(accelerator: Accelerator, value: T) -> list[T]:
 def from_main(accelerator: Accelerator, make: Callable[[], T]) -> T:
     """Return in every process what `make` returns in the main one.
 
-    Raises:
-      ValueError: `make` raised a ValueError or OSError; the others would wait for it for ever.
+    Where it raises a ValueError or OSError all of them raise: they would wait for it for ever.
     """
+    from accelerate.utils import broadcast_object_list
+
     outcome: list[Any] = [None, ""]
     if accelerator.is_main_process:
         try:
             outcome = [make(), ""]
         except (ValueError, OSError) as error:
             outcome = [None, str(error)]
-    if accelerator.num_processes > 1:
-        from accelerate.utils import broadcast_object_list
-
-        broadcast_object_list(outcome)
-    made, fault = outcome
+    made, fault = broadcast_object_list(outcome)
     if fault:
         raise ValueError(fault)
     return cast(T, made)

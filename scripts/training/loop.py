@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,20 @@ from scripts.core.batches import logits_of, loss_of, model_inputs
 from scripts.core.trial_store import TrialRecord
 from scripts.training.checkpoints import CheckpointFolder
 from scripts.training.distributed import Accelerator, gather
-from scripts.training.model_factory import build_model, check_model, code_of
+from scripts.training.model_checks import check_model
+from scripts.training.model_factory import build_model, code_of
 from scripts.training.optimizer import make_optimizer
 from scripts.training.recipes import Recipe
 from scripts.training.signals import STOP
-from scripts.training.train_state import DEFAULTS, Job, Paused, RunOptions, TrainState, check_loss
+from scripts.training.train_state import (
+    DEFAULTS,
+    Job,
+    Paused,
+    RunOptions,
+    SeededModel,
+    TrainState,
+    check_loss,
+)
 from scripts.training.trial_log import TrialLog
 from scripts.training.trial_result import finish_trial
 from scripts.training.validation import measure_shared
@@ -31,70 +40,51 @@ LOG_EVERY = 20
 """Steps between two lines of the log: reading the loss makes a GPU wait."""
 
 
-class SeededModel(NamedTuple):
-    """A model that was just initialized from a seed, and torch's generator after that."""
-
-    seed: int
-    model: nn.Module
-    random_state: Tensor
-
-
 def check_recipe(
     recipe: Recipe, seed: int, accelerator: Accelerator, trust_remote_code: bool = False
 ) -> SeededModel:
-    """Check that a recipe can be trained, before anything is written.
+    """Check that a recipe can be trained, before anything is written; a ValueError says why not.
 
     Returns:
       Its model, as the trial of this seed begins with it.
-    Raises:
-      ValueError: it cannot; the message says why.
     """
     for _, config in recipe.stages:
         config.sample_spec("train")
     for split in ("validation", "test"):
         recipe.config.sample_spec(split)
     processes = accelerator.num_processes
-    recipe.check_processes(processes)
+    if recipe.batch_size % processes:
+        raise ValueError(
+            f"batch_size {recipe.batch_size} cannot be shared evenly by {processes} processes: "
+            f"use a multiple of {processes}"
+        )
+    if recipe.warmup_steps > recipe.num_steps:
+        accelerator.print(
+            f"--warmup-steps {recipe.warmup_steps} is beyond the run's {recipe.num_steps} steps: "
+            "the learning rate never reaches its highest value"
+        )
     torch.manual_seed(seed)
     device, report = accelerator.device, accelerator.print
     model = check_model(recipe, device, processes, trust_remote_code, report)
     return SeededModel(seed, model, torch.get_rng_state())
 
 
-def run_trial(
-    job: Job,
-    accelerator: Accelerator,
-    options: RunOptions = DEFAULTS,
-    built: SeededModel | None = None,
-) -> TrialRecord:
+def run_trial(job: Job, accelerator: Accelerator, options: RunOptions = DEFAULTS) -> TrialRecord:
     """Train one model, from scratch or from the newest checkpoint in its folder, and measure it.
 
-    Args:
-      job: the trial.
-      accelerator: of all processes that train this model.
-      options: what does not change the bits.
-      built: the recipe's model, if it was built from this seed already.
-    Returns:
-      What trials.jsonl keeps; the same in every process.
-    Raises:
-      ValueError: the loss is not finite any more.
-      OSError: the folder cannot be written.
-      Paused: the deadline or a signal came first.
+    A ValueError says that the loss is not finite any more, an OSError that the folder cannot be
+    written, Paused that the deadline or a signal came first.
     """
     recipe, seed, folder, _ = job
-    model, optimizer = make_model(recipe, seed, accelerator, options, built)
+    model, optimizer = make_model(recipe, seed, accelerator, options)
     inner, code = accelerator.unwrap_model(model), code_of(recipe)
     identity = {"recipe": recipe.to_json(), "seed": seed} | ({"code": code} if code else {})
     checkpoints = CheckpointFolder(folder, identity, inner, optimizer, accelerator)
     state = checkpoints.load_newest() or TrainState()
     scheduler = make_scheduler(recipe, optimizer, state.step)
     stream = make_stream(recipe, seed, accelerator, state.step)
-    validation = sample(
-        recipe.config,
-        "validation",
-        range(recipe.validation_samples),
-        trace=recipe.loss == "trace",
-    )
+    count, traced = recipe.validation_samples, recipe.loss == "trace"
+    validation = sample(recipe.config, "validation", range(count), trace=traced)
     losses = [torch.tensor(loss, device=accelerator.device) for loss in state.losses]
     saver = CheckpointSaver(checkpoints, options)
     with TrialLog(job, state, accelerator, options) as log, STOP.training():
@@ -109,13 +99,12 @@ def run_trial(
                 continue
             state.seconds = time.perf_counter() - started
             if logs:
-                state.train_loss = mean_loss(losses, accelerator)
+                state.train_loss = accelerator.reduce(torch.stack(losses).mean(), "mean").item()
                 losses.clear()
-                check_loss(state.train_loss, state.step * recipe.batch_size, recipe.learning_rate)
-                errors = (
-                    validate(inner, validation, recipe, accelerator, state) if validates else {}
-                )
-                log.write(state, float(scheduler.get_last_lr()[0]), errors)
+                check_loss(state.train_loss, state, recipe)
+                if validates:
+                    validate(inner, validation, recipe, accelerator, state)
+                log.write(state, float(scheduler.get_last_lr()[0]), validates)
             saver.maybe_save(state, losses, validates)
             started = time.perf_counter() - state.seconds
     trained = accelerator.unwrap_model(model, keep_fp32_wrapper=False, keep_torch_compile=False)
@@ -123,16 +112,12 @@ def run_trial(
 
 
 def make_model(
-    recipe: Recipe,
-    seed: int,
-    accelerator: Accelerator,
-    options: RunOptions,
-    built: SeededModel | None = None,
+    recipe: Recipe, seed: int, accelerator: Accelerator, options: RunOptions = DEFAULTS
 ) -> tuple[nn.Module, Optimizer]:
     """Build the recipe's model from a seed, and AdamW for it, prepared for all processes."""
-    if built is not None and built.seed == seed:
-        model = built.model
-        torch.set_rng_state(built.random_state)
+    if options.built and options.built.seed == seed:
+        _, model, random_state = options.built
+        torch.set_rng_state(random_state)
     else:
         torch.manual_seed(seed)
         model = build_model(recipe, options.trust_remote_code, sized=True)
@@ -181,10 +166,9 @@ def train_step(
     optimizer: Optimizer,
     scheduler: LRScheduler,
 ) -> Tensor:
-    """Make one step of the optimizer on this process's samples of a batch.
+    """Make one step of the optimizer on this process's samples of a batch, and return its loss.
 
-    Returns:
-      The loss, scaled so that its mean over processes is that over all labels of the batch.
+    It is scaled so that its mean over processes is that over all labels of the batch.
     """
     inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
     logits = logits_of(model, inputs, batch.vocab_size)
@@ -202,38 +186,23 @@ def train_step(
     return loss.detach()
 
 
-def mean_loss(losses: Sequence[Tensor], accelerator: Accelerator) -> float:
-    """Return the mean over steps and processes."""
-    mean = torch.stack([*losses]).mean()
-    if accelerator.num_processes > 1:
-        mean = accelerator.reduce(mean, "mean")
-    return mean.item()
-
-
 def validate(
-    model: nn.Module,
-    samples: Examples,
-    recipe: Recipe,
-    accelerator: Accelerator,
-    state: TrainState,
-) -> dict[str, float]:
-    """Measure the model, add a point to the curve, and return its loss and errors."""
+    model: nn.Module, samples: Examples, recipe: Recipe, accelerator: Accelerator, state: TrainState
+) -> None:
+    """Measure the model, and add a point to the curve."""
     started = time.perf_counter()
     measured = measure_shared(model, samples, recipe.loss, accelerator)
-    samples_seen = state.step * recipe.batch_size
-    check_loss(measured.loss, samples_seen, recipe.learning_rate)
-    errors = {"val_loss": measured.loss}
-    errors |= {name: measured.rates[name] for name in ERRORS if name in measured.rates}
+    check_loss(measured.loss, state, recipe)
     state.validation_seconds += time.perf_counter() - started
     state.points.append(
         {
-            "samples": samples_seen,
+            "samples": state.step * recipe.batch_size,
             "seconds": round(state.seconds, 3),
             "train_loss": state.train_loss,
-            **errors,
+            "val_loss": measured.loss,
+            **{name: measured.rates[name] for name in ERRORS if name in measured.rates},
         }
     )
-    return errors
 
 
 def stops_early(recipe: Recipe, points: Sequence[Mapping[str, Any]]) -> bool:
@@ -261,8 +230,7 @@ class CheckpointSaver:
     def maybe_save(self, state: TrainState, losses: Sequence[Tensor], validated: bool) -> None:
         """Save after a validation, where it is time, and before the trial stops.
 
-        Raises:
-          Paused: a signal came, or the next line of the log would come after the deadline.
+        Paused is raised at a signal, and where the next line would come after the deadline.
         """
         now, deadline = time.time(), self.options.deadline
         late = deadline is not None and now + (now - self.checked_at) > deadline

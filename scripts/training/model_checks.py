@@ -1,116 +1,152 @@
-"""Check a model before it is trained: its size, its rows, its numbers, and what it reads."""
+"""Check a model before it is trained: that it learns, its rows, its numbers, and what it reads."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import (
-    register_module_module_registration_hook,
-    register_module_parameter_registration_hook,
-)
-from torch.nn.parameter import is_lazy
 
-from scripts.core.batches import logits_of, model_inputs
+from scripts.core.batches import logits_of, loss_of, model_inputs
+from scripts.core.causality import looks_ahead
+from scripts.training.model_factory import build_model, describe, list_arguments
+from scripts.training.recipes import Recipe
 from vsc_dataset import sample
-from vsc_dataset.configs import TaskConfig
-
-MAX_PARTS = 20_000
-"""Parameters and modules that a constructor registers: more would take minutes."""
+from vsc_models.import_utils import format_error, is_file
 
 ROWS = 8
 TOLERANCE = 1e-3
 """Of the largest output: rounding differs with the size of a batch, mixed rows differ by more."""
 
-Compute = Callable[[Mapping[str, Any]], Tensor]
+Compute = Callable[[Tensor], Tensor]
 
 
-class _TooLargeError(BaseException):
-    """Goes through code that catches every Exception; `bounded` makes a ValueError of it."""
+def check_model(
+    recipe: Recipe,
+    device: torch.device,
+    num_processes: int = 1,
+    trust_remote_code: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> nn.Module:
+    """Build the model, and let a copy of it learn from two samples and predict them.
 
+    `report` is told how a model or a layer that is not ours reads.
 
-@contextmanager
-def bounded(called: str, max_parameters: int) -> Iterator[None]:
-    """Stop a constructor that would not end in time: count what it registers.
-
+    Returns:
+      The model as it was built; random numbers go on as if the copy had not been.
     Raises:
-      ValueError: far more parameters than max_parameters (some are replaced when weights are
-        tied), or more parts than any model here has.
+      ValueError: as `build_model`, its logits have another shape or are not finite, rows of a batch
+        mix, it looks ahead and must not, or it cannot be trained in several processes; what the
+        user's own code raises in `forward` is passed on as it is.
     """
-    parts = parameters = 0
+    model = build_model(recipe, trust_remote_code)
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        try:
+            probe = copy.deepcopy(model)
+        except Exception:  # a custom layer may hold what cannot be copied
+            probe = build_model(recipe, trust_remote_code, sized=True)
+        try:
+            _try_step(recipe, probe.to(device).train(), device)
+            if recipe.mixer or not recipe.model.startswith("vsc_"):
+                arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
+                report(f"{describe(recipe)}: {list_arguments(arguments)}")
+                for line in _check_custom(recipe, probe, device):
+                    report(line)
+        except ValueError:
+            raise
+        except Exception as error:
+            if recipe.mixer or is_file(recipe.model):
+                raise
+            raise _cannot_run(recipe, error) from error
+    _check_probe(recipe, probe, num_processes)
+    return model
 
-    def count(module: nn.Module, name: str, part: Any) -> None:
-        nonlocal parts, parameters
-        parts += 1
-        if isinstance(part, nn.Parameter) and not is_lazy(part):
-            parameters += part.numel()
-        if parts > MAX_PARTS or parameters > 4 * max_parameters:
-            raise _TooLargeError
 
-    hooks = (
-        register_module_parameter_registration_hook(count),
-        register_module_module_registration_hook(count),
-    )
-    try:
-        yield
-    except _TooLargeError:
-        words = f"has {parameters:,} parameters or more, max_parameters is {max_parameters:,}"
-        if parts > MAX_PARTS:
-            words = f"is made of more than {MAX_PARTS:,} parts"
-        raise ValueError(f"{called} {words}: give smaller sizes") from None
-    finally:
-        for hook in hooks:
-            hook.remove()
+def _try_step(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
+    """Compute loss, gradients and, in evaluation mode, logits of two samples."""
+    has_states = recipe.objective == "scratchpad"
+    samples = sample(recipe.config, "validation", range(2), scratchpad=has_states)
+    inputs, labels = model_inputs(model, samples, recipe.loss, device)
+    mixed = recipe.mixed_precision != "no"
+    with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+        logits = logits_of(model, inputs, samples.vocab_size)
+    loss_of(logits, labels, recipe.label_smoothing).backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():  # as it will be measured: without mixed precision
+        logits_of(model.eval(), inputs, samples.vocab_size)
+
+
+def _check_probe(recipe: Recipe, model: nn.Module, num_processes: int) -> None:
+    """Raise a ValueError where a model looks ahead and must not, or a gradient is missing."""
+    if recipe.objective != "fill":
+        position = looks_ahead(model, recipe.config.vocabulary.size, _row_width(recipe))
+        if position is not None:
+            raise ValueError(
+                f"--objective {recipe.objective} needs a model that reads from left to right: "
+                f"{describe(recipe)} looks ahead at position {position}; take a causal one (of "
+                "ours --model-args causal=True), or --objective fill"
+            )
+    idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    if idle and num_processes > 1:
+        raise ValueError(
+            f"{describe(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
+            "processes would wait for it: set its requires_grad to False, or use one process"
+        )
+
+
+def _cannot_run(recipe: Recipe, error: Exception) -> ValueError:
+    """Make one line of what a library's model raises; an index beyond a table is explained."""
+    words = f"{describe(recipe)} cannot be run: {format_error(error)}"
+    if isinstance(error, IndexError):
+        width, size = _row_width(recipe), recipe.config.vocabulary.size
+        words += f": rows have up to {width} ids, all below {size}, and it reads fewer: give it a "
+        words += "longer table of positions or a larger vocab_size"
+    return ValueError(words)
+
+
+def _row_width(recipe: Recipe) -> int:
+    """Count the ids of the longest row that is trained."""
+    return recipe.config.padded_width(None, recipe.objective == "scratchpad")
 
 
 @torch.no_grad()
-def check_custom(
-    called: str, model: nn.Module, config: TaskConfig, device: torch.device
-) -> list[str]:
-    """Check a model that is not ours, or the custom layers in one that is.
+def _check_custom(recipe: Recipe, model: nn.Module, device: torch.device) -> list[str]:
+    """Return lines that tell how a model or a layer that is not ours reads rows of the data.
 
-    Args:
-      called: the model in words.
-      model: in evaluation mode, on the device; its random numbers are the caller's matter.
-      config: of the data, whose rows it reads.
-    Returns:
-      Lines that tell what was found.
-    Raises:
-      ValueError: rows of a batch mix, or an output is not finite.
+    A ValueError says that rows of a batch mix, or that an output is not finite.
     """
-    inputs, _ = model_inputs(model, sample(config, "validation", range(ROWS)), "all", device)
-    size = config.vocabulary.size
-    lines = [_check_rows(called, lambda batch: logits_of(model, batch, size), inputs)]
+    called, samples = describe(recipe), sample(recipe.config, "validation", range(ROWS))
+    inputs, _ = model_inputs(model, samples, "all", device)
+    rows = inputs["input_ids"]
+
+    def logits(ids: Tensor) -> Tensor:
+        others = {k: x[-len(ids) :] if isinstance(x, Tensor) else x for k, x in inputs.items()}
+        return logits_of(model, {**others, "input_ids": ids}, samples.vocab_size)
+
+    line = _check_rows(called, logits, rows)
     layers = getattr(getattr(model, "model", None), "mixer", None)
     if not isinstance(layers, nn.ModuleList):
-        return [
-            *lines,
-            _reading(called, lambda batch: logits_of(model, batch, size), inputs, "input_ids"),
-        ]
-    states = {"x": torch.randn(*inputs["input_ids"].shape, model.config.hidden_size, device=device)}  # type: ignore[union-attr, arg-type]
-    _check_rows(called, lambda batch: _first(layers[0](batch["x"])), states)
-    return [*lines, _reading(called, lambda batch: _first(layers[0](batch["x"])), states, "x")]
+        return [line, _reading(called, logits, rows)]
+
+    def mixed(states: Tensor) -> Tensor:
+        outputs = layers[0](states)
+        return outputs[0] if isinstance(outputs, tuple | list) else outputs
+
+    width: int = model.config.hidden_size  # type: ignore[union-attr, assignment]
+    states = torch.randn(*rows.shape, width, device=device)
+    _check_rows(called, mixed, states)
+    return [line, _reading(called, mixed, states)]
 
 
-def _first(outputs: Any) -> Tensor:
-    """Return the first of several outputs, which is the layer's."""
-    output: Tensor = outputs[0] if isinstance(outputs, tuple | list) else outputs
-    return output
-
-
-def _check_rows(called: str, compute: Compute, inputs: Mapping[str, Any]) -> str:
+def _check_rows(called: str, compute: Compute, rows: Tensor) -> str:
     """Compare the last row alone with the same row in its batch."""
-    together = compute(inputs)
+    together = compute(rows)
     if not torch.isfinite(together).all():
         raise ValueError(
             f"{called} gives NaN or infinity before it is trained: see its first weights"
         )
     limit = TOLERANCE * max(1.0, together.abs().max().item())
-    if (together - compute(inputs)).abs().max() > limit:
+    if (together - compute(rows)).abs().max() > limit:
         return f"{called}: gives other numbers each time, in evaluation too; rows were not compared"
-    alone = compute({k: x[-1:] if isinstance(x, Tensor) else x for k, x in inputs.items()})
-    difference = (together[-1:] - alone).abs().max().item()
+    difference = (together[-1:] - compute(rows[-1:])).abs().max().item()
     if difference > limit:
         raise ValueError(
             f"{called} mixes the rows of a batch: row {ROWS - 1} alone and in a batch of {ROWS} "
@@ -120,12 +156,12 @@ def _check_rows(called: str, compute: Compute, inputs: Mapping[str, Any]) -> str
     return f"{called}: rows of a batch do not mix, all numbers are finite"
 
 
-def _reading(called: str, compute: Compute, inputs: Mapping[str, Any], name: str) -> str:
+def _reading(called: str, compute: Compute, rows: Tensor) -> str:
     """Say whether an output depends on what comes after it: the second half of each row changes."""
-    half = inputs[name].shape[1] // 2
-    changed = inputs[name].clone()
+    half = rows.shape[1] // 2
+    changed = rows.clone()
     changed[:, half:] = changed[:, half:].roll(1, 0)  # of the row before
-    before, after = (compute(batch)[:, :half] for batch in (inputs, {**inputs, name: changed}))
+    before, after = compute(rows)[:, :half], compute(changed)[:, :half]
     limit = 1e-2 * TOLERANCE * max(1.0, before.abs().max().item())
     ahead = ((before - after).abs().amax((0, 2)) > limit).nonzero().flatten().tolist()
     if not ahead:

@@ -7,45 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
+from scripts.core.cli import flag_of
 from scripts.core.io import has_type
 from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config
 
-CHOICES = {
-    "loss": ("answer", "all", "trace"),
-    "objective": ("fill", "next-token", "scratchpad"),
-    "mixed_precision": ("no", "bf16"),
-    "weight_decay_on": ("all", "matrices"),
-}
 UNTRAINED = ("name", "description")
 """Fields that change no bit of a trial."""
 
-DROPPED = {"gradient_accumulation_steps": 1}
-"""Fields of earlier versions, with the one value that this version still means."""
-
 RENAMED = {"steps_per_token": "num_householder", "beta_stretch": "beta_clip_margin"}
 """Fields of vsc_delta in earlier versions, and what they are called now."""
-
-HIGHEST = {
-    "num_samples": 2**48,
-    "batch_size": 2**20,
-    "learning_rate": 1e3,
-    "num_validations": 10_000,
-    "validation_questions": 2**48,
-    "early_stop_validations": 10_000,
-    "max_parameters": 2**48,
-}
-"""Fields that must be above 0, and at most this: what is larger would never end."""
-
-FROM_ZERO = {
-    "warmup_steps": 2**48,
-    "weight_decay": 1e3,
-    "max_grad_norm": 1e9,
-    "early_stop_pct": 100,
-}
-"""Fields that must be 0 or more, and at most this."""
 
 WORDS = {
     str: "a text",
@@ -54,6 +27,8 @@ WORDS = {
     float: "a finite number",
     float | None: "a finite number",
     Mapping[str, Any]: "a table, name by value",
+    tuple[str, ...]: "a list of texts",
+    tuple[float, float]: "two numbers from 0 to below 1",
 }
 """What a field holds, by its annotation."""
 
@@ -66,113 +41,105 @@ it, decoding a scratchpad five times as much, so validation stays below 5% of th
 RECIPES = Path(__file__).parent.parent / "recipes.toml"
 
 
-def _documented(text: str, default: Any = MISSING, **factory: Any) -> Any:
-    """Make a field with the sentence that documents it here and as a flag."""
-    settings = factory if default is MISSING else {"default": default}
-    return field(metadata={"help": text}, **settings)
+def _field(
+    text: str, default: Any = MISSING, limits: Any = None, choices: Sequence[str] = ()
+) -> Any:
+    """Make a field with its help, here and as a flag, and what `_check_value` allows."""
+    metadata = {"help": text, "limits": limits, "choices": choices}
+    if default is dict:
+        return field(metadata=metadata, default_factory=dict)
+    return field(metadata=metadata, default=default)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way to train a model. A field that a recipe does not give has the article's value.
+    """A way to train a model; `train.py` makes a flag of every field.
 
-    Every field has its help next to it; `train.py` makes a flag of each.
-
-    Raises:
-      ValueError: a field cannot work; the message names the value and the limit.
+    A field that a recipe does not give has the article's value. A ValueError names the field that
+    cannot work, its value and the limit.
     """
 
     name: str
-    data: str = _documented("the name of the configuration that is trained on")
-    model: str = _documented(
+    data: str = _field("the name of the configuration that is trained on")
+    model: str = _field(
         "a model type that transformers knows, ours included; FILE.py:FUNCTION that makes a "
         "model; or a checkpoint's folder or hub id"
     )
-    data_args: Mapping[str, Any] = _documented(
-        "fields of that configuration in place of its own, as k=v", default_factory=dict
+    data_args: Mapping[str, Any] = _field(
+        "fields of that configuration in place of its own, as k=v", dict
     )
-    model_args: Mapping[str, Any] = _documented(
-        "fields of that model's configuration, as k=v", default_factory=dict
-    )
-    curriculum: tuple[str, ...] = _documented(
-        "numbers of operations by the share of the samples from which on they are trained, as in "
-        "0:1 0.2:1-5: one operation, after a fifth of the samples one to five",
+    model_args: Mapping[str, Any] = _field("fields of that model's configuration, as k=v", dict)
+    curriculum: tuple[str, ...] = _field(
+        "numbers of operations by the share of the samples from which on they are trained: 0:1 "
+        "0.2:1-5 is one operation, after a fifth of the samples one to five",
         (),
     )
-    mixer: str = _documented(
+    mixer: str = _field(
         "a custom layer: FILE.py:CLASS, FILE.py:FUNCTION that makes it, or package.module:CLASS; "
         "--model-args num_layers=2 stacks two of them",
         "",
     )
-    mixer_args: Mapping[str, Any] = _documented(
-        "arguments of that layer, as k=v", default_factory=dict
+    mixer_args: Mapping[str, Any] = _field("arguments of that layer, as k=v", dict)
+    direction: str = _field("how the mixer reads a row: 'forward', or 'both' ways", "forward")
+    max_parameters: int = _field("a larger model is not built", 10_000_000, (1, 2**48))
+    num_samples: int = _field("training samples, in whole batches", 4_000_000, (1, 2**48))
+    batch_size: int = _field("samples of a step, over all processes", 64, (1, 2**20))
+    mixed_precision: str = _field("no or bf16", "no", choices=("no", "bf16"))
+    learning_rate: float = _field(
+        "the highest one: it rises over the warm-up and falls to 0 as a cosine",
+        5e-4,
+        (1e-9, 1e3),
     )
-    direction: str = _documented("how the mixer reads a row: 'forward', or 'both' ways", "forward")
-    max_parameters: int = _documented("a larger model is refused before it is built", 10_000_000)
-    num_samples: int = _documented(
-        "training samples, a multiple of the batch or rounded down to one", 4_000_000
-    )
-    batch_size: int = _documented("samples of a step, over all processes", 64)
-    mixed_precision: str = _documented("no or bf16", "no")
-    learning_rate: float = _documented(
-        "the highest one: it rises over the warm-up and falls to 0 as a cosine", 5e-4
-    )
-    warmup_steps: int = _documented("steps until the highest learning rate", 0)
-    betas: tuple[float, float] = _documented("of AdamW", (0.9, 0.999))
-    weight_decay: float = _documented("of AdamW", 0.01)
-    weight_decay_on: str = _documented(
+    warmup_steps: int = _field("steps until the highest learning rate", 0, (0, 2**48))
+    betas: tuple[float, float] = _field("of AdamW", (0.9, 0.999))
+    weight_decay: float = _field("of AdamW", 0.01, (0, 1e3))
+    weight_decay_on: str = _field(
         "'all' parameters, as in the article, or 'matrices': neither norms, biases and the like, "
         "nor what a layer says is not decayed, such as A_log and D; the default for a custom layer "
         "or another model",
         "all",
+        choices=("all", "matrices"),
     )
-    max_grad_norm: float = _documented("the gradient is clipped to this norm; 0 clips nothing", 0.0)
-    label_smoothing: float = _documented("share of each label that is spread over all bytes", 0.0)
-    loss: str = _documented(
+    max_grad_norm: float = _field("gradients are clipped to this norm; 0: none", 0.0, (0, 1e9))
+    label_smoothing: float = _field("share of each label spread over all bytes", 0.0, (0, 0.99))
+    loss: str = _field(
         "over the 'answer' field, 'all' bytes of question and answer field, or the answer field "
         "and the letters that each operation moves ('trace')",
         "all",
+        choices=("answer", "all", "trace"),
     )
-    objective: str = _documented(
+    objective: str = _field(
         "'fill' the answer field at once, or predict the 'next-token' as language models do, or "
         "'scratchpad': likewise, with the state after each operation before the answer; the latter "
         "only for models that read from left to right",
         "fill",
+        choices=("fill", "next-token", "scratchpad"),
     )
-    num_validations: int = _documented("validations during training, evenly spread", 20)
-    validation_questions: int | None = _documented(
+    num_validations: int = _field("validations during training, evenly spread", 20, (1, 10_000))
+    validation_questions: int | None = _field(
         "samples of each, at the end it is all there are; as many as cost little if not given",
         None,
+        (1, 2**48),
     )
-    early_stop_pct: float | None = _documented(
-        "stop when the newest validations all have at most this sample error, in percent", None
+    early_stop_pct: float | None = _field(
+        "stop when the newest validations all have at most this sample error, in percent",
+        None,
+        (0, 100),
     )
-    early_stop_validations: int = _documented("how many validations that must be", 3)
-    description: str = _documented("one sentence", "")
+    early_stop_validations: int = _field("how many validations that must be", 3, (1, 10_000))
+    description: str = _field("one sentence", "")
 
     def __post_init__(self) -> None:
-        self._check_types()
-        object.__setattr__(self, "betas", tuple(self.betas))
-        object.__setattr__(self, "curriculum", tuple(self.curriculum))
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if get_origin(HINTS[one.name]) is tuple and isinstance(value, list):  # as in a file
+                object.__setattr__(self, one.name, value := tuple(value))
+            _check_value(one.name, value, one.metadata)
+        if len(self.betas) != 2 or not all(has_type(x, float) and 0 <= x < 1 for x in self.betas):
+            raise ValueError(f"betas is {list(self.betas)}: give two numbers from 0 to below 1")
         if self.model == "vsc_delta":
             renamed = {RENAMED.get(name, name): value for name, value in self.model_args.items()}
             object.__setattr__(self, "model_args", renamed)
-        for name, highest in {**HIGHEST, **FROM_ZERO}.items():
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if value < 0 or (value == 0 and name in HIGHEST):
-                least = "above 0" if name in HIGHEST else "0 or more"
-                raise ValueError(f"{name} is {value}: it must be {least}")
-            if value > highest:
-                raise ValueError(f"{name} is {value}: it must be at most {highest:,}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} is {getattr(self, name)!r}: use one of {list(choices)}")
-        if not 0 <= self.label_smoothing < 1:
-            raise ValueError(
-                f"label_smoothing is {self.label_smoothing}: give a share from 0 to below 1"
-            )
         if self.num_samples < self.batch_size:
             raise ValueError(
                 f"num_samples is {self.num_samples}: one step needs batch_size {self.batch_size}"
@@ -190,20 +157,6 @@ class Recipe:
                     f"objective scratchpad, but {self.data_label} has samples of no operation, so "
                     "of no state to write: let nops, eval_nops and curriculum begin at 1"
                 )
-
-    def _check_types(self) -> None:
-        """Raise a ValueError for a value of another type, which a TOML file may hold."""
-        for name, hint in HINTS.items():
-            value = getattr(self, name)
-            if hint in WORDS and not has_type(value, hint):
-                raise ValueError(f"{name} is {value!r}: it must be {WORDS[hint]}")
-        stages = self.curriculum
-        if not isinstance(stages, tuple | list) or not all(isinstance(one, str) for one in stages):
-            raise ValueError(f"curriculum is {stages!r}: it must be a list of texts, such as '0:1'")
-        pair = self.betas if has_type(self.betas, tuple | list) else ()
-        if len(pair) != 2 or not all(has_type(beta, float) and 0 <= beta < 1 for beta in pair):
-            wrong = list(pair) or self.betas
-            raise ValueError(f"betas is {wrong!r}: give two numbers from 0 to below 1")
 
     @cached_property
     def config(self) -> TaskConfig:
@@ -224,7 +177,7 @@ class Recipe:
             return ((0, self.config),)
         stages, earlier = [], -1.0
         for text in self.curriculum:
-            stage = STAGE.fullmatch(text)
+            stage = STAGE.fullmatch(str(text))
             if stage is None:
                 raise ValueError(
                     f"curriculum has {text!r}: write SHARE:NOPS or SHARE:LOWEST-HIGHEST, such as "
@@ -276,14 +229,6 @@ class Recipe:
             wanted = max(100, int(share * self.num_samples / self.num_validations))
         return min(wanted, self.config.num_validation)
 
-    def check_processes(self, num_processes: int) -> None:
-        """Raise a ValueError where processes cannot share the batch evenly."""
-        if self.batch_size % num_processes:
-            raise ValueError(
-                f"batch_size {self.batch_size} cannot be shared evenly by {num_processes} "
-                f"processes: use a multiple of {num_processes}"
-            )
-
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON reads it back: what runs, checkpoints and results keep."""
         fields_as_json: dict[str, Any] = json.loads(json.dumps(asdict(self)))
@@ -293,11 +238,8 @@ class Recipe:
     def from_dict(cls, kept: Mapping[str, Any]) -> "Recipe":
         """Read a recipe that `to_json` wrote, now or in an earlier version.
 
-        A field that came later has its default, because it is the default that was used.
-
-        Raises:
-          ValueError: a field cannot work or is unknown, or an earlier version trained in a way
-            that is gone.
+        A field that came later has its default, because it is the default that was used; a
+        ValueError says what cannot work, is unknown, or is gone.
 
         >>> old = {"name": "a", "data": "swap-nops2", "model": "vsc_delta", "mixed_precision": "no"}
         >>> Recipe.from_dict({**old, "gradient_accumulation_steps": 1}).num_samples
@@ -306,25 +248,22 @@ class Recipe:
         Traceback (most recent call last):
         ValueError: gradient_accumulation_steps is 2: this version trains with 1 alone
         """
-        for name, only in DROPPED.items():
-            if kept.get(name, only) != only:
-                raise ValueError(f"{name} is {kept[name]!r}: this version trains with {only} alone")
-        values = {name: value for name, value in kept.items() if name not in DROPPED}
+        values = dict(kept)
+        if (steps := values.pop("gradient_accumulation_steps", 1)) != 1:
+            raise ValueError(
+                f"gradient_accumulation_steps is {steps}: this version trains with 1 alone"
+            )
         check_keys("recipe", values, [one.name for one in fields(cls)])
         return cls(**values)
 
     def changed(self, **changes: Any) -> "Recipe":
-        """Return the recipe with other fields, see `merge`.
-
-        Raises:
-          ValueError: a field cannot work or is unknown.
+        """Return the recipe with other fields, see `merge`; a ValueError for what cannot work.
 
         >>> find_recipe("prelim-l6-ch64").changed(model_args={"num_layers": 1}).model_args
         {'hidden_size': 64, 'num_layers': 1, 'dilation': [1, 2, 3, 4, 5, 1]}
         """
-        return Recipe.from_dict(
-            merge({f.name: getattr(self, f.name) for f in fields(self)}, changes)
-        )
+        ours = {one.name: getattr(self, one.name) for one in fields(self)}
+        return Recipe.from_dict(merge(ours, changes))
 
     def same_training(self, other: "Recipe") -> bool:
         """Return whether both train the same bits from the same seed, whatever their names."""
@@ -333,6 +272,22 @@ class Recipe:
 
 
 HINTS = get_type_hints(Recipe)
+
+
+def _check_value(name: str, value: Any, allowed: Mapping[str, Any]) -> None:
+    """Raise a ValueError for what is of another type, as a file may hold it, or not allowed."""
+    hint, limits, choices = HINTS[name], allowed.get("limits"), allowed.get("choices")
+    if not has_type(value, hint):
+        raise ValueError(f"{name} is {value!r}: it must be {WORDS[hint]}")
+    if choices and value not in choices:
+        raise ValueError(f"{name} is {value!r}: use one of {list(choices)}")
+    if limits and value is not None and not limits[0] <= value <= limits[1]:
+        raise ValueError(f"{name} is {value}: it must be from {limits[0]:,} to {limits[1]:,}")
+
+
+def recipe_flag(name: str) -> str:
+    """Return the flag of a recipe's field."""
+    return "--max-samples" if name == "num_samples" else flag_of(name)
 
 
 def merge(parent: Mapping[str, Any], child: Mapping[str, Any]) -> dict[str, Any]:
@@ -364,14 +319,10 @@ def check_keys(called: str, keys: Iterable[str], names: Sequence[str]) -> None:
 
 
 def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
-    """Read all recipes by name.
+    """Read all recipes by name; a ValueError names recipe and key.
 
     `like = "NAME"` takes what is not given from a table further up, see `merge`; a table whose name
     begins with `_` is only there to be taken from.
-
-    Raises:
-      ValueError: a table has an unknown key or is like none above (the nearest is named), or a
-        value cannot work; the message names the recipe.
     """
     names = ["like", *(one.name for one in fields(Recipe) if one.name != "name")]
     tables: dict[str, dict[str, Any]] = {}
@@ -394,9 +345,6 @@ def read_recipes(path: Path = RECIPES) -> dict[str, Recipe]:
 
 def find_recipe(name: str) -> Recipe:
     """Return the recipe of this name.
-
-    Raises:
-      ValueError: there is none; the message suggests the nearest.
 
     >>> find_recipe("swap-delta").data
     'swap-nops1-5'

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +13,18 @@ from scripts.reporting.held_out import programs_seen
 from scripts.reporting.report import Answered, write_report
 from scripts.training.recipes import Recipe
 from scripts.training.runs import read_curve, trial_folder
-from scripts.training.trial_result import ANSWERS_FILE, CURVE_FILE, first_samples
-
-NOT_MODEL = (CURVE_FILE, ANSWERS_FILE)
+from scripts.training.trial_result import ANSWERS_FILE, CURVE_FILE, final_parts, first_samples
 
 
 def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> str:
-    """Write the median trial's model, report.txt, curves.png and answers.png, and results.json.
-
-    Returns:
-      The report, to be printed.
-    """
+    """Write the median trial's model, pictures, results.json and the report, and return that."""
     curves = [read_curve(folder, record.seed) for record in records]
     median = median_trial(records)
     model = trial_folder(folder, median.seed) / "model"
     answered = read_answers(recipe, model, median.questions)
     (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: not whole any more
     for path in filter(Path.is_file, model.iterdir()):  # no __pycache__ of a layer's code
-        if path.name not in NOT_MODEL:
+        if path.name not in (CURVE_FILE, ANSWERS_FILE):
             with replace_file(folder / path.name) as tmp_path:
                 shutil.copyfile(path, tmp_path)
     seen = seen_in_training(recipe, median)
@@ -46,19 +39,14 @@ def seen_in_training(recipe: Recipe, record: TrialRecord) -> float | None:
 
 
 def read_answers(recipe: Recipe, model: Path, count: int) -> dict[str, Answered]:
-    """Read a trial's answers to the first samples: validation, by_nops, test, test_programs.
+    """Read a trial's answers to the first samples of each of the `final_parts`.
 
     A trial of an earlier version kept none of some: its model is evaluated again.
     """
-    config, path, hint = recipe.config, model / ANSWERS_FILE, "delete it and resume"
+    path, hint, answered = model / ANSWERS_FILE, "delete it and resume", dict[str, Answered]()
     kept: dict[str, Any] = read_json(path, (), hint) if path.exists() else {}
-    parts = {split: (config, split) for split in ("validation", "test", "test_programs")}
-    parts["by_nops"] = replace(config, eval_nops=config.nops), "validation"
-    answered = {}
-    for name, (one, split) in parts.items():
-        if split not in one.splits:
-            continue
-        samples = first_samples(one, split, count)
+    for name, (config, split) in final_parts(recipe.config).items():
+        samples = first_samples(config, split, count)
         if name not in kept:  # the run has written the model's code itself
             loaded = load_model(model, trust_remote_code=True)
             kept[name] = predict(loaded, samples, recipe.loss).answers
@@ -66,6 +54,5 @@ def read_answers(recipe: Recipe, model: Path, count: int) -> dict[str, Answered]
         whole = isinstance(texts, list) and len(texts) >= len(samples)
         if not whole or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"{path}: {name} is not {len(samples)} texts: {hint}")
-        pairs = samples.questions(), samples.answers(), texts[: len(samples)]
-        answered[name] = Answered(*pairs)
+        answered[name] = Answered(samples.questions(), samples.answers(), texts[: len(samples)])
     return answered

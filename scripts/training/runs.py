@@ -9,21 +9,17 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from scripts.core.cli import flag_of
-from scripts.core.io import read_json, write_lines
-from scripts.core.trial_store import TrialRecord, append_record, read_records
-from scripts.training.checkpoints import remove_checkpoints
-from scripts.training.cli import FLAG_NAMES
+from scripts.core.io import RUN_FILE, check_shape, name_file, read_json, write_lines
+from scripts.core.trial_store import DETAILS, TrialRecord, append_record, read_records
+from scripts.training.checkpoints import cannot_write, remove_checkpoints
 from scripts.training.distributed import Accelerator, from_main
 from scripts.training.jobs import run_jobs
-from scripts.training.loop import SeededModel
 from scripts.training.model_factory import code_of
-from scripts.training.recipes import Recipe
+from scripts.training.recipes import Recipe, recipe_flag
 from scripts.training.train_state import DEFAULTS, Job, Paused, RunOptions
 from scripts.training.trial_result import CURVE_FILE
 from vsc_models.import_utils import split
 
-RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
 LOCK_FILE = "run.lock"
 RUNS = Path("runs")
@@ -40,13 +36,9 @@ def open_run(
 ) -> tuple[Path, list[int]]:
     """Make or find the folder of a run, and the seeds of its trials; the same in every process.
 
-    Args:
-      recipe: is written into the folder.
-      output_dir: None takes the next number below runs/, or with `resume` the newest run.
-      seeds: of the trials; None takes those of the run that is resumed, else one trial of seed 0.
-        More of them extend a run.
-      resume: go on with what the folder holds.
-      accelerator: of all processes.
+    Without `output_dir` it is the next number below runs/, or to `resume` the newest run. `seeds`
+    that a resumed run does not have extend it; None takes those that it has, else seed 0.
+
     Raises:
       ValueError: the folder holds a run and `resume` is not set, holds another recipe's run, or
         there is nothing to resume.
@@ -60,15 +52,13 @@ def _open(
     """`open_run` in the main process."""
     code, earlier = code_of(recipe), list[int]()
     folder = output_dir or (_newest(recipe.name) if resume else _next(recipe.name))
-    if folder.is_file():
-        raise ValueError(f"{folder} is a file: choose another --output-dir")
     if (folder / RUN_FILE).exists():
         if not resume:
             raise ValueError(f"{folder} holds a run: add --resume or choose another --output-dir")
         earlier = _check_same(folder / RUN_FILE, recipe, code)
     elif resume:
         raise ValueError(f"{folder} holds no run to resume: leave --resume out")
-    elif folder.exists() and any(
+    elif folder.is_dir() and any(
         path.suffix != ".partial" and path.name != LOCK_FILE for path in folder.iterdir()
     ):
         raise ValueError(f"{folder} is not empty: choose another --output-dir")
@@ -93,39 +83,31 @@ def _claim(folder: Path, run: str) -> None:
             "--output-dir"
         ) from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ValueError(
-            f"{folder} cannot be written ({reason}): choose another --output-dir"
-        ) from None
+        raise cannot_write(folder, error, "choose another --output-dir") from None
 
 
 def _check_same(path: Path, recipe: Recipe, code: Mapping[str, str]) -> list[int]:
     """Read a run's seeds; ValueError where it has another recipe or another layer's file."""
-    run = read_json(path, ("recipe", "seeds"), "choose another --output-dir")
-    seeds, codes = run["seeds"], run.get("code", code)
+    run = {"code": code, **read_json(path, (), hint := "choose another --output-dir")}
     try:
-        if not isinstance(run["recipe"], dict) or not isinstance(codes, dict):
-            raise ValueError("recipe and code are not JSON objects")
-        if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
-            raise ValueError(f"seeds is {seeds!r}, not a list of whole numbers")
+        check_shape(run, {"recipe": dict, "seeds": [int], "code": dict}, "run")
         earlier = Recipe.from_dict(run["recipe"]).to_json()
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: {error}: choose another --output-dir") from None
+        raise ValueError(f"{path}: {error}: {hint}") from None
     for key, value in recipe.to_json().items():
         if key != "description" and earlier[key] != value:
-            flag = flag_of(FLAG_NAMES.get(key, key))
             raise ValueError(
-                f"{path.parent} holds a run with {flag} {earlier[key]!r}, not {value!r}: resume "
-                "it with the same settings or choose another --output-dir"
+                f"{path.parent} holds a run with {recipe_flag(key)} {earlier[key]!r}, not "
+                f"{value!r}: resume it with the same settings or {hint}"
             )
     for kind, digest in code.items():
-        if codes.get(kind) != digest:
+        if run["code"].get(kind) != digest:
             file, _ = split(getattr(recipe, kind))
             raise ValueError(
                 f"{file}: the layer's file has changed since {path.parent} was begun: undo that "
-                "or choose another --output-dir"
+                f"or {hint}"
             )
-    return [*seeds]
+    return [*run["seeds"]]
 
 
 def _numbered() -> dict[int, Path]:
@@ -144,15 +126,13 @@ def _newest(name: str) -> Path:
 
 def _next(name: str) -> Path:
     """Make a new folder runs/NNN-NAME; a number that another run takes meanwhile is left to it."""
+    RUNS.mkdir(exist_ok=True)
     for number in count(max(_numbered(), default=0) + 1):
-        folder = RUNS / f"{number:03d}-{name}"
         try:
-            folder.mkdir(parents=True)
+            (folder := RUNS / f"{number:03d}-{name}").mkdir()
         except FileExistsError:
-            if not folder.exists():  # runs itself is a file
-                raise
-        else:
-            return folder
+            continue
+        return folder
     raise AssertionError  # numbers do not end
 
 
@@ -163,22 +143,10 @@ def each_trial(
     accelerator: Accelerator,
     jobs: int = 1,
     options: RunOptions = DEFAULTS,
-    built: SeededModel | None = None,
 ) -> Iterator[TrialRecord]:
     """Run each trial that trials.jsonl does not have, and give the records of all.
 
-    Args:
-      recipe, folder, seeds: as `open_run` gave them.
-      accelerator: of all processes.
-      jobs: trials side by side; this process alone writes trials.jsonl.
-      options: of each trial.
-      built: see `run_trial`.
-    Yields:
-      Those that are there, then each as it ends.
-    Raises:
-      Paused: the deadline came before all were done; the message names those that failed, too.
-      ValueError, OSError: trials failed, which keeps none of the others from their end; the
-        message names each with its seed.
+    A ValueError or Paused names all that did not end, and comes after those that went on.
     """
     path = folder / TRIALS_FILE
     records = from_main(accelerator, lambda: {one.seed: one for one in read_records(path)})
@@ -191,9 +159,10 @@ def each_trial(
         for number, seed in enumerate(seeds, 1)
         if seed not in records
     ]
-    _check_size(recipe, folder, records.values() if todo else (), options)
+    if todo:
+        _check_size(recipe, folder, records.values(), options.final_samples)
     failed, paused = list[str](), list[str]()
-    for job, result in run_jobs(todo, jobs, accelerator, options, built):
+    for job, result in run_jobs(todo, jobs, accelerator, options):
         if isinstance(result, OSError):  # the others have no room either
             raise OSError(f"seed {job.seed}: {result}") from result
         if isinstance(result, Paused):
@@ -205,22 +174,19 @@ def each_trial(
                 append_record(path, result)
                 remove_checkpoints(job.folder)
             yield result
-    if paused:
-        raise Paused("; ".join([*failed, *paused]))
-    if failed:
-        raise ValueError("; ".join(failed))
+    if paused or failed:
+        raise (Paused if paused else ValueError)("; ".join([*failed, *paused]))
 
 
 def _check_size(
-    recipe: Recipe, folder: Path, records: Iterable[TrialRecord], options: RunOptions
+    recipe: Recipe, folder: Path, records: Iterable[TrialRecord], final_samples: int | None
 ) -> None:
     """Raise a ValueError where finished trials were evaluated on another number of samples."""
-    count = recipe.config.num_validation
-    count = min(options.final_samples or count, count)
+    rows = min(final_samples or 2**63, recipe.config.num_validation)
     for record in records:
-        if record.questions != count:
+        if record.questions != rows:
             raise ValueError(
-                f"{folder} has trials evaluated on {record.questions} samples, not {count}: give "
+                f"{folder} has trials evaluated on {record.questions} samples, not {rows}: give "
                 f"--final-samples {record.questions} or choose another --output-dir"
             )
 
@@ -231,21 +197,12 @@ def trial_folder(folder: Path, seed: int) -> Path:
 
 
 def read_curve(folder: Path, seed: int) -> list[dict[str, Any]]:
-    """Read the points of a finished trial's curve.
-
-    Raises:
-      ValueError: the trial has a record but its curve is gone or damaged.
-    """
+    """Read the points of a finished trial's curve; a ValueError names what is gone or damaged."""
     path = trial_folder(folder, seed) / "model" / CURVE_FILE
     hint = f"delete the line of seed {seed} in {TRIALS_FILE} and --resume to train it again"
     if not path.exists():
         raise ValueError(f"{path} is missing though {TRIALS_FILE} lists seed {seed}: {hint}")
-    try:
+    with name_file(path, hint):
         curve: list[dict[str, Any]] = json.loads(path.read_text("utf-8", errors="replace"))
-        for point in curve:
-            for name in ("samples", "sample_error_pct", "mask_error_pct"):
-                if type(point[name]) not in (int, float):
-                    raise ValueError(f"{name} is {point[name]!r}")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path} is not a curve ({error}): {hint}") from None
+        check_shape(curve, DETAILS["curve"], "curve")
     return curve

@@ -35,11 +35,10 @@ class StopSignal:
         self._training = False
 
     def listen(self, parent: int | None = None) -> None:
-        """Take the signals from now on, in the main thread.
+        """Take the signals from now on, in the main thread; the death of `parent` is a SIGTERM.
 
-        Args:
-          parent: the process whose death is a SIGTERM; None: the launcher's, if there is one. A
-            shell's is not: what it leaves running in the background goes on.
+        None follows the launcher, if there is one, and no shell: what it leaves running in the
+        background goes on.
         """
         for number in SIGNALS:
             signal.signal(number, self._receive)
@@ -48,7 +47,7 @@ class StopSignal:
         self.parent = parent
         if parent is not None and sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if self.is_orphan():  # it died before
+        if self._is_orphan():  # it died before
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _receive(self, number: int, frame: FrameType | None = None) -> None:
@@ -72,12 +71,11 @@ class StopSignal:
 
     def requested(self) -> int:
         """Return the signal after which the trial stops at this step; 0 for none."""
-        if not self.number and self.is_orphan():  # systems without prctl
+        if not self.number and self._is_orphan():  # systems without prctl
             self.number = signal.SIGTERM
         return self.number
 
-    def is_orphan(self) -> bool:
-        """Whether the parent that is followed has died."""
+    def _is_orphan(self) -> bool:
         return self.parent is not None and os.getppid() != self.parent
 
 

@@ -5,74 +5,60 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import Tensor, nn
+
 from scripts.training.recipes import Recipe
 
 
 class Job(NamedTuple):
-    """A trial that is to be done.
-
-    Attributes:
-      recipe: what is trained and how.
-      seed: of initialization and training stream; samples of the other splits never change.
-      folder: receives log.jsonl and checkpoints meanwhile, then the model, curve and answers.
-      label: stands before the progress bar.
-    """
+    """A trial that is to be done."""
 
     recipe: Recipe
-    seed: int
-    folder: Path
-    label: str = ""
+    seed: int  # of initialization and training stream; other samples never change
+    folder: Path  # receives log.jsonl and checkpoints, then the model, curve and answers
+    label: str = ""  # of the progress bar
 
 
 @dataclass
 class TrainState:
-    """Where a trial stands; all that an interrupted one needs next to weights and generators.
+    """Where a trial stands; all that an interrupted one needs next to weights and generators."""
 
-    Attributes:
-      step: of the optimizer.
-      seconds: of training, without `validation_seconds`.
-      validation_seconds: of the validations during training.
-      train_loss: mean of the newest line of the log, in nats.
-      losses: of each step since then, in nats.
-      points: of the curve so far, one for each validation.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
+    step: int = 0  # of the optimizer
+    seconds: float = 0.0  # of training, without validation
     validation_seconds: float = 0.0
-    train_loss: float = math.nan
-    losses: list[float] = field(default_factory=list)
-    points: list[dict[str, Any]] = field(default_factory=list)
+    train_loss: float = math.nan  # mean of the newest line of the log, in nats
+    losses: list[float] = field(default_factory=list)  # of each step since then
+    points: list[dict[str, Any]] = field(default_factory=list)  # of the curve: the validations
 
 
-def check_loss(loss: float, samples: int, learning_rate: float) -> None:
+def check_loss(loss: float, state: TrainState, recipe: Recipe) -> None:
     """Raise a ValueError where a loss, of training or validation, is not finite."""
     if not math.isfinite(loss):
         raise ValueError(
-            f"the loss is {loss} after {samples} samples: lower --learning-rate (now "
-            f"{learning_rate:g}) or set --max-grad-norm"
+            f"the loss is {loss} after {state.step * recipe.batch_size} samples: lower "
+            f"--learning-rate (now {recipe.learning_rate:g}) or set --max-grad-norm"
         )
+
+
+class SeededModel(NamedTuple):
+    """A model that was just initialized from a seed, and torch's generator after that."""
+
+    seed: int
+    model: nn.Module
+    random_state: Tensor
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a trial is run; nothing here changes its bits.
+    """How a trial is run; nothing here changes its bits."""
 
-    Attributes:
-      report_to: trackers that hear of every line of the log.
-      deadline: time.time() at which it stops with a checkpoint; None for never.
-      checkpoint_seconds: the longest time between two checkpoints.
-      final_samples: of each split that are evaluated at the end; None for all.
-      bar_position: the line of its progress bar.
-      trust_remote_code: run the code that a checkpoint to train on brings.
-    """
-
-    report_to: tuple[str, ...] = ()
-    deadline: float | None = None
-    checkpoint_seconds: float = 60.0
-    final_samples: int | None = None
-    bar_position: int = 0
-    trust_remote_code: bool = False
+    report_to: tuple[str, ...] = ()  # trackers that hear of every line of the log
+    deadline: float | None = None  # time.time() at which it stops with a checkpoint
+    checkpoint_seconds: float = 60.0  # between two checkpoints at most
+    final_samples: int | None = None  # of each split that are evaluated at the end; None: all
+    bar_position: int = 0  # the line of its progress bar
+    trust_remote_code: bool = False  # run the code that a checkpoint to train on brings
+    built: SeededModel | None = None  # the model of one seed, which is not built again
 
 
 DEFAULTS = RunOptions()

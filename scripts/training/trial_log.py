@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from scripts.core.io import check_present, read_jsonl, write_lines
+from scripts.core.io import check_shape, read_jsonl, write_lines
 from scripts.training.checkpoints import cannot_write
 from scripts.training.distributed import Accelerator
 from scripts.training.train_state import Job, RunOptions, TrainState
@@ -21,10 +21,10 @@ class TrialLog:
     def __init__(
         self, job: Job, state: TrainState, accelerator: Accelerator, options: RunOptions
     ) -> None:
-        recipe, seed, folder, label = job
-        self.folder, self.accelerator, self.batch_size = folder, accelerator, recipe.batch_size
+        recipe, seed, self.folder, label = job
+        self.accelerator, self.batch_size = accelerator, recipe.batch_size
         if accelerator.is_main_process:
-            truncate_log(folder, state.step)
+            truncate_log(self.folder, state.step)
         self.bar = tqdm(
             total=recipe.num_steps * recipe.batch_size,
             initial=state.step * recipe.batch_size,
@@ -35,13 +35,10 @@ class TrialLog:
             disable=not accelerator.is_main_process,
         )
         if accelerator.log_with:
-            accelerator.project_configuration.set_directories(str(folder))
+            accelerator.project_configuration.set_directories(str(self.folder))
             settings = {**recipe.to_json(), "seed": seed}
-            plain = (int, float, str)
-            accelerator.init_trackers(
-                "vsc",
-                config={k: v if isinstance(v, plain) else str(v) for k, v in settings.items()},
-            )
+            plain = {k: v if isinstance(v, int | float) else str(v) for k, v in settings.items()}
+            accelerator.init_trackers("vsc", config=plain)
 
     def __enter__(self) -> "TrialLog":
         return self
@@ -53,8 +50,8 @@ class TrialLog:
             for tracker in self.accelerator.trackers:
                 tracker.finish()
 
-    def write(self, state: TrainState, learning_rate: float, errors: Mapping[str, float]) -> None:
-        """Tell where the trial stands; `errors` are those of a validation, if there was one.
+    def write(self, state: TrainState, learning_rate: float, validated: bool) -> None:
+        """Tell where the trial stands, and if it was just validated its errors.
 
         Raises:
           OSError: log.jsonl cannot be written; the message says where and why.
@@ -65,7 +62,7 @@ class TrialLog:
             "seconds": round(state.seconds, 3),
             "train_loss": state.train_loss,
             "learning_rate": learning_rate,
-            **errors,
+            **(state.points[-1] if validated else {}),
         }
         if self.accelerator.is_main_process:
             append_line(self.folder, entry)
@@ -92,9 +89,7 @@ def truncate_log(folder: Path, step: int) -> None:
 
 
 def _check_entry(entry: dict[str, Any]) -> dict[str, Any]:
-    check_present(entry, ("step",))
-    if type(entry["step"]) is not int:
-        raise ValueError(f"step is {entry['step']!r}, not a whole number")
+    check_shape(entry, {"step": int}, "it")
     return entry
 
 

@@ -18,12 +18,8 @@ def measure_shared(
 ) -> Measurement:
     """`measure`, every sample evaluated once by one of the processes; all have the same result.
 
-    Args:
-      model: the same in every process, and not wrapped: a DistributedDataParallel would wait in
-        each forward call for processes that have fewer samples.
-      samples: the same in every process.
-      loss: what the loss counts, see `model_inputs`.
-      progress: the label of a progress bar on the main process's terminal; None shows none.
+    `model` is not wrapped: a DistributedDataParallel would wait in each forward call for processes
+    that have fewer samples. `progress` is the label of the main process's progress bar.
     """
     count = accelerator.num_processes
     progress = progress if accelerator.is_main_process else None

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from scripts.core.cli import read_pairs, run
 from tests.commands import LIMIT, ROOT, run_python, start_python
 
 COMMANDS = sorted(path.name for path in (ROOT / "scripts").glob("*.py") if path.stem[0] != "_")
@@ -19,8 +20,6 @@ def test_another_python_is_told_to_activate_the_environment(command):
 
 
 def test_a_library_that_is_missing_is_named_with_the_fix(monkeypatch, capsys):
-    from scripts.core.cli import run
-
     def main():
         import tqdm_is_missing  # noqa: F401
 
@@ -30,8 +29,6 @@ def test_a_library_that_is_missing_is_named_with_the_fix(monkeypatch, capsys):
 
 @pytest.mark.parametrize("error", [ValueError, OSError])
 def test_no_command_tells_the_password_in_an_address(caplog, error):
-    from scripts.core.cli import run
-
     address = "http://me:sesame@127.0.0.1:9"
 
     def main():
@@ -42,6 +39,17 @@ def test_no_command_tells_the_password_in_an_address(caplog, error):
         run("evaluate", main)
     assert end.value.code == "evaluate: acme/x: cannot connect to 'http://127.0.0.1:9'"
     assert caplog.messages == ["HEAD http://127.0.0.1:9/acme/x failed"]
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("[true, null]", [True, None]), ("(1,)", [1]), ("'3'", "3"), ("a=b", "a=b"), ("", ""),
+        ("nan", "nan"), ("b'x'", "b'x'"), ("9" * 5000, "9" * 5000), ("[" * 9999, "[" * 9999),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_python_or_json_has_it_and_else_as_a_text(text, value):
+    assert read_pairs("--mixer-args", [f"x={text}"]) == {"x": value}
 
 
 def test_a_reader_that_has_read_enough_is_no_error(tmp_path):

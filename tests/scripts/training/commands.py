@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import pytest
 import torch
 
 from scripts.training.runs import LOCKS
@@ -61,6 +62,14 @@ def log(folder: Path, seed: int = 0) -> list[dict]:
 def weights(folder: Path) -> bytes:
     """The bytes of a model's weights."""
     return (folder / "model.safetensors").read_bytes()
+
+
+def whole_run(flags: Sequence[str], factory: pytest.TempPathFactory) -> Path:
+    """Make a run that is left alone."""
+    folder = factory.mktemp("whole") / "run"
+    done = train(*flags, "--output-dir", folder, cwd=folder.parent)
+    assert done.exit_code == 0, done.stderr
+    return folder
 
 
 def check_resumes(folder: Path, whole: Path, flags: Sequence[str]) -> None:

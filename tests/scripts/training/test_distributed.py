@@ -6,6 +6,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
 from torch.distributed import TCPStore
@@ -57,21 +58,16 @@ def ranks(folder) -> tuple[dict, list[dict]]:
 
 def test_the_processes_together_see_the_rows_of_one_and_each_once(ranks):
     one, three = ranks
-    seen = [question for found in three for question in found["trained"]["seen"]]
-    assert sorted(seen) == sorted(one["trained"]["seen"])
-    assert [*zip(*(found["trained"]["seen"] for found in three), strict=True)] == [
-        tuple(one["trained"]["seen"][i : i + COUNT])
-        for i in range(0, len(one["trained"]["seen"]), COUNT)
-    ]
+    steps = zip(*(found["trained"]["seen"] for found in three), strict=True)
+    assert [question for step in steps for question in step] == one["trained"]["seen"]
 
 
 def test_losses_and_weights_are_those_of_one_process(ranks):
     one, three = ranks
     assert three[0]["trained"]["losses"] == pytest.approx(one["trained"]["losses"], rel=2e-6)
     for found in three:
-        pairs = zip(found["trained"]["weights"], one["trained"]["weights"], strict=True)
-        for weight, other in pairs:
-            assert weight == pytest.approx(other, abs=2e-6)
+        for pair in zip(found["trained"]["weights"], one["trained"]["weights"], strict=True):
+            np.testing.assert_allclose(*pair, atol=2e-6)
 
 
 def test_a_trial_of_three_processes_is_resumed_by_one(ranks, folder, capsys):
@@ -82,8 +78,8 @@ def test_a_trial_of_three_processes_is_resumed_by_one(ranks, folder, capsys):
     assert "was written by 3 processes" in (told := capsys.readouterr().err)
     assert "goes on with 1 processes of" in told
     assert len(resumed["seen"]) == 24 * 10
-    for weight, other in zip(resumed["weights"], one["trained"]["weights"], strict=True):
-        assert weight == pytest.approx(other, abs=2e-6)
+    for pair in zip(resumed["weights"], one["trained"]["weights"], strict=True):
+        np.testing.assert_allclose(*pair, atol=2e-6)
 
 
 def test_1001_questions_are_counted_once_each(ranks):
@@ -93,7 +89,6 @@ def test_1001_questions_are_counted_once_each(ranks):
         assert found["measured"]["predictions"] == one["measured"]["predictions"]
         assert found["measured"]["loss"] == pytest.approx(one["measured"]["loss"], rel=1e-6)
     assert one["measured"]["rates"]["questions"] == 1_001
-    assert len(one["measured"]["predictions"]) == 1_001
 
 
 def test_processes_that_do_not_know_each_other_are_refused(monkeypatch):

@@ -2,19 +2,26 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from scripts.core.batches import logits_of, model_inputs, takes_answer_positions
+from scripts.core.batches import logits_of, model_inputs
 from scripts.core.inference import measure
 from scripts.core.model_loading import load_model
 from scripts.reporting import report
 from scripts.training import loop, run_report, trial_result
 from scripts.training.distributed import make_accelerator
-from scripts.training.loop import make_model, make_scheduler, make_stream, stops_early, train_step
-from scripts.training.model_factory import build_model
+from scripts.training.loop import (
+    check_recipe,
+    make_model,
+    make_scheduler,
+    make_stream,
+    stops_early,
+    train_step,
+)
 from scripts.training.recipes import Recipe, find_recipe
 from scripts.training.train_state import Job, RunOptions
 from vsc_dataset import TrainingStream, sample
@@ -23,34 +30,35 @@ SHORT = {"num_samples": 128, "batch_size": 64, "num_validations": 1}
 BASE = {"name": "x", "data": "swap-nops2", "model": "vsc_delta", "loss": "answer"}
 
 
-FEW = RunOptions(final_samples=100)
-
-
-def run_trial(recipe, folder, options=FEW):
+def run_trial(recipe, folder, options=RunOptions(final_samples=100)):  # noqa: B008
     job = Job(recipe, 0, folder)
     return loop.run_trial(job, make_accelerator(recipe.mixed_precision), options)
 
 
 def first_step(**settings):
-    """One step of the optimizer: the model before it, its loss, and the gradients' norm."""
+    """One step of the optimizer: its loss, the gradients' norm, and the logits and labels."""
     recipe = Recipe(**{**BASE, **SHORT, **settings})
     accelerator = make_accelerator(recipe.mixed_precision)
-    model, optimizer = make_model(recipe, 0, accelerator, RunOptions())
+    model, optimizer = make_model(recipe, 0, accelerator)
     norms = []
     optimizer.register_step_pre_hook(
-        lambda *_: norms.append(
-            torch.cat([p.grad.flatten() for p in model.parameters()]).norm().item()
-        )
+        lambda *_: norms.append(torch.cat([p.grad.flatten() for p in model.parameters()]).norm())
     )
     batch = next(TrainingStream(recipe.config, recipe.batch_size))
+    inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
+    logits = logits_of(model, inputs)
     scheduler = make_scheduler(recipe, optimizer, 0)
     loss = train_step(model, batch, recipe, accelerator, optimizer, scheduler)
-    return model, loss.item(), norms[0]
+    return loss.item(), norms[0].item(), logits, labels
 
 
-def test_gradients_are_clipped_to_the_recipes_norm():
-    assert first_step()[-1] > 0.2
-    assert first_step(max_grad_norm=0.1)[-1] == pytest.approx(0.1, rel=1e-3)
+def test_a_step_clips_gradients_and_smooths_the_loss_as_the_recipe_says():
+    assert first_step()[1] > 0.2
+    loss, norm, logits, labels = first_step(max_grad_norm=0.1, label_smoothing=0.3)
+    assert norm == pytest.approx(0.1, rel=1e-3)
+    chances = logits.log_softmax(-1)
+    right = chances.gather(-1, labels.unsqueeze(-1)).mean()
+    assert loss == pytest.approx(-(0.7 * right + 0.3 * chances.mean()).item(), rel=1e-5)
 
 
 def test_a_process_trains_recipes_of_different_precision():
@@ -58,42 +66,24 @@ def test_a_process_trains_recipes_of_different_precision():
         assert make_accelerator(precision).mixed_precision == precision
 
 
-def test_the_loss_is_smoothed_as_torch_does():
-    recipe = Recipe(**{**BASE, **SHORT, "label_smoothing": 0.3})
-    accelerator = make_accelerator()
-    model, _ = make_model(recipe, 0, accelerator, RunOptions())
-    batch = next(TrainingStream(recipe.config, recipe.batch_size))
-    inputs, labels = model_inputs(model, batch, recipe.loss, accelerator.device)
-    chances = logits_of(model, inputs).log_softmax(-1)
-    right = chances.gather(-1, labels.unsqueeze(-1)).mean()
-    expected = -(0.7 * right + 0.3 * chances.mean())
-    _, loss, _ = first_step(label_smoothing=0.3)
-    assert loss == pytest.approx(expected.item(), rel=1e-5)
-
-
-@pytest.mark.parametrize("begin", [0, 3, 7])
-def test_the_learning_rate_ends_at_zero_and_begins_with_the_warm_up(begin):
+def rates_from(begin):
+    """The learning rates of a training that begins at a step."""
     recipe = Recipe(**{**BASE, "num_samples": 640, "warmup_steps": 4, "learning_rate": 0.1})
-    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=recipe.learning_rate)
-    reference = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, make_scheduler(recipe, optimizer, 0).lr_lambdas[0]
-    )
-    rates = []
-    for _ in range(recipe.num_steps + 1):
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    scheduler, rates = make_scheduler(recipe, optimizer, begin), []
+    for _ in range(begin, recipe.num_steps + 1):
         rates.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        reference.step()
+        scheduler.step()
+    return rates
+
+
+def test_the_learning_rate_rises_falls_to_zero_and_goes_on_from_any_step():
+    rates = rates_from(0)
     assert rates[:5] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1])
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert rates[5:] == sorted(rates[5:], reverse=True)
-    # Begun at any step, the schedule goes on as if it had come there.
-    scheduler = make_scheduler(recipe, optimizer, begin)
-    again = []
-    for _ in range(begin, recipe.num_steps + 1):
-        again.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    assert again == rates[begin:]
+    assert [rates_from(begin) for begin in (3, 7)] == [rates[3:], rates[7:]]
 
 
 @pytest.mark.parametrize("begin", [0, 1, 4, 7])
@@ -112,19 +102,6 @@ def test_a_curriculum_gives_each_stage_its_samples_from_any_step(begin):
     assert {*batches[-1].nops.tolist()} == {5}
 
 
-def test_a_loss_that_is_not_finite_is_a_clear_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "train_step", lambda *_: torch.tensor(float("nan")))
-    with pytest.raises(ValueError, match="the loss is nan after 128 samples: lower --learning"):
-        run_trial(Recipe(**{**BASE, **SHORT}), tmp_path)
-
-
-def test_a_wrapped_model_keeps_logits_too():
-    model = build_model(find_recipe("swap-delta"))
-    assert takes_answer_positions(model)
-    assert takes_answer_positions(torch.nn.parallel.DataParallel(model))
-    assert not takes_answer_positions(torch.nn.Linear(2, 2))
-
-
 @pytest.fixture
 def bf16():
     """accelerate's state, which knows one precision for a process, for this test alone."""
@@ -136,7 +113,7 @@ def bf16():
 def test_mixed_precision_computes_in_bf16_and_keeps_weights_in_float32(bf16):
     recipe = Recipe(**BASE, **SHORT, **bf16)
     accelerator = make_accelerator(recipe.mixed_precision)
-    model, _ = make_model(recipe, 0, accelerator, RunOptions())
+    model, _ = make_model(recipe, 0, accelerator)
     kinds = set()
     for module in model.modules():
         if isinstance(module, torch.nn.Linear):
@@ -154,28 +131,26 @@ def test_a_trial_in_bf16_is_measured_as_its_checkpoint_is(bf16, tmp_path):
     assert measure(load_model(tmp_path / "model"), samples, recipe.loss).loss == record.val_loss
 
 
-def test_a_trial_stops_early_where_the_recipe_says_and_not_before(tmp_path):
+def test_a_trial_stops_early_where_the_recipe_says_and_when_it_resumes_too(tmp_path, monkeypatch):
     easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "validation_questions": 10}
-    never = run_trial(Recipe(**easy), tmp_path / "never")
-    assert never.samples == never.planned_samples == 640
     stopping = Recipe(**easy, early_stop_pct=100.0, early_stop_validations=4)
-    record = run_trial(stopping, tmp_path / "early")
-    assert (record.samples, record.planned_samples) == (64 * 4, 640)
-    errors = [{"sample_error_pct": error} for error in (0.0, 2.0, 1.0, 0.5)]
-    recipe = Recipe(**easy, early_stop_pct=1.0, early_stop_validations=2)
-    assert stops_early(recipe, errors)
-    assert not stops_early(recipe, errors[:3])
-    assert not stops_early(recipe, errors[-1:])
-
-
-def test_a_trial_that_had_stopped_early_is_not_trained_on_when_it_resumes(tmp_path, monkeypatch):
-    easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "validation_questions": 10}
-    recipe = Recipe(**easy, early_stop_pct=100.0, early_stop_validations=2)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "finish_trial", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            run_trial(recipe, tmp_path)
-    assert run_trial(recipe, tmp_path).samples == 64 * 2
+            run_trial(stopping, tmp_path)
+    record = run_trial(stopping, tmp_path)
+    assert (record.samples, record.planned_samples) == (64 * 4, 640)
+
+
+@pytest.mark.parametrize(
+    "errors, stops",
+    [((0.0, 2.0, 1.0, 0.5), True), ((0.0, 2.0, 1.0), False), ((0.5,), False)],
+)
+def test_a_trial_stops_when_the_newest_validations_are_good_enough(errors, stops):
+    points = [{"sample_error_pct": error} for error in errors]
+    recipe = Recipe(**BASE, early_stop_pct=1.0, early_stop_validations=2)
+    assert stops_early(recipe, points) == stops
+    assert not stops_early(Recipe(**BASE), points)
 
 
 def test_a_checkpoint_is_written_when_it_is_long_since_the_last(tmp_path, monkeypatch):
@@ -234,18 +209,28 @@ def test_a_run_that_is_cut_off_at_its_end_is_not_taken_for_whole(
     assert load_model(tmp_path)
 
 
-@pytest.mark.parametrize("module", [loop, trial_result])
-def test_a_validation_loss_that_is_not_finite_is_one_clear_line(tmp_path, monkeypatch, module):
-    original = module.measure_shared
+@pytest.mark.parametrize(
+    "module, name",
+    [(loop, "train_step"), (loop, "measure_shared"), (trial_result, "measure_shared")],
+)
+def test_a_loss_that_is_not_finite_is_one_clear_line(tmp_path, monkeypatch, module, name):
+    original = getattr(module, name)
 
     def spy(*arguments):
-        return original(*arguments)._replace(loss=float("inf"))
+        made = original(*arguments)
+        return made * torch.inf if name == "train_step" else made._replace(loss=torch.inf)
 
-    monkeypatch.setattr(module, "measure_shared", spy)
+    monkeypatch.setattr(module, name, spy)
     with pytest.raises(
-        ValueError, match=r"the loss is inf after .* samples: lower --learning-rate"
+        ValueError, match=r"the loss is inf after 128 samples: lower --learning-rate"
     ):
         run_trial(Recipe(**BASE, **SHORT), tmp_path)
+
+
+def test_a_batch_that_processes_cannot_share_evenly_is_refused():
+    three = SimpleNamespace(num_processes=3)
+    with pytest.raises(ValueError, match="batch_size 64 cannot be shared evenly by 3 processes"):
+        check_recipe(find_recipe("swap-delta"), 0, three)
 
 
 @pytest.mark.soak

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import kill_fork_when
-from tests.scripts.training.commands import check_resumes, log, train
+from tests.scripts.training.commands import check_resumes, log, train, whole_run
 
 LONG = ("--recipe", "swap-delta", "--max-samples", "5120", "--num-validations", "3")
 LONG = (*LONG, "--validation-questions", "4000")  # so that a validation takes a while
@@ -17,10 +17,7 @@ LONG = (*LONG, "--final-samples", "200", "--curriculum", "0:1", "0.4:1-5")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
     """A run that was left alone."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    done = train(*LONG, "--output-dir", folder, cwd=folder.parent)
-    assert done.exit_code == 0, done.stderr
-    return folder
+    return whole_run(LONG, tmp_path_factory)
 
 
 def lines(folder: Path) -> int:

@@ -19,6 +19,7 @@ from tests.scripts.training.commands import (
     start,
     train,
     wait_for_end,
+    whole_run,
 )
 
 DROPOUT = """
@@ -42,10 +43,7 @@ def flags(tmp_path_factory) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, flags) -> Path:
     """A run that was left alone."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    done = train(*flags, "--output-dir", folder, cwd=folder.parent)
-    assert done.exit_code == 0, done.stderr
-    return folder
+    return whole_run(flags, tmp_path_factory)
 
 
 def at_call(monkeypatch, module, name: str, count: int, number: int) -> None:
@@ -126,10 +124,8 @@ def test_training_ends_with_its_launcher(tmp_path, launch):
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory, flags) -> tuple[Path, tuple[str, ...]]:
     """A run of a thousand steps that was left alone, and its flags."""
-    folder, more = tmp_path_factory.mktemp("longer") / "run", (*flags, "--max-samples", "64000")
-    done = train(*more, "--output-dir", folder, cwd=folder.parent)
-    assert done.exit_code == 0, done.stderr
-    return folder, more
+    more = (*flags, "--max-samples", "64000")
+    return whole_run(more, tmp_path_factory), more
 
 
 @pytest.mark.soak
