@@ -32,9 +32,11 @@ OTHER_NAMES = {
 }
 """Flags, and what other tools call them; suggested where the command has the flag."""
 
-KEPT_BYTES = {-3: 2**25, -1: 2**30}
-"""By option of glibc's mallopt: M_MMAP_THRESHOLD, from which size on a block goes back to the
-system (older versions refuse more), and M_TRIM_THRESHOLD, from how much free memory on."""
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""Options of glibc's mallopt: free memory, and size of a block, that go back to the system."""
+
+HIGHEST_MMAP_THRESHOLD = 2**25
+"""Older versions of glibc refuse more."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -189,7 +191,7 @@ def _logs_without_credentials() -> Iterator[None]:
         logging.setLogRecordFactory(make)
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(kept_bytes: int = 2**30) -> None:
     """Make glibc keep what is freed, where it is the allocator.
 
     It gave the memory of large tensors back to the system after each step: to fetch it anew took
@@ -197,8 +199,8 @@ def keep_freed_memory() -> None:
     """
     with suppress(AttributeError, TypeError):  # another allocator, another system
         set_option = ctypes.CDLL(None).mallopt
-        for option, kept_bytes in KEPT_BYTES.items():
-            set_option(option, kept_bytes)
+        set_option(M_MMAP_THRESHOLD, min(kept_bytes, HIGHEST_MMAP_THRESHOLD))
+        set_option(M_TRIM_THRESHOLD, kept_bytes)
 
 
 def run(

@@ -97,7 +97,7 @@ FETCHED = """
 import ctypes, sys
 from resource import RUSAGE_SELF, getrusage
 from scripts.core.cli import keep_freed_memory
-libc, size = ctypes.CDLL(None), 2**26
+libc, size = ctypes.CDLL(None), 2**24
 libc.malloc.restype = ctypes.c_void_p
 if int(sys.argv[1]):
     keep_freed_memory()
