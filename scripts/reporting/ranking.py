@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.core.statistics import find_horizon, published
 from scripts.core.trial_store import Trial, median_trial, summarize
+from vsc_dataset.configs import make_config
 
 CHANCE = ("copy", "guess")
 """Trivial baselines that execute no operation; those that execute some solve short programs."""
@@ -84,9 +85,29 @@ def kept_horizon(grid: Mapping[str, Any]) -> int | str | None:
     return find_horizon(grid["rows"], published(grid["name"]))
 
 
-def chance_error(baselines: Mapping[str, Any]) -> float:
-    """Compute the mask error, in percent, of the better of copying the letters and guessing."""
-    return float(min(baselines[name]["mask_error_pct"] for name in CHANCE))
+def chance_error(
+    baselines: Mapping[str, Any], details: Sequence[Mapping[str, Any]] = (), letters: int = 1
+) -> float:
+    """Compute the mask error, in percent, of the better of copying the letters and guessing.
+
+    A model of next tokens reads the true letters before each place, so that guessing has only those
+    that are left: the last one is sure.
+
+    >>> baselines = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}
+    >>> next_token = [{"settings": {"objective": "next-token"}}]
+    >>> chance_error(baselines), round(chance_error(baselines, next_token, letters=5), 2)
+    (77.5, 54.33)
+
+    Args:
+      baselines: both errors of answers that need no model, by name.
+      details: of the trials; those without settings filled the answer in.
+      letters: of an answer.
+    """
+    chance = float(min(baselines[name]["mask_error_pct"] for name in CHANCE))
+    if any(one.get("settings", {}).get("objective") == "next-token" for one in details):
+        right = sum(1 / left for left in range(1, letters + 1)) / letters
+        chance = min(chance, 100 * (1 - right))
+    return chance
 
 
 def trivial_baselines(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
@@ -158,7 +179,10 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
 
     def is_at_chance(line: Line) -> bool:
         median = line.results["mask_error_pct"]["median"]
-        return line.data in baselines and median >= chance_error(baselines[line.data])
+        if line.data not in baselines:
+            return False
+        letters, details = make_config(line.data).answer_width, [t.details for t in line.trials]
+        return bool(median >= chance_error(baselines[line.data], details, letters))
 
     ranked: list[tuple[str, Line]] = []
     for _, group in groupby(sorted((line for line in lines if line.trials), key=place), key=place):
