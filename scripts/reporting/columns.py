@@ -79,8 +79,7 @@ def _solved(line: Line, _: Line | None) -> list[str]:
 
 def _off_chance(line: Line, _: Line | None) -> list[str]:
     """Tell when the mask error was for good below the best answers that read no operation."""
-    letters = make_config(line.data).answer_width
-    counts = [_off_chance_at(trial, letters) for trial in line.trials if "curve" in trial.details]
+    counts = [_off_chance_at(trial, line.data) for trial in line.trials if "curve" in trial.details]
     left = len(counts) - counts.count(None)
     if not left:
         return ["never" if counts else "-"]
@@ -88,8 +87,8 @@ def _off_chance(line: Line, _: Line | None) -> list[str]:
     return [text if left == len(counts) else f"{text}; {format_share(left, len(counts))}"]
 
 
-def _off_chance_at(trial: Trial, letters: int) -> int | None:
-    most = chance_error(trial.details["floors"], [trial.details], letters)
+def _off_chance_at(trial: Trial, data: str) -> int | None:
+    most = chance_error(trial.details["floors"], [trial.details], data)
     # Validations during training have few samples: the last word is that of all of them.
     end = {"samples": trial.record.samples, "mask_error_pct": trial.record.mask_error_pct}
     curve = [*trial.details["curve"], end]

@@ -86,7 +86,7 @@ def kept_horizon(grid: Mapping[str, Any]) -> int | str | None:
 
 
 def chance_error(
-    baselines: Mapping[str, Any], details: Sequence[Mapping[str, Any]] = (), letters: int = 1
+    baselines: Mapping[str, Any], details: Sequence[Mapping[str, Any]] = (), data: str = ""
 ) -> float:
     """Compute the mask error, in percent, of the better of copying the letters and guessing.
 
@@ -95,16 +95,17 @@ def chance_error(
 
     >>> baselines = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}
     >>> next_token = [{"settings": {"objective": "next-token"}}]
-    >>> chance_error(baselines), round(chance_error(baselines, next_token, letters=5), 2)
+    >>> chance_error(baselines), round(chance_error(baselines, next_token, "swap-nops5"), 2)
     (77.5, 54.33)
 
     Args:
       baselines: both errors of answers that need no model, by name.
       details: of the trials; those without settings filled the answer in.
-      letters: of an answer.
+      data: the configuration's name.
     """
     chance = float(min(baselines[name]["mask_error_pct"] for name in CHANCE))
     if any(one.get("settings", {}).get("objective") == "next-token" for one in details):
+        letters = make_config(data).answer_width
         right = sum(1 / left for left in range(1, letters + 1)) / letters
         chance = min(chance, 100 * (1 - right))
     return chance
@@ -181,8 +182,8 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
         median = line.results["mask_error_pct"]["median"]
         if line.data not in baselines:
             return False
-        letters, details = make_config(line.data).answer_width, [t.details for t in line.trials]
-        return bool(median >= chance_error(baselines[line.data], details, letters))
+        details = [trial.details for trial in line.trials]
+        return bool(median >= chance_error(baselines[line.data], details, line.data))
 
     ranked: list[tuple[str, Line]] = []
     for _, group in groupby(sorted((line for line in lines if line.trials), key=place), key=place):
