@@ -2,14 +2,16 @@
 
 from dataclasses import replace
 
+import pytest
+
 from scripts.core.statistics import published
 from scripts.core.trial_store import Trial, save_trial
 from scripts.reporting import figures
-from scripts.reporting.ranking import best_of, rank_lines, split_budgets
+from scripts.reporting.ranking import Line, best_of, rank_lines, split_budgets
 from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import RECIPES, Table, make_rows
 from scripts.reproduction.report import table_lines
-from tests.scripts.reporting.cases import cells, kept, training
+from tests.scripts.reporting.cases import COPY, cells, kept, record, training
 
 
 def grid(horizon, beyond=100.0):
@@ -79,6 +81,14 @@ def test_ranks_are_within_a_budget_and_chance_has_none():
         ("1", "three", 640), ("1", "three", 128), ("2", "slow", 128), ("3", "worse", 128),
         ("at chance", "diverged", 128), ("not run", "never", 0),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("objective, rank", [("fill", "1"), ("next-token", "at chance")])
+def test_chance_of_next_tokens_is_guessing_among_the_letters_that_are_left(objective, rank):
+    details = {"settings": {"objective": objective}, "floors": COPY}
+    trial = Trial(record(mask_error_pct=55.0, sample_error_pct=99.0), details)
+    line = Line("row", "swap-nops1-5", 64_000, {}, [trial])
+    assert [found for found, _ in rank_lines([line])] == [rank]
 
 
 def test_of_equal_errors_the_longer_horizon_comes_first():
