@@ -5,12 +5,14 @@ python scripts/reproduce.py attention --rows attn-00440 --jobs 2
 python scripts/reproduce.py zoo --rows 'zoo-g*' --max-samples 100000 --trials 1
 python scripts/reproduce.py ladder --report-only
 python scripts/reproduce.py word_problem --rows 'S3-*' --trials 1
+python scripts/reproduce.py scorecards --rows 'GRU*' --jobs 2
 
 Tables, their rows, budgets and trials are listed in scripts/reproduction/experiments.py. A trial
 that has a line in hub_cards/results is not done again, and an interrupted one goes on. Rows are
 independent: any number of these commands, on any machines, may do some of them; but a row and its
 best of N, or the same row of two tables, share their trainings: one command for them at a time.
-The cells of word_problem are those of examples/word_problem.py, on other data than ours.
+The cells of word_problem are those of examples/word_problem.py, on other data than ours; the rows
+of scorecards are the layers of scripts/reproduction/scorecards.py.
 """
 
 import sys
@@ -33,7 +35,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--hub-cards": {"type": Path, "default": "hub_cards", "help": "of results, tables, figures"},
     "--report-only": {"action": "store_true", "help": "train nothing"},
 }
-WORD_PROBLEM = "word_problem"
+WORD_PROBLEM, SCORECARDS = "word_problem", "scorecards"
 
 
 def main() -> None:
@@ -43,13 +45,16 @@ def main() -> None:
     from scripts.training.signals import STOP
 
     STOP.listen()
-    names = [*TABLES, WORD_PROBLEM]
+    others = {WORD_PROBLEM: run_word_problem, SCORECARDS: run_scorecards}
+    names = [*TABLES, *others]
     tables = {"nargs": "+", "choices": names, "metavar": "TABLE", "help": ", ".join(names)}
     flags = Parser(__doc__, {"tables": tables, **FLAGS}).parse_args()
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
-    if WORD_PROBLEM in flags.tables:
-        run_word_problem(flags, deadline)
-        return
+    for name in others.keys() & {*flags.tables}:
+        if len(flags.tables) > 1:
+            raise ValueError(f"{name} goes alone: give other tables another command")
+        others[name](flags, deadline)
+        sys.exit(STOP.exit_code)
     from scripts.reproduction.pages import HUB_CARDS, write_pages
     from scripts.reproduction.report import write_table
 
@@ -99,10 +104,10 @@ def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[s
 
 def run_word_problem(flags: Namespace, deadline: float | None) -> None:
     """Train the missing cells of the word problem until the deadline, and write its table."""
-    if len(flags.tables) > 1 or flags.jobs > 1 or flags.max_samples is not None:
+    if flags.jobs > 1 or flags.max_samples is not None:
         raise ValueError(
             f"{WORD_PROBLEM} goes with --rows, --trials, --max-minutes and --report-only alone: "
-            "give other tables another command, and start commands with other --rows side by side"
+            "start commands with other --rows side by side"
         )
     from scripts.reproduction.word_problem import missing_cells, train_cells, write_report
 
@@ -114,6 +119,26 @@ def run_word_problem(flags: Namespace, deadline: float | None) -> None:
             print("the time is over: the same command goes on")
             break
     print(write_report(flags.hub_cards))
+
+
+def run_scorecards(flags: Namespace, deadline: float | None) -> None:
+    """Train the missing scorecards of layers until the deadline, and write the leaderboard."""
+    if flags.trials or flags.max_samples is not None:
+        raise ValueError(f"{SCORECARDS}: the protocol fixes trials and samples, leave them out")
+    from scripts.reproduction.pages import HUB_CARDS, write_pages
+    from scripts.reproduction.scorecards import missing_cards, train_cards, write_leaderboard
+    from scripts.training.train_state import Paused, RunOptions
+
+    missing = [] if flags.report_only else missing_cards(flags.hub_cards, flags.rows)
+    options = RunOptions(deadline=deadline)
+    try:
+        for path in train_cards(flags.hub_cards, missing, flags.output_dir, flags.jobs, options):
+            print(f"{path}: kept", flush=True)
+    except Paused as pause:
+        print(f"{pause}: the same command goes on")
+    print(write_leaderboard(flags.hub_cards))
+    if flags.hub_cards.resolve() == HUB_CARDS:
+        write_pages()
 
 
 if __name__ == "__main__":

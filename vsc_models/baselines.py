@@ -1,6 +1,6 @@
 """Layers that others are compared with: (B, L, D) to the same, as a mixer of `vsc_mixer`.
 
-GRU and LSTM are torch's (`torch.nn:GRU`), the delta rule is `vsc_delta`. Padding is zeros at the
+GRU and LSTM are torch's (`torch.nn:GRU`). Padding is zeros at the
 end of a row. Every layer is the published one without its short convolution: the scaffold has it.
 
 Shapes: B rows, L positions, D channels, H heads, K key and V value dims.
@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention, silu, softplus
 
 from .configuration_vsc import VscMambaConfig
+from .delta_rule import delta_rule
 from .modeling_mamba import VscMambaForMaskedLM
+
+CHUNK = 64
+"""Tokens that one triangular solve takes together."""
 
 
 class Attention(nn.Module):
@@ -151,6 +155,34 @@ class Mamba2(nn.Module):
         return out_BxLxD
 
 
+class Delta(nn.Module):
+    """The delta rule with betas up to 2, with which a step can swap what two keys hold.
+
+    Source: the layer, arXiv 2406.06484; betas up to 2, arXiv 2411.12537.
+
+    >>> Delta(16)(torch.zeros(2, 5, 16)).shape
+    torch.Size([2, 5, 16])
+    """
+
+    def __init__(self, hidden_size: int, num_heads: int = 4, key_dim: int = 16) -> None:
+        super().__init__()
+        self.num_heads, value_dim = num_heads, hidden_size // num_heads
+        self.sizes = [num_heads * key_dim] * 2 + [num_heads * value_dim, num_heads]
+        self.project = nn.Linear(hidden_size, sum(self.sizes), bias=False)
+        self.norm = nn.RMSNorm(value_dim)
+        self.out = nn.Linear(num_heads * value_dim, hidden_size, bias=False)
+
+    def forward(self, x_BxLxD: Tensor) -> Tensor:
+        """Scan from left to right: S <- (I - b k k^T) S + b k v^T, read by S^T q."""
+        *qkv, beta = self.project(x_BxLxD).split(self.sizes, dim=-1)
+        q, k, v = (part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in qkv)
+        q, k = normalize(silu(q), dim=-1), normalize(silu(k), dim=-1)
+        beta_BxLxH = 2 * beta.sigmoid() * (x_BxLxD != 0).any(-1, keepdim=True)
+        y_BxHxLxV = self.norm(delta_rule(q, k, v, beta_BxLxH.mT))
+        out_BxLxD: Tensor = self.out(y_BxHxLxV.transpose(1, 2).flatten(2))
+        return out_BxLxD
+
+
 class GatedDelta(nn.Module):
     """A delta rule whose memory also decays, with betas up to 1.
 
@@ -175,16 +207,28 @@ class GatedDelta(nn.Module):
         q, k, v, gate, beta, step = self.project(x_BxLxD).split(self.sizes, dim=-1)
         q, k, v, gate = (part.unflatten(-1, (self.num_heads, -1)) for part in (q, k, v, gate))
         q, k = normalize(silu(q), dim=-1), normalize(silu(k), dim=-1)
-        keep_BxLxH = (-self.A_log.exp() * softplus(step + self.dt_bias)).exp()
+        log_keep_BxLxH = -self.A_log.exp() * softplus(step + self.dt_bias)
         beta_BxLxH = beta.sigmoid() * (x_BxLxD != 0).any(-1, keepdim=True)
-        memory = v.new_zeros(len(v), self.num_heads, k.shape[-1], v.shape[-1])
-        read = []
-        for i in range(x_BxLxD.shape[1]):
-            memory = keep_BxLxH[:, i, :, None, None] * memory
-            change = v[:, i] - torch.einsum("bhkv,bhk->bhv", memory, k[:, i])
-            change = beta_BxLxH[:, i, :, None] * change
-            memory = memory + k[:, i, :, :, None] * change[:, :, None]
-            read.append(torch.einsum("bhkv,bhk->bhv", memory, q[:, i]))
-        y_BxLxHxV = self.norm(torch.stack(read, dim=1)) * silu(gate)
+        heads_first = (part.transpose(1, 2) for part in (q, k, v, beta_BxLxH, log_keep_BxLxH))
+        y_BxLxHxV = self.norm(_gated_delta_rule(*heads_first).transpose(1, 2)) * silu(gate)
         out_BxLxD: Tensor = self.out(y_BxLxHxV.flatten(2))
         return out_BxLxD
+
+
+def _gated_delta_rule(
+    q_BxHxLxK: Tensor, k_BxHxLxK: Tensor, v_BxHxLxV: Tensor, b_BxHxL: Tensor, log_keep_BxHxL: Tensor
+) -> Tensor:
+    """As `delta_rule` in chunks, (B, H, L, V), where what a token wrote decays until it is read."""
+    state, reads = v_BxHxLxV.new_zeros(k_BxHxLxK.shape[-1], v_BxHxLxV.shape[-1]), []
+    parts = (q_BxHxLxK, k_BxHxLxK, v_BxHxLxV, b_BxHxL.unsqueeze(-1), log_keep_BxHxL.unsqueeze(-1))
+    for q, k, v, b, log_keep in zip(*(part.split(CHUNK, dim=2) for part in parts), strict=True):
+        total = log_keep.cumsum(2)
+        decay = (total - total.mT).tril().exp().tril()
+        since = total.exp()
+        u = torch.linalg.solve_triangular(
+            k * b @ k.mT * decay, b * (v - since * k @ state), upper=False, unitriangular=True
+        )
+        reads.append((q @ k.mT * decay) @ u + since * q @ state)
+        last = total[:, :, -1:]
+        state = last.exp() * state + (k * (last - total).exp()).mT @ u
+    return torch.cat(reads, dim=2)

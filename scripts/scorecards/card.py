@@ -1,8 +1,9 @@
 """A scorecard as data: its trials, the verdicts that follow from them, and how it is checked.
 
 scorecard.json holds protocol, track, quick, name, model (what the recipe says of it), code (its
-hash), parameters, versions, device, `search` and `trials` (a line each, see `TRIAL`), `horizons` (a
-grid's rows for each seed) and `summary`, which `summarize_card` computes from the rest.
+hash), causal (measured), parameters, versions, device, `search` and `trials` (a line each, see
+`TRIAL`), `horizons` (a grid's rows for each seed) and `summary`, which `summarize_card` computes
+from the rest.
 """
 
 import json
@@ -43,6 +44,7 @@ CARD: dict[str, Any] = {
     "name": str,
     "model": Mapping[str, Any],
     "code": str,
+    "causal": bool,
     "parameters": int,
     "versions": Mapping[str, Any],
     "device": str,

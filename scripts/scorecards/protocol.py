@@ -71,8 +71,10 @@ class Protocol:
         """
         task, track = self.tables["skills"][skill], self.tables["tracks"][self.track]
         samples = track.get("num_samples", task["num_samples"])
-        part = "quick" if self.quick else "search" if search else None
-        samples //= self.tables[part]["samples_divisor"] if part else 1
+        if self.quick:
+            samples //= self.tables["quick"]["divisor"]
+        elif search:
+            samples //= track["search_divisor"]
         several = self.config(skill).nops[1] > 1
         return Recipe(
             name=f"{skill}-lr{learning_rate:g}",
@@ -117,6 +119,6 @@ def read_protocol(track: str = "efficiency", quick: bool = False) -> Protocol:
     tables = tomllib.loads(PROTOCOL.read_text("utf-8"))
     if track not in tables["tracks"]:
         raise ValueError(f"track is {track!r}: use one of {[*tables['tracks']]}")
-    search, trials = (tables["quick" if quick else name] for name in ("search", "trials"))
-    rates, seeds = search["learning_rates"], trials["seeds"]
+    rates = tables["quick" if quick else "search"]["learning_rates"]
+    seeds = (tables["quick"] if quick else tables["tracks"][track])["seeds"]
     return Protocol(tables, track, quick, tables["version"], [*tables["skills"]], rates, seeds)

@@ -22,11 +22,11 @@ def compare(cards: Sequence[Card]) -> str:
     skills = [*cards[0]["summary"]["skills"]]
     rows = []
     for card in cards:
-        row = [card["name"], f"{card['parameters']:,}"]
+        row = [card["name"], "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
         for skill in card["summary"]["skills"].values():
             row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
         rows.append([*row, str(card["summary"]["horizon"]["horizon"])])
-    return table(["layer", "parameters", *skills, "horizon"], rows, markdown=True)
+    return table(["layer", "causal", "parameters", *skills, "horizon"], rows, markdown=True)
 
 
 def rank(cards: Sequence[Card]) -> list[Card]:

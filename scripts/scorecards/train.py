@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from scripts.core.causality import looks_ahead
 from scripts.core.io import read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, load_model
 from scripts.core.statistics import share_interval
@@ -21,6 +22,9 @@ from scripts.training.recipes import Recipe
 from scripts.training.train_state import Job, Paused, RunOptions
 
 TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
+ROW = 32
+"""Tokens of a row that tells whether a model looks ahead: as long as those of the task."""
+
 SAME = ("wrong", "mask_error_pct", "val_loss")
 """What a trial that is trained again has in common with the kept one."""
 
@@ -51,6 +55,7 @@ class CardTraining:
         built = check_recipe(recipe, 0, self.accelerator, options.trust_remote_code)
         self.parameters = sum(p.numel() for p in built.model.parameters())
         protocol.check_parameters(self.parameters)
+        self.causal = looks_ahead(built.model, length=ROW) is None
         self.identity = {
             "protocol": protocol.version,
             "track": protocol.track,
@@ -88,6 +93,7 @@ class CardTraining:
         card: dict[str, Any] = {
             **self.identity,
             "name": name,
+            "causal": self.causal,
             "parameters": self.parameters,
             "versions": trials[-1]["versions"],
             "device": trials[-1]["device"],

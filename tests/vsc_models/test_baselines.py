@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize, silu, softplus
 
-from vsc_models.baselines import Attention, Convolution, GatedDelta, Mamba, Mamba2
-from vsc_models.delta_rule import delta_rule
+from vsc_models.baselines import CHUNK, Attention, Convolution, Delta, GatedDelta, Mamba, Mamba2
 
-CAUSAL = [Attention, Convolution, Mamba, Mamba2, GatedDelta]
+CAUSAL = [Attention, Convolution, Mamba, Mamba2, Delta, GatedDelta]
 BOTH = [Attention, Convolution]
 
 
@@ -64,14 +63,36 @@ def test_mamba2_is_its_recurrence():
     assert torch.allclose(model.out(model.norm(y * silu(gate))), model(x), atol=1e-5)
 
 
+def scan(q, k, v, beta, keep):
+    """Run the recurrence of the delta rule, whose memory keeps a share at each position."""
+    state, read = torch.zeros(len(v), v.shape[2], k.shape[-1], v.shape[-1]), []
+    for i in range(v.shape[1]):
+        state = keep[:, i, :, None, None] * state
+        held = torch.einsum("bhkv,bhk->bhv", state, k[:, i])
+        change = beta[:, i, :, None] * (v[:, i] - held)
+        state = state + k[:, i, :, :, None] * change[:, :, None]
+        read.append(torch.einsum("bhkv,bhk->bhv", state, q[:, i]))
+    return torch.stack(read, dim=1)
+
+
 @torch.no_grad()
-def test_gated_delta_without_decay_is_the_delta_rule():
-    model, x = make(GatedDelta), torch.randn(2, 7, 16)
-    model.A_log.fill_(-torch.inf)
-    q, k, v, gate, beta, _ = model.project(x).split(model.sizes, dim=-1)
-    q, k, v = (part.unflatten(-1, (model.num_heads, -1)).transpose(1, 2) for part in (q, k, v))
-    read = delta_rule(
-        normalize(silu(q), dim=-1), normalize(silu(k), dim=-1), v, beta.sigmoid().transpose(1, 2)
-    )
-    y = model.norm(read.transpose(1, 2)) * silu(gate.unflatten(-1, (model.num_heads, -1)))
+def test_delta_is_its_recurrence_with_betas_up_to_two():
+    model, x = make(Delta), torch.randn(2, 7, 16)
+    q, k, v, beta = model.project(x).split(model.sizes, dim=-1)
+    q, k, v = (part.unflatten(-1, (model.num_heads, -1)) for part in (q, k, v))
+    q, k = normalize(silu(q), dim=-1), normalize(silu(k), dim=-1)
+    read = scan(q, k, v, 2 * beta.sigmoid(), torch.ones_like(beta))
+    assert torch.allclose(model.out(model.norm(read).flatten(2)), model(x), atol=1e-5)
+
+
+@torch.no_grad()
+def test_gated_delta_is_its_recurrence_over_more_than_one_chunk():
+    model, x = make(GatedDelta), torch.randn(2, CHUNK + 7, 16)
+    model.dt_bias.fill_(-3.0)
+    q, k, v, gate, beta, step = model.project(x).split(model.sizes, dim=-1)
+    q, k, v, gate = (part.unflatten(-1, (model.num_heads, -1)) for part in (q, k, v, gate))
+    q, k = normalize(silu(q), dim=-1), normalize(silu(k), dim=-1)
+    keep = (-model.A_log.exp() * softplus(step + model.dt_bias)).exp()
+    assert keep.min() < 0.7
+    y = model.norm(scan(q, k, v, beta.sigmoid(), keep)) * silu(gate)
     assert torch.allclose(model.out(y.flatten(2)), model(x), atol=1e-5)

@@ -37,6 +37,7 @@ def make_card(shares, horizon=0, name="a layer"):
         "name": name,
         "model": protocol.scaffold("torch.nn:GRU").to_json(),
         "code": "",
+        "causal": True,
         "parameters": 50_000,
         "versions": {},
         "device": "cpu",

@@ -26,9 +26,6 @@ num_validations = 1
 [search]
 learning_rates = [1e-3, 1e3]
 seed = 0
-samples_divisor = 5
-[trials]
-seeds = [1]
 [skills.copy]
 says = "move letters"
 data = "copy"
@@ -45,10 +42,12 @@ samples = 300
 says = "the answer alone"
 loss = "answer"
 label_smoothing = 0.0
+seeds = [1]
+search_divisor = 5
 [quick]
 learning_rates = [1e-3]
 seeds = [1]
-samples_divisor = 2
+divisor = 2
 """
 
 

@@ -1,0 +1,111 @@
+"""Train the kept scorecards, layers that others are compared with, and lay out the leaderboard."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scripts.core.io import write_lines
+from scripts.reproduction.experiments import matching
+from scripts.scorecards.card import read_card
+from scripts.scorecards.protocol import Protocol, read_protocol
+from scripts.scorecards.report import compare, rank
+from scripts.scorecards.train import CardTraining
+from scripts.training.recipes import Recipe
+from scripts.training.train_state import RunOptions
+
+NAME = "scorecards"
+TRACKS = ("efficiency", "capability")
+BOTH_WAYS = ", both ways"
+
+
+class Layer(NamedTuple):
+    """A layer in the protocol's scaffold; without a mixer our own model of the delta rule."""
+
+    mixer: str = ""
+    direction: str = "forward"
+    causal: bool = True
+    mixer_args: Mapping[str, Any] | None = None
+
+    def recipe(self, protocol: Protocol) -> Recipe:
+        """Return what a scorecard trains."""
+        return protocol.scaffold(self.mixer, self.mixer_args, self.direction, self.causal)
+
+
+BASELINES = "vsc_models.baselines:"
+RECURRENT = {
+    "GRU": "torch.nn:GRU",
+    "LSTM": "torch.nn:LSTM",
+    "Mamba": f"{BASELINES}Mamba",
+    "Mamba-2": f"{BASELINES}Mamba2",
+    "gated delta rule": f"{BASELINES}GatedDelta",
+    "delta rule": f"{BASELINES}Delta",
+}
+OTHERS = {"attention": f"{BASELINES}Attention", "convolution": f"{BASELINES}Convolution"}
+LAYERS = {
+    **{name: Layer(mixer) for name, mixer in {**RECURRENT, **OTHERS}.items()},
+    "vsc_delta": Layer(),
+    **{name + BOTH_WAYS: Layer(mixer, "both", False) for name, mixer in RECURRENT.items()},
+    **{
+        name + BOTH_WAYS: Layer(mixer, causal=False, mixer_args={"causal": False})
+        for name, mixer in OTHERS.items()
+    },
+}
+"""By the name in tables: those that read from left to right, then those that read both ways."""
+
+
+def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[tuple[str, str]]:
+    """List layers and tracks without a scorecard, the shorter track of all layers first.
+
+    Raises:
+      ValueError: a pattern is that of no layer.
+    """
+    layers = matching(LAYERS, patterns)
+    wanted = [(layer, track) for track in TRACKS for layer in layers]
+    return [one for one in wanted if not card_path(hub_cards, *one).exists()]
+
+
+def card_path(hub_cards: Path, layer: str, track: str) -> Path:
+    """Return where a scorecard is kept.
+
+    >>> card_path(Path("hub_cards"), "delta rule, both ways", "efficiency").as_posix()
+    'hub_cards/scorecards/delta-rule-both-ways-efficiency.json'
+    """
+    name = layer.lower().replace(", ", "-").replace(" ", "-")
+    return hub_cards / NAME / f"{name}-{track}.json"
+
+
+def train_cards(
+    hub_cards: Path,
+    cards: Sequence[tuple[str, str]],
+    runs: Path,
+    jobs: int,
+    options: RunOptions,
+) -> Iterator[Path]:
+    """Train scorecards one after the other, and keep each as it ends.
+
+    Raises:
+      Paused: the deadline came first; an interrupted scorecard goes on in its folder of `runs`.
+    """
+    for layer, track in cards:
+        protocol, path = read_protocol(track), card_path(hub_cards, layer, track)
+        folder = runs / NAME / path.stem
+        recipe = LAYERS[layer].recipe(protocol)
+        card = CardTraining(protocol, recipe, folder, jobs, options).run(layer)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_lines(path, [json.dumps(card, indent=1)])
+        yield path
+
+
+def write_leaderboard(hub_cards: Path) -> str:
+    """Write the table of all kept scorecards, and return it."""
+    cards = [read_card(path) for path in sorted((hub_cards / NAME).glob("*.json"))]
+    parts = ["# Scorecards"]
+    for track in TRACKS:
+        kept = [card for card in cards if card["track"] == track]
+        if kept:
+            says = read_protocol(track).tables["tracks"][track]["says"]
+            parts += [f"Track {track}: {says}.", compare(rank(kept))]
+    text = "\n\n".join(parts) + "\n"
+    write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())
+    return text
