@@ -2,6 +2,7 @@
 
 accelerate launch scripts/scorecard.py --mixer examples/own_layer.py:Decay --quick
 accelerate launch scripts/scorecard.py --mixer torch.nn:GRU --jobs 2 --output-dir scorecards/gru
+accelerate launch scripts/scorecard.py --model gpt2 --model-args n_layer=2 n_embd=64 n_head=4
 accelerate launch scripts/scorecard.py --recipe zoo-llama --track capability
 python scripts/scorecard.py --check scorecards/gru/scorecard.json
 
@@ -25,8 +26,13 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--mixer-args": {"nargs": "+", "metavar": "K=V", "help": "arguments of that layer"},
     "--direction": {"default": "forward", "help": "how the layer reads a row: forward, or both"},
     "--bidirectional": {"action": "store_true", "help": "convolutions see what follows"},
+    "--model": {
+        "metavar": "TYPE",
+        "help": "a whole model: a type of transformers, or FILE.py:NAME",
+    },
+    "--model-args": {"nargs": "+", "metavar": "K=V", "help": "fields of its configuration"},
     "--recipe": {"metavar": "NAME", "help": "the whole model of a recipe, without the scaffold"},
-    "--name": {"help": "of the layer in tables; default: its class or recipe"},
+    "--name": {"help": "of the layer in tables; default: its class, type or recipe"},
     "--track": {"default": "efficiency", "help": "efficiency (default) or capability"},
     "--quick": {"action": "store_true", "help": "a first look: fewer seeds and samples"},
     "--jobs": {"type": int_from(1), "default": 1, "metavar": "N", "help": "trials side by side"},
@@ -43,8 +49,8 @@ def main() -> None:
     flags = Parser(__doc__, FLAGS).parse_args()
     if flags.check:
         check(flags)
-    elif bool(flags.recipe) == bool(flags.mixer):
-        raise ValueError("give the layer to score as --mixer, or a whole model as --recipe")
+    elif sum(map(bool, (flags.mixer, flags.model, flags.recipe))) != 1:
+        raise ValueError("give the layer as --mixer, or a whole model as --model or --recipe")
     else:
         score(flags, flags.max_minutes and started + 60 * flags.max_minutes)
 
@@ -57,18 +63,13 @@ def score(flags: Namespace, deadline: float | None) -> None:
     from scripts.scorecards.protocol import read_protocol
     from scripts.scorecards.report import read_baselines, write_report
     from scripts.scorecards.train import CardTraining
-    from scripts.training.recipes import find_recipe
     from scripts.training.signals import STOP
     from scripts.training.train_state import Paused, RunOptions
 
     STOP.listen()
     disable_progress_bar()  # loading such a small model takes no time
     protocol = read_protocol(flags.track, flags.quick)
-    if flags.recipe:
-        base = find_recipe(flags.recipe)
-    else:
-        pairs = read_pairs("--mixer-args", flags.mixer_args or [])
-        base = protocol.scaffold(flags.mixer, pairs, flags.direction, not flags.bidirectional)
+    base = scored_recipe(flags, protocol)
     name = flags.name or base.name
     folder = flags.output_dir or Path("scorecards") / f"{name}-{flags.track}"
     options = RunOptions(deadline=deadline)
@@ -80,6 +81,25 @@ def score(flags: Namespace, deadline: float | None) -> None:
     write_lines(folder / "scorecard.json", [json.dumps(card, indent=1)])
     print(write_report(folder, card, read_baselines(CARDS, card)))
     print(f"\n{folder}: scorecard.json, scorecard.md, scorecard.png")
+
+
+def scored_recipe(flags: Namespace, protocol: Any) -> Any:
+    """Return the recipe whose model is scored; a flag of another kind of model is refused."""
+    from scripts.training.recipes import find_recipe
+
+    of_mixer = flags.mixer_args or flags.bidirectional or flags.direction != "forward"
+    if of_mixer and not flags.mixer:
+        raise ValueError(
+            "--mixer-args, --direction and --bidirectional belong to a --mixer: leave them out"
+        )
+    if flags.model_args and not flags.model:
+        raise ValueError("--model-args belong to a --model: leave them out")
+    if flags.recipe:
+        return find_recipe(flags.recipe)
+    if flags.model:
+        return protocol.model(flags.model, read_pairs("--model-args", flags.model_args or []))
+    pairs = read_pairs("--mixer-args", flags.mixer_args or [])
+    return protocol.scaffold(flags.mixer, pairs, flags.direction, not flags.bidirectional)
 
 
 def check(flags: Namespace) -> None:

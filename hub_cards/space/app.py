@@ -12,8 +12,8 @@ import gradio as gr
 
 HERE = Path(__file__).resolve().parent
 CLONE = HERE.parents[1]
-CARDS = HERE if (HERE / "results").is_dir() else HERE.parent
-"""The folder of results and figures: a Space holds them itself, a clone next to it."""
+CARDS = HERE if (HERE / "tables").is_dir() else HERE.parent
+"""The folder of tables and figures: a Space holds them itself, a clone next to it."""
 
 if find_spec("vsc_dataset") is None:  # a Space installs packages before its own files are there
     wheels = sorted(HERE.glob("wheel/vsc_dataset-*.whl"))
@@ -100,14 +100,8 @@ def answers_tab(handlers: Handlers, faults: list[str]) -> None:
 
 
 def results_tab(folder: Path) -> None:
-    """Show a table of trials for each configuration, the trivial baselines, and the pictures."""
-    trials = results.read_trials(folder / "results")
-    gr.Markdown("### Trials\nOn `test`. Solved: a sample error of at most 1%.")
-    if not trials:
-        gr.HTML(display.error("no results: put lines of trials into results/"))
-    for data, rows in results.leaderboards(trials).items():
-        gr.Markdown(f"#### Trained on `{data}`")
-        gr.HTML(display.leaderboard(rows))
+    """Show the leaderboard of the scorecards, the trivial baselines, and the pictures."""
+    gr.Markdown(f"### Scorecards\n{results.leaderboard(folder)}")
     words, rates = measured_baselines()
     gr.Markdown(f"### Trivial baselines\nAnswers without a model, on {words}.")
     gr.HTML(display.trivial_baselines(rates))

@@ -215,8 +215,8 @@ def _space_files(path: Path, repo: str, scratch: Path, checkpoints: Sequence[str
         for file in paths
         if not any(part.startswith((".", "__pycache__")) for part in file.parts)
     }
-    for name in ("results", "figures"):
-        files |= {f"{name}/{file.name}": file for file in (HUB_CARDS / name).glob("*.*")}
+    for shown in (HUB_CARDS / "tables" / "scorecards.md", *(HUB_CARDS / "figures").glob("*.png")):
+        files[shown.relative_to(HUB_CARDS).as_posix()] = shown
     listed = path / "checkpoints.json"
     names = [*json.loads(listed.read_text("utf-8")), *checkpoints]
     for name in names:

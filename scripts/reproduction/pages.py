@@ -60,13 +60,13 @@ def render_results(results: Path) -> str:
         (line,) = select(results, name, [row], budget)
         return line
 
-    def word_problem() -> str:
-        text = (results.parent / "tables" / "word_problem.md").read_text("utf-8")
+    def whole_table(name: str) -> str:
+        text = (results.parent / "tables" / f"{name}.md").read_text("utf-8")
         return text.partition("\n")[2].strip()
 
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     template = environment.from_string(TEMPLATE.read_text("utf-8"))
-    return template.render(table=partial(short_table, results), row=row, word_problem=word_problem)
+    return template.render(table=partial(short_table, results), row=row, whole_table=whole_table)
 
 
 def render_readme(text: str, results: Path) -> str:

@@ -9,7 +9,7 @@ from scripts.core.io import write_lines
 from scripts.reproduction.experiments import matching
 from scripts.scorecards.card import read_card
 from scripts.scorecards.protocol import Protocol, read_protocol
-from scripts.scorecards.report import compare, rank
+from scripts.scorecards.report import compare, draw, rank
 from scripts.scorecards.train import CardTraining
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import RunOptions
@@ -98,14 +98,17 @@ def train_cards(
 
 
 def write_leaderboard(hub_cards: Path) -> str:
-    """Write the table of all kept scorecards, and return it."""
+    """Write the table and the pictures of all kept scorecards, and return the table."""
     cards = [read_card(path) for path in sorted((hub_cards / NAME).glob("*.json"))]
+    for name in ("tables", "figures"):
+        (hub_cards / name).mkdir(parents=True, exist_ok=True)
     parts = ["# Scorecards"]
     for track in TRACKS:
         kept = [card for card in cards if card["track"] == track]
         if kept:
             says = read_protocol(track).tables["tracks"][track]["says"]
             parts += [f"Track {track}: {says}.", compare(rank(kept))]
+            draw(rank(kept), hub_cards / "figures" / f"{NAME}-{track}.png")
     text = "\n\n".join(parts) + "\n"
     write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())
     return text

@@ -62,6 +62,11 @@ class Protocol:
             direction=direction,
         )
 
+    def model(self, kind: str, model_args: Mapping[str, Any]) -> Recipe:
+        """Take a whole model without the scaffold: see `Recipe.model`."""
+        data = self.tables["skills"][self.skills[0]]["data"]
+        return Recipe(name=kind.rpartition(":")[2], data=data, model=kind, model_args=model_args)
+
     def recipe(
         self, base: Recipe, skill: str, learning_rate: float, search: bool = False
     ) -> Recipe:
@@ -70,11 +75,6 @@ class Protocol:
         With `search` on fewer samples, only to choose the learning rate.
         """
         task, track = self.tables["skills"][skill], self.tables["tracks"][self.track]
-        samples = track.get("num_samples", task["num_samples"])
-        if self.quick:
-            samples //= self.tables["quick"]["divisor"]
-        elif search:
-            samples //= track["search_divisor"]
         several = self.config(skill).nops[1] > 1
         return Recipe(
             name=f"{skill}-lr{learning_rate:g}",
@@ -87,12 +87,20 @@ class Protocol:
             mixer_args=base.mixer_args,
             direction=base.direction,
             learning_rate=learning_rate,
-            num_samples=samples,
+            num_samples=self.num_samples(skill, search),
             loss=track["loss"],
             label_smoothing=track["label_smoothing"],
             early_stop_pct=track.get("early_stop_pct"),
             **self.tables["optimizer"],
         )
+
+    def num_samples(self, skill: str, search: bool = False) -> int:
+        """Return how many samples a model is trained on at most."""
+        track = self.tables["tracks"][self.track]
+        samples: int = track.get("num_samples", self.tables["skills"][skill]["num_samples"])
+        if self.quick:
+            return samples // int(self.tables["quick"]["divisor"])
+        return samples // int(track["search_divisor"]) if search else samples
 
     def check_parameters(self, count: int) -> None:
         """Raise a ValueError where a model is outside the protocol's band."""

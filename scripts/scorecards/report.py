@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -15,6 +16,12 @@ from scripts.scorecards.protocol import read_protocol
 Card = Mapping[str, Any]
 COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 """The color of each verdict, told apart in gray too."""
+
+MEANINGS = (
+    "solved: at most 1% of the answers wrong, in most trials",
+    "partly: more letters right than without reading the operations",
+    "at chance",
+)
 
 
 def compare(cards: Sequence[Card]) -> str:
@@ -87,33 +94,44 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
 
 
 def draw(cards: Sequence[Card], path: Path) -> None:
-    """Draw scorecards as colored cells: layers by skills, the first one in bold."""
+    """Draw scorecards as colored cells: layers by skills, the first layer in bold."""
     skills = [*cards[0]["summary"]["skills"]]
-    says = read_protocol(cards[0]["track"]).tables["skills"]
-    figure = Figure(figsize=(2.2 + 1.7 * (len(skills) + 1), 1.9 + 0.42 * len(cards)))
+    tables = read_protocol(cards[0]["track"]).tables
+    says = [*(tables["skills"][skill]["says"] for skill in skills), "how many operations it holds"]
+    height = 2.0 + 0.42 * len(cards)
+    figure = Figure(figsize=(2.6 + 1.75 * len(says), height))
     axes = figure.subplots()
     for y, card in enumerate(cards):
         found = card["summary"]["skills"].values()
-        cells = [(COLORS[one["verdict"]], f"{one['sample_error_pct']:.1f}%") for one in found]
+        cells = [(COLORS[one["verdict"]], _cell(one)) for one in found]
         cells.append(("#d9d9d9", str(card["summary"]["horizon"]["horizon"] or "none")))
         for x, (color, text) in enumerate(cells):
             axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=color))
             axes.text(x, y, text, ha="center", va="center", fontsize=9)
-    axes.set_xticks(range(len(skills) + 1), [*skills, "horizon"])
+    for x, (skill, words) in enumerate(zip([*skills, "horizon"], says, strict=True)):
+        above: dict[str, Any] = {
+            "xy": (x, -0.5), "textcoords": "offset points", "ha": "center", "va": "bottom",
+        }  # fmt: skip
+        axes.annotate(fill(words, 24), xytext=(0, 4), fontsize=7.5, **above)
+        axes.annotate(skill, xytext=(0, 34), fontsize=11, fontweight="bold", **above)
+    axes.set_xticks([])
     axes.set_yticks(range(len(cards)), [card["name"] for card in cards])
     axes.get_yticklabels()[0].set_fontweight("bold")
-    axes.xaxis.tick_top()
     axes.tick_params(length=0)
-    axes.set(xlim=(-0.5, len(skills) + 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)
+    axes.set(xlim=(-0.5, len(says) - 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)
     about = f"protocol {cards[0]['protocol']}, track {cards[0]['track']}"
-    axes.set_title(f"What a layer can do: sample error, {about}", pad=12)
-    words = [f"{skill}: {says[skill]['says']}" for skill in skills]
-    words.append("horizon: operations up to which the sample error is surely at most 1%")
-    figure.text(0.01, 0.01, "\n".join([*words, ""]), fontsize=7, va="bottom")
-    handles = [axes.scatter([], [], marker="s", s=60, color=c, label=v) for v, c in COLORS.items()]
-    axes.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0, -0.02), ncols=3, frameon=False
+    axes.set_title(
+        f"What a layer learns: answers wrong (letters wrong), {about}", pad=56, fontsize=11
     )
-    figure.tight_layout(rect=(0, 0.09 + 0.35 / figure.get_figheight(), 1, 1))
+    handles = [Rectangle((0, 0), 1, 1, color=color) for color in COLORS.values()]
+    axes.legend(
+        handles, MEANINGS, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False
+    )
+    figure.subplots_adjust(left=0.13, right=0.99, bottom=0.5 / height, top=1 - 1.2 / height)
     with replace_file(path) as tmp_path:
         figure.savefig(tmp_path, dpi=150, format="png")
+
+
+def _cell(skill: Mapping[str, Any]) -> str:
+    """Write both errors of a skill, in percent."""
+    return f"{skill['sample_error_pct']:.1f}% ({skill['mask_error_pct']:.1f}%)"

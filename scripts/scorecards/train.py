@@ -1,6 +1,8 @@
 """Train what a scorecard lacks; a finished trial is a line of a file: interrupted, it goes on."""
 
 import json
+import math
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,7 +118,10 @@ class CardTraining:
             recipe = self.protocol.recipe(self.base, skill, rate, search)
             label = f"{skill} lr {rate:g} {number}/{len(todo)}"
             jobs.append(Job(recipe, seed, self.trial_folder(skill, rate, seed), label))
-        paused: Paused | None = None
+        paused, started, trained = None, time.monotonic(), 0
+        left = sum(job.recipe.num_samples for job in jobs)
+        if search:  # the trials come after it
+            left += sum(len(self.protocol.seeds) * self.protocol.num_samples(one) for one in rates)
         for job, result in run_jobs(jobs, self.jobs, self.accelerator, self.options):
             if isinstance(result, OSError):
                 raise result
@@ -126,6 +131,10 @@ class CardTraining:
             line = make_line(job, result)
             done[_key(line)] = line
             write_lines(path, [json.dumps(line) for line in done.values()])
+            trained, left = trained + job.recipe.num_samples, left - job.recipe.num_samples
+            minutes = math.ceil((time.monotonic() - started) / trained * left / 60)
+            error = line["val_sample_error_pct"]
+            print(f"{job.label}: {error:.2f}% sample error, at most {minutes} min left", flush=True)
         if paused:
             raise paused
         return [done[key] for key in wanted]

@@ -6,14 +6,7 @@ import pytest
 
 from hub_cards.space.demo import display
 from hub_cards.space.demo.questions import Checkpoint, follow, steps
-from hub_cards.space.demo.results import leaderboard, read_trials
-from scripts.core.trial_store import group_by_setting, read_records, summarize
-from scripts.reporting.ranking import rank_key
-from tests.commands import ROOT
-from tests.scripts.reporting.cases import record
 from vsc_dataset import execute, parse
-
-RESULTS = ROOT / "hub_cards" / "results"
 
 
 def shown(question, *checkpoints):
@@ -69,29 +62,3 @@ def test_a_model_that_cannot_be_evaluated_says_why():
 def test_names_and_messages_are_escaped():
     assert "<script>" not in shown("YNP:3>1", Checkpoint("<script>", execute))
     assert "<script>" not in display.error("<script>")
-    assert "<script>" not in display.leaderboard(leaderboard([vars(record(recipe="<script>"))]))
-
-
-def test_the_leaderboard_says_what_the_reports_say_in_the_order_of_the_tables():
-    trials = read_trials(RESULTS)
-    rows = leaderboard(trials)
-    assert sum(row.trials for row in rows) == len(trials) > 0
-    records = [one for path in sorted(RESULTS.glob("*.jsonl")) for one in read_records(path)]
-    summaries = sorted(map(summarize, group_by_setting(records)), key=rank_key)
-    assert [*map(told, summaries)] == [
-        [
-            row.recipe, row.parameters, row.samples, row.mean, row.median, row.lowest,
-            row.highest, row.trials, row.solved, row.mask_error,
-        ]
-        for row in rows
-    ]  # fmt: skip
-
-
-def told(summary):
-    """The figures of results.json that the leaderboard shows."""
-    error = summary["test_sample_error_pct"]
-    return [
-        *(summary[name] for name in ("recipe", "parameters", "samples")),
-        *(error[name] for name in ("mean", "median", "min", "max", "n", "solved")),
-        summary["test_mask_error_pct"]["mean"],
-    ]

@@ -8,7 +8,6 @@ from typing import Any
 from vsc_dataset import Program
 
 from .questions import Checkpoint, Followed, Step
-from .results import Row
 
 PADDING = "·"
 """Stands for a missing or a blank character; anything else that does not print is UNPRINTABLE."""
@@ -112,34 +111,6 @@ def _printed(character: str) -> str:
     if character in ("", " "):
         return PADDING
     return escape(character) if character.isprintable() else UNPRINTABLE
-
-
-def leaderboard(rows: Sequence[Row]) -> str:
-    """A line for each setting."""
-    names = (
-        "recipe", "parameters", "training samples", "trials solved", "sample error %: mean",
-        "median", "range", "mask error %: mean", "seconds",
-    )  # fmt: skip
-    head = "".join(f"<th>{name}</th>" for name in names)
-    lines = [
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in _cells(row)) + "</tr>"
-        for row in rows
-    ]
-    return _table(f"<tr>{head}</tr>", lines, "vsc-figures")
-
-
-def _cells(row: Row) -> list[str]:
-    return [
-        row.recipe,
-        f"{row.parameters:,}",
-        f"{row.samples:,}",
-        f"{row.solved} of {row.trials}",
-        f"{row.mean:.2f}",
-        f"{row.median:.2f}",
-        f"{row.lowest:.2f}-{row.highest:.2f}",
-        f"{row.mask_error:.2f}",
-        f"{row.seconds:,.1f}",
-    ]
 
 
 def trivial_baselines(rates: Mapping[str, Mapping[str, Any]]) -> str:

@@ -119,9 +119,7 @@ def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path, monkeypatch):
     place = cards.HUB_CARDS / "space"
     bundle = assemble("space", place, "acme/demo", tmp_path, checkpoints=names)
     assert (bundle.repo_type, bundle.sdk) == ("space", "gradio")
-    assert {"app.py", "requirements.txt", "README.md", "results/swap-delta.jsonl"} <= set(
-        bundle.files
-    )
+    assert {"app.py", "requirements.txt", "README.md", "tables/scorecards.md"} <= set(bundle.files)
     assert bundle.tag == f"v{cards.version()}"
     assert any(name.startswith(f"wheel/vsc_dataset-{cards.version()}-") for name in bundle.files)
     assert not [name for name in bundle.files if "cache" in name or name.startswith(".")]

@@ -1,13 +1,13 @@
-"""Scorecards with made-up trials."""
+"""Scorecards with made-up trials, and a protocol that takes seconds."""
 
+from scripts.scorecards import protocol
 from scripts.scorecards.card import headline_split, summarize_card
-from scripts.scorecards.protocol import read_protocol
 
 LISTED = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12]
 
 
-def line(protocol, skill, seed, rate, wrong_share, mask_error):
-    config = protocol.config(skill)
+def line(read, skill, seed, rate, wrong_share, mask_error):
+    config = read.config(skill)
     split = headline_split(config)
     questions = config.num_rows(split)
     return {
@@ -28,14 +28,14 @@ def line(protocol, skill, seed, rate, wrong_share, mask_error):
 
 def make_card(shares, horizon=0, name="a layer"):
     """Make a quick scorecard: trials of each skill err on a share of samples and of characters."""
-    protocol = read_protocol(quick=True)
-    (rate,) = protocol.learning_rates
+    quick = protocol.read_protocol(quick=True)
+    (rate,) = quick.learning_rates
     card = {
-        "protocol": protocol.version,
+        "protocol": quick.version,
         "track": "efficiency",
         "quick": True,
         "name": name,
-        "model": protocol.scaffold("torch.nn:GRU").to_json(),
+        "model": quick.scaffold("torch.nn:GRU").to_json(),
         "code": "",
         "causal": True,
         "parameters": 50_000,
@@ -44,14 +44,70 @@ def make_card(shares, horizon=0, name="a layer"):
         "search": [],
         "trials": [],
     }
-    for skill, (wrong, mask_error) in zip(protocol.skills, shares, strict=True):
+    for skill, (wrong, mask_error) in zip(quick.skills, shares, strict=True):
         card["trials"] += [
-            line(protocol, skill, seed, rate, wrong, mask_error) for seed in protocol.seeds
+            line(quick, skill, seed, rate, wrong, mask_error) for seed in quick.seeds
         ]
     rows = [
         {"nops": nops, "questions": 1000, "sample_error_pct": 0.0 if nops <= horizon else 50.0}
         for nops in LISTED
     ]
-    card["horizons"] = {str(seed): rows for seed in protocol.seeds}
-    card["summary"] = summarize_card(card, protocol)
+    card["horizons"] = {str(seed): rows for seed in quick.seeds}
+    card["summary"] = summarize_card(card, quick)
     return card
+
+
+PROTOCOL = """
+version = 1
+[scaffold]
+hidden_size = 8
+conv_kernel_sizes = [3]
+intermediate_size = 8
+[parameters]
+least = 1
+most = 10_000
+[optimizer]
+batch_size = 64
+num_validations = 1
+[search]
+learning_rates = [1e-3, 1e3]
+seed = 0
+[skills.copy]
+says = "move letters"
+data = "copy"
+num_samples = 640
+[skills.combine]
+says = "do all"
+data = "swap-nops1-5"
+num_samples = 640
+[horizon]
+skill = "combine"
+grid = "grid-len5"
+samples = 300
+[tracks.efficiency]
+says = "the answer alone"
+loss = "answer"
+label_smoothing = 0.0
+seeds = [1]
+search_divisor = 5
+[tracks.capability]
+says = "labels from the trace too"
+loss = "trace"
+label_smoothing = 0.0
+num_samples = 640
+early_stop_pct = 0.5
+curriculum = []
+seeds = [1]
+search_divisor = 5
+[quick]
+learning_rates = [1e-3]
+seeds = [1]
+divisor = 2
+"""
+
+
+def use_small_protocol(patch, folder):
+    """Let commands of this process read the small protocol."""
+    path = folder / "protocol.toml"
+    path.write_text(PROTOCOL)
+    patch.setattr(protocol, "PROTOCOL", path)

@@ -10,53 +10,13 @@ from scripts.scorecards.train import make_line
 from scripts.training.recipes import find_recipe
 from scripts.training.train_state import Job
 from tests.commands import run_command
-
-PROTOCOL = """
-version = 1
-[scaffold]
-hidden_size = 8
-conv_kernel_sizes = [3]
-intermediate_size = 8
-[parameters]
-least = 1
-most = 10_000
-[optimizer]
-batch_size = 64
-num_validations = 1
-[search]
-learning_rates = [1e-3, 1e3]
-seed = 0
-[skills.copy]
-says = "move letters"
-data = "copy"
-num_samples = 640
-[skills.combine]
-says = "do all"
-data = "swap-nops1-5"
-num_samples = 640
-[horizon]
-skill = "combine"
-grid = "grid-len5"
-samples = 300
-[tracks.efficiency]
-says = "the answer alone"
-loss = "answer"
-label_smoothing = 0.0
-seeds = [1]
-search_divisor = 5
-[quick]
-learning_rates = [1e-3]
-seeds = [1]
-divisor = 2
-"""
+from tests.scripts.scorecards.cases import use_small_protocol
 
 
 @pytest.fixture(scope="module", autouse=True)
 def small_protocol(tmp_path_factory):
-    path = tmp_path_factory.mktemp("protocol") / "protocol.toml"
-    path.write_text(PROTOCOL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "PROTOCOL", path)
+        use_small_protocol(patch, tmp_path_factory.mktemp("protocol"))
         yield
 
 

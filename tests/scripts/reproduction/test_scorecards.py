@@ -1,0 +1,70 @@
+"""The kept scorecards: each is checked, the leaderboard is theirs, and what lacks is trained."""
+
+import json
+import shutil
+
+import pytest
+
+from scripts.reproduction.scorecards import (
+    LAYERS,
+    TRACKS,
+    card_path,
+    missing_cards,
+    write_leaderboard,
+)
+from scripts.scorecards.card import read_card
+from tests.commands import ROOT, run_command
+from tests.scripts.scorecards.cases import use_small_protocol
+
+KEPT = ROOT / "hub_cards"
+
+
+def test_the_committed_leaderboard_is_what_the_committed_scorecards_give(tmp_path):
+    shutil.copytree(KEPT / "scorecards", tmp_path / "scorecards")
+    assert write_leaderboard(tmp_path) == (KEPT / "tables" / "scorecards.md").read_text("utf-8")
+
+
+def test_the_committed_scorecards_are_those_of_the_listed_layers():
+    files = {path.name for path in (KEPT / "scorecards").iterdir()}
+    listed = {card_path(KEPT, layer, track).name: layer for layer in LAYERS for track in TRACKS}
+    assert files
+    assert files <= listed.keys()
+    for name in files:
+        card = read_card(KEPT / "scorecards" / name)
+        assert (card["name"], card["quick"]) == (listed[name], False)
+        assert name.endswith(f"-{card['track']}.json")
+        assert card["causal"] == ("both ways" not in card["name"])
+
+
+def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, monkeypatch):
+    use_small_protocol(monkeypatch, tmp_path)
+    hub = tmp_path / "hub"
+    flags = ("scorecards", "--rows", "GRU", "--hub-cards", hub, "--output-dir", tmp_path / "runs")
+    done = run_command("reproduce", *flags)
+    assert done.exit_code == 0, done.stderr
+    assert [path.name for path in sorted((hub / "scorecards").iterdir())] == [
+        "gru-capability.json",
+        "gru-efficiency.json",
+    ]
+    assert "Track efficiency: the answer alone." in done.stdout
+    assert (hub / "figures" / "scorecards-capability.png").stat().st_size > 10_000
+    shutil.rmtree(tmp_path / "runs")
+    again = run_command("reproduce", *flags)
+    assert (again.exit_code, again.stdout) == (0, (hub / "tables/scorecards.md").read_text() + "\n")
+    assert not (tmp_path / "runs").exists()
+    assert ("GRU", "efficiency") not in missing_cards(hub, [])
+    assert len(missing_cards(hub, [])) == len(LAYERS) * len(TRACKS) - 2
+    path = card_path(hub, "GRU", "efficiency")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": 2}))
+    refused = run_command("reproduce", "scorecards", "--report-only", "--hub-cards", hub)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "gru-efficiency.json: protocol is 2: this tree has 1" in refused.stderr
+
+
+def test_flags_that_the_protocol_fixes_are_refused():
+    for flags in (["--trials", 1], ["--max-samples", 640]):
+        refused = run_command("reproduce", "scorecards", *flags)
+        assert refused.exit_code == 1
+        assert "the protocol fixes trials and samples" in refused.stderr
+    with pytest.raises(ValueError, match="did you mean 'GRU'"):
+        missing_cards(KEPT, ["GRUE"])
