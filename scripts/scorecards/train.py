@@ -11,7 +11,7 @@ from typing import Any
 from scripts.core.causality import looks_ahead
 from scripts.core.io import read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, load_model
-from scripts.core.statistics import share_interval
+from scripts.core.statistics import published, share_interval
 from scripts.core.trial_store import TrialRecord
 from scripts.evaluation.grid import evaluate_grid
 from scripts.scorecards.card import CARD, TRIAL, choose_rate, headline_split, summarize_card
@@ -21,7 +21,7 @@ from scripts.training.jobs import run_jobs
 from scripts.training.loop import check_recipe
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
-from scripts.training.train_state import Job, Paused, RunOptions
+from scripts.training.train_state import Diverged, Job, Paused, RunOptions
 
 TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
 ROW = 32
@@ -91,7 +91,7 @@ class CardTraining:
                 best[skill] = choose_rate([line for line in search if line["skill"] == skill])
         trials = self.train({skill: [rate] for skill, rate in best.items()}, protocol.seeds)
         skill = protocol.tables["horizon"]["skill"]
-        horizons = {str(seed): self.horizon(skill, best[skill], seed) for seed in protocol.seeds}
+        tried = [trial for trial in trials if trial["skill"] == skill]
         card: dict[str, Any] = {
             **self.identity,
             "name": name,
@@ -101,7 +101,7 @@ class CardTraining:
             "device": trials[-1]["device"],
             "search": [{key: line[key] for key in TRIAL} for line in search],
             "trials": [{key: line[key] for key in TRIAL} for line in trials],
-            "horizons": horizons,
+            "horizons": {str(trial["seed"]): self.horizon(trial) for trial in tried},
         }
         card["summary"] = summarize_card(card, protocol)
         return {key: card[key] for key in CARD}
@@ -113,21 +113,17 @@ class CardTraining:
         wanted = [(skill, rate, seed) for skill in rates for rate in rates[skill] for seed in seeds]
         path = self.folder / TRIALS
         done: dict[Any, Line] = {_key(line): line for line in read_jsonl(path, dict)}
-        todo, jobs = [key for key in wanted if key not in done], []
-        for number, (skill, rate, seed) in enumerate(todo, 1):
-            recipe = self.protocol.recipe(self.base, skill, rate, search)
-            label = f"{skill} lr {rate:g} {number}/{len(todo)}"
-            jobs.append(Job(recipe, seed, self.trial_folder(skill, rate, seed), label))
-        paused, started, trained = None, time.monotonic(), 0
+        jobs = self._list_jobs([key for key in wanted if key not in done], search)
         left = sum(job.recipe.num_samples for job in jobs)
         if search:  # the trials come after it
             left += sum(len(self.protocol.seeds) * self.protocol.num_samples(one) for one in rates)
+        paused, started, trained = None, time.monotonic(), 0
         for job, result in run_jobs(jobs, self.jobs, self.accelerator, self.options):
-            if isinstance(result, OSError):
-                raise result
             if isinstance(result, Paused):
                 paused = result
                 continue
+            if isinstance(result, Exception) and not isinstance(result, Diverged):
+                raise result
             line = make_line(job, result)
             done[_key(line)] = line
             write_lines(path, [json.dumps(line) for line in done.values()])
@@ -139,22 +135,34 @@ class CardTraining:
             raise paused
         return [done[key] for key in wanted]
 
+    def _list_jobs(self, keys: Sequence[tuple[str, float, int]], search: bool) -> list[Job]:
+        """Make a job of each skill, learning rate and seed."""
+        jobs = []
+        for number, (skill, rate, seed) in enumerate(keys, 1):
+            recipe = self.protocol.recipe(self.base, skill, rate, search)
+            label = f"{skill} lr {rate:g} {number}/{len(keys)}"
+            jobs.append(Job(recipe, seed, self.trial_folder(skill, rate, seed), label))
+        return jobs
+
     def trial_folder(self, skill: str, rate: float, seed: int) -> Path:
         """Return the folder of a trial."""
         return self.folder / "trials" / f"{skill}-lr{rate:g}-seed-{seed}"
 
-    def horizon(self, skill: str, rate: float, seed: int) -> list[dict[str, Any]]:
+    def horizon(self, trial: Line) -> list[dict[str, Any]]:
         """Evaluate a trial's model on the grid until it fails."""
         grid = self.protocol.tables["horizon"]
+        if trial["samples"] == 0:  # it diverged: there is no model
+            first = {"nops": published(grid["grid"])[0], "questions": grid["samples"]}
+            return [{**first, "sample_error_pct": 100.0}]
         # The run has written the model's code itself.
-        folder = self.trial_folder(skill, rate, seed) / "model"
-        loaded = LoadedModel(skill, load_model(str(folder), trust_remote_code=True))
+        folder = self.trial_folder(*_key(trial)) / "model"
+        loaded = LoadedModel(trial["skill"], load_model(str(folder), trust_remote_code=True))
         evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
         keys = ("nops", "questions", "sample_error_pct")
         return [{key: row[key] for key in keys} for row in evaluated["rows"]]
 
 
-def make_line(job: Job, result: TrialRecord | ValueError) -> Line:
+def make_line(job: Job, result: TrialRecord | Diverged) -> Line:
     """Make a trial's line; one whose loss became infinite counts as 100% wrong.
 
     The errors that count are those on held-out programs where the skill has them.
@@ -168,7 +176,7 @@ def make_line(job: Job, result: TrialRecord | ValueError) -> Line:
         "split": split,
         "questions": questions,
     }
-    if isinstance(result, ValueError):  # the learning rate is too high
+    if isinstance(result, Diverged):
         print(f"{job.label}: counts as 100% wrong: {result}", flush=True)
         errors = ("mask_error_pct", "val_sample_error_pct", "val_mask_error_pct")
         line |= {"wrong": questions, **dict.fromkeys(errors, 100.0), "val_loss": 1e9}

@@ -31,10 +31,14 @@ class TrainState:
     points: list[dict[str, Any]] = field(default_factory=list)  # of the curve: the validations
 
 
+class Diverged(ValueError):  # noqa: N818  it is raised as one, and caught as one
+    """The loss of a trial is not finite: its learning rate is too high."""
+
+
 def check_loss(loss: float, state: TrainState, recipe: Recipe) -> None:
-    """Raise a ValueError where a loss, of training or validation, is not finite."""
+    """Raise Diverged where a loss, of training or validation, is not finite."""
     if not math.isfinite(loss):
-        raise ValueError(
+        raise Diverged(
             f"the loss is {loss} after {state.step * recipe.batch_size} samples: lower "
             f"--learning-rate (now {recipe.learning_rate:g}) or set --max-grad-norm"
         )

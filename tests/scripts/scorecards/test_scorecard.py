@@ -8,7 +8,7 @@ from scripts.scorecards import protocol
 from scripts.scorecards.card import choose_rate, summarize_card
 from scripts.scorecards.train import make_line
 from scripts.training.recipes import find_recipe
-from scripts.training.train_state import Job
+from scripts.training.train_state import Diverged, Job
 from tests.commands import run_command
 from tests.scripts.scorecards.cases import use_small_protocol
 
@@ -55,10 +55,31 @@ def test_a_learning_rate_that_diverges_counts_as_wrong_and_is_not_chosen(scored,
     (best,) = {line["learning_rate"] for line in results_of(scored[0])["trials"]}
     assert best == 1e-3
     recipe = find_recipe("swap-delta").changed(name="combine-lr0.1", learning_rate=0.1)
-    line = make_line(Job(recipe, 0, tmp_path), ValueError("the loss is nan after 64 samples"))
+    line = make_line(Job(recipe, 0, tmp_path), Diverged("the loss is nan after 64 samples"))
     assert (line["skill"], line["wrong"], line["questions"]) == ("combine", 10_000, 10_000)
     other = {**line, "learning_rate": 0.2, "val_sample_error_pct": 99.9}
     assert choose_rate([line, other]) == 0.2
+
+
+def score_with(result, folder, monkeypatch):
+    """Score a layer whose trials all end in one way."""
+    ended = "scripts.scorecards.train.run_jobs"
+    monkeypatch.setattr(ended, lambda jobs, *_: ((job, result) for job in jobs))
+    return run_command("scorecard", "--mixer", "torch.nn:GRU", "--output-dir", folder)
+
+
+def test_a_layer_that_always_diverges_has_a_scorecard(tmp_path, monkeypatch):
+    result = score_with(Diverged("the loss is nan"), tmp_path, monkeypatch)
+    assert result.exit_code == 0, result.stderr
+    summary = results_of(tmp_path)["summary"]
+    assert {skill["verdict"] for skill in summary["skills"].values()} == {"at chance"}
+    assert summary["horizon"]["horizon"] == 0
+
+
+def test_a_process_that_died_is_no_result(tmp_path, monkeypatch):
+    result = score_with(ValueError("its process died"), tmp_path, monkeypatch)
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, "scorecard: its process died")
+    assert not (tmp_path / "trials.jsonl").exists()
 
 
 @pytest.mark.parametrize("kept", [3, 5])
