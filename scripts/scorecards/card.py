@@ -140,7 +140,7 @@ def summarize_horizon(protocol: Protocol, horizons: Mapping[str, Any]) -> dict[s
     found = [find_horizon(rows, listed) for rows in horizons.values()]
     found.sort(key=lambda horizon: (isinstance(horizon, str), horizon or 0))
     middle = found[(len(found) - 1) // 2]
-    text = f"it holds up to {middle} operations"
+    text = f"it holds up to {middle} operation{'s' * (middle != 1)}"
     if found[0] != found[-1]:
         text += f" (trials from {found[0]} to {found[-1]})"
     if not middle:

@@ -1,5 +1,6 @@
 """Build a recipe's model, initialized from torch's global seed; one line says what cannot be."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from scripts.training.recipes import Recipe, recipe_flag
 from vsc_dataset.checking import nearest
 from vsc_dataset.language import TOKENS
 from vsc_dataset.vocabulary import MASK
-from vsc_models.import_utils import find_source, format_error, is_file
+from vsc_models.import_utils import find, find_source, format_error, is_file
 
 TOKEN_IDS = {
     "mask_token_id": 0,
@@ -120,7 +121,10 @@ def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
         if COUNTS.search(name) and isinstance(value, int) and value > MAX_LAYERS:
             raise ValueError(f"{describe(recipe)}: {name} is {value}: give at most {MAX_LAYERS:,}")
     if not recipe.mixer and is_file(recipe.model):
-        return lambda: make_file_model(recipe.model, recipe.model_args)
+        known = {"vocab_size": recipe.config.vocabulary.size}  # passed where the function takes it
+        taken = inspect.signature(find(recipe.model)).parameters
+        arguments = {name: value for name, value in known.items() if name in taken}
+        return lambda: make_file_model(recipe.model, {**arguments, **recipe.model_args})
     if recipe.mixer and recipe.model not in ("vsc_delta", "vsc_mixer"):
         raise ValueError(
             f"mixer {recipe.mixer} goes into the scaffold of 'vsc_delta', not into "

@@ -42,6 +42,19 @@ def test_the_zoo_has_models_of_one_size_that_answer_in_bytes(name):
         assert reads in lines[2]
 
 
+def test_a_function_of_a_file_is_told_how_many_ids_there_are_where_it_asks(tmp_path):
+    path = tmp_path / "models.py"
+    path.write_text(
+        "from torch import nn\n"
+        "def tell(vocab_size, size=2): return nn.Embedding(vocab_size, size)\n"
+        "def silent(size): return nn.Embedding(256, size)\n"
+    )
+    for layout, ids in (("compact", 256), ("tokens", 731)):
+        recipe = recipe_of(f"{path}:tell", data_args={"layout": layout})
+        assert build_model(recipe).weight.shape == (ids, 2)
+    assert build_model(recipe_of(f"{path}:silent", model_args={"size": 3})).weight.shape == (256, 3)
+
+
 def test_no_token_of_an_architecture_is_a_byte_of_a_question():
     texts = b"".join(sample("default-spaced", "train", range(500)).input_ids.tobytes().split())
     used = set(texts) | {32}
