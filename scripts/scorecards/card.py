@@ -93,13 +93,16 @@ def choose_rate(search: Sequence[Trial]) -> float:
     return float(min(search, key=lambda trial: tuple(trial[key] for key in keys))["learning_rate"])
 
 
-def summarize_skill(trials: Sequence[Trial], chance: float, says: str) -> dict[str, Any]:
+def summarize_skill(
+    trials: Sequence[Trial], chance: float, says: str, partly: float
+) -> dict[str, Any]:
     """Give a verdict on the trials of a skill.
 
     Args:
       trials: of all seeds.
       chance: the mask error of answers that read no operation, in percent.
       says: what the skill is, after "can".
+      partly: the share of chance that the mask error may have where it is learned in part.
     Returns:
       verdict ("solved", "partly" or "at chance"), solved, trials, both errors (medians), chance,
       and a sentence.
@@ -111,17 +114,12 @@ def summarize_skill(trials: Sequence[Trial], chance: float, says: str) -> dict[s
     share = format_share(solved, len(trials))
     if 2 * solved > len(trials):
         verdict, words = "solved", f"it can {says}: solved in {share} trials"
-    elif mask_error < chance:
-        verdict = "partly"
-        words = (
-            f"it learns in part to {says}: {error:.2f}% sample error, {mask_error:.2f}% mask "
-            f"error where chance is {chance:.2f}%; solved in {share} trials"
-        )
     else:
-        verdict = "at chance"
+        verdict = "partly" if mask_error <= partly * chance else "at chance"
+        learns = "learns in part" if verdict == "partly" else "does not learn"
         words = (
-            f"it does not learn to {says}: {mask_error:.2f}% mask error, no better than chance, "
-            f"{chance:.2f}%"
+            f"it {learns} to {says}: {error:.2f}% sample error, {mask_error:.2f}% mask error where "
+            f"chance is {chance:.2f}%; solved in {share} trials"
         )
     return {
         "verdict": verdict,
@@ -155,7 +153,7 @@ def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any
         task = protocol.tables["skills"][skill]
         trials = [trial for trial in card["trials"] if trial["skill"] == skill]
         chance = chance_mask_error(protocol.config(skill), skill == "copy")
-        skills[skill] = summarize_skill(trials, chance, task["says"])
+        skills[skill] = summarize_skill(trials, chance, task["says"], protocol.tables["partly"])
     lacking = [skill for skill in skills if skills[skill]["verdict"] != "solved"]
     return {
         "skills": skills,

@@ -19,7 +19,7 @@ COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 
 MEANINGS = (
     "solved: at most 1% of the answers wrong, in most trials",
-    "partly: more letters right than without reading the operations",
+    "partly: at least a tenth fewer letters wrong than at chance",
     "at chance",
 )
 

@@ -59,6 +59,7 @@ def make_card(shares, horizon=0, name="a layer"):
 
 PROTOCOL = """
 version = 1
+partly = 0.9
 [scaffold]
 hidden_size = 8
 conv_kernel_sizes = [3]
