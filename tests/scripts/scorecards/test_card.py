@@ -1,13 +1,19 @@
 """Verdicts follow from the trials, and a scorecard that was changed is refused."""
 
 import copy
+import json
+import tomllib
+from hashlib import sha256
 
 import pytest
 
 from scripts.scorecards.card import check_card, choose_rate, read_card
-from scripts.scorecards.protocol import read_protocol
+from scripts.scorecards.protocol import PROTOCOL, read_protocol
 from tests.scripts.scorecards.cases import make_card
 from vsc_dataset import sample
+
+PUBLISHED = {1: "734ee3caf87de8bc"}
+"""The hash of the values of each version of the protocol."""
 
 FAILS_AT_SELECT = [(0.0, 0.0), (0.4, 30.0), (1.0, 72.0), (1.0, 80.0), (0.9, 70.0)]
 
@@ -31,6 +37,13 @@ def test_copying_is_not_chance_where_it_is_the_task(card):
     skills = card["summary"]["skills"]
     assert skills["copy"]["chance_mask_error_pct"] > 75  # guessing the order of eight letters
     assert skills["select"]["chance_mask_error_pct"] == pytest.approx(40, abs=1)  # copying
+
+
+def test_the_values_of_a_published_protocol_never_change():
+    """Kept scorecards would no longer compare: give changed values a new version."""
+    values = tomllib.loads(PROTOCOL.read_text("utf-8"))
+    words = json.dumps(values, sort_keys=True).encode()
+    assert sha256(words).hexdigest()[:16] == PUBLISHED[values["version"]]
 
 
 def test_validation_alone_chooses_the_learning_rate():
