@@ -273,6 +273,14 @@ LADDER = [
 ]
 """From level four on letters leave, for which swap-delta has no counter; the others fail before."""
 
+LEVEL_8 = on_data(DEFAULT_DELTA, "level-8")
+FEW_OPERATIONS = [
+    wide.changed(name=f"{wide.name}-nops-{nops}", data_args={"nops": nops})
+    for nops in (0, 1, 2)
+    for wide in (LEVEL_8, ablated(LEVEL_8, key_dim=32))
+]
+"""Level 8 has up to 26 letters, and a head of `key_dim` channels tells as many positions apart."""
+
 AT_CHANCE = "lstm gru llama bert roformer modernbert eurobert lfm2 recurrent-gemma minimax rwkv"
 AT_CHANCE += " mamba qwen3-next xlstm"
 """Architectures that are at chance after 100,000 samples."""
@@ -319,6 +327,9 @@ TABLE_LIST = [
     Table("ladder", "The ladder: harder and harder configurations",
           "solved horizon parameters over samples sample mask programs seen test by_nops",
           make_rows(LADDER, 1, LAPTOP, grids=True)),  # `--trials 3` where one takes five minutes
+    Table("level_8", "Level 8 with no, one and two operations: is it the field or the program?",
+          "parameters samples solved to_1pct sample mask seen test",
+          make_rows(FEW_OPERATIONS, 1, LAPTOP)),
     Table("zoo_longer", "Architectures that were at chance, at ten times the samples", LONG_COLUMNS,
           make_rows([RECIPES[f"zoo-{name}"] for name in AT_CHANCE.split()], 1, 1_000_000)),
     # Is it the architecture or the training that fails? By validation.

@@ -32,8 +32,11 @@ def compare(cards: Sequence[Card]) -> str:
         row = [card["name"], "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
         for skill in card["summary"]["skills"].values():
             row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
-        rows.append([*row, str(card["summary"]["horizon"]["horizon"])])
-    return table(["layer", "causal", "parameters", *skills, "horizon"], rows, markdown=True)
+        lacks = card["summary"]["first_unsolved"] or "none"
+        rows.append([*row, str(card["summary"]["horizon"]["horizon"]), lacks])
+    return table(
+        ["layer", "causal", "parameters", *skills, "horizon", "lacks first"], rows, markdown=True
+    )
 
 
 def rank(cards: Sequence[Card]) -> list[Card]:
