@@ -36,7 +36,11 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--track": {"default": "efficiency", "help": "efficiency (default) or capability"},
     "--quick": {"action": "store_true", "help": "a first look: fewer seeds and samples"},
     "--jobs": {"type": int_from(1), "default": 1, "metavar": "N", "help": "trials side by side"},
-    "--output-dir": {"type": Path, "metavar": "DIR", "help": "default: scorecards/NAME-TRACK"},
+    "--output-dir": {
+        "type": Path,
+        "metavar": "DIR",
+        "help": "default: scorecards/NAME-TRACK, with --quick NAME-TRACK-quick",
+    },
     "--max-minutes": {"type": positive, "metavar": "N", "help": "stop by then; again goes on"},
     "--check": {"nargs": "+", "type": Path, "metavar": "FILE", "help": "check scorecards instead"},
     "--rerun": {"type": int, "metavar": "SEED", "help": "with --check: train a seed's trials anew"},
@@ -47,9 +51,16 @@ def main() -> None:
     """Score a layer, or check scorecards."""
     started = time.time()
     flags = Parser(__doc__, FLAGS).parse_args()
+    layers = sum(map(bool, (flags.mixer, flags.model, flags.recipe)))
+    if flags.check and layers:
+        raise ValueError(
+            "--check reads scorecards and trains no other layer: leave one of them out"
+        )
+    if flags.rerun is not None and not flags.check:
+        raise ValueError(f"--rerun {flags.rerun} needs a scorecard: give --check FILE as well")
     if flags.check:
         check(flags)
-    elif sum(map(bool, (flags.mixer, flags.model, flags.recipe))) != 1:
+    elif layers != 1:
         raise ValueError("give the layer as --mixer, or a whole model as --model or --recipe")
     else:
         score(flags, flags.max_minutes and started + 60 * flags.max_minutes)
@@ -60,6 +71,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from scripts.core.io import write_lines
+    from scripts.scorecards.card import check_name
     from scripts.scorecards.protocol import read_protocol
     from scripts.scorecards.report import read_baselines, write_report
     from scripts.scorecards.train import CardTraining
@@ -70,8 +82,10 @@ def score(flags: Namespace, deadline: float | None) -> None:
     disable_progress_bar()  # loading such a small model takes no time
     protocol = read_protocol(flags.track, flags.quick)
     base = scored_recipe(flags, protocol)
-    name = flags.name or base.name
-    folder = flags.output_dir or Path("scorecards") / f"{name}-{flags.track}"
+    name = base.name if flags.name is None else flags.name
+    check_name(name)
+    quick = "-quick" if flags.quick else ""
+    folder = flags.output_dir or Path("scorecards") / f"{name}-{flags.track}{quick}"
     options = RunOptions(deadline=deadline)
     try:
         card = CardTraining(protocol, base, folder, flags.jobs, options).run(name)
@@ -108,7 +122,10 @@ def check(flags: Namespace) -> None:
 
     for path in flags.check:
         card = read_card(path)
-        print(f"{path}: {card['name']}, protocol {card['protocol']}: as it must be", flush=True)
+        quick = ", a first look (--quick)" if card["quick"] else ""
+        print(
+            f"{path}: {card['name']}, protocol {card['protocol']}{quick}: as it must be", flush=True
+        )
         if flags.rerun is not None:
             from scripts.scorecards.train import rerun
 

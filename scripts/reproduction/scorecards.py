@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from scripts.core.io import write_lines
 from scripts.reproduction.experiments import matching
-from scripts.scorecards.card import read_card
 from scripts.scorecards.protocol import Protocol, read_protocol
-from scripts.scorecards.report import compare, draw, rank
+from scripts.scorecards.report import compare, draw, rank, read_kept
 from scripts.scorecards.train import CardTraining
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import RunOptions
@@ -99,7 +98,7 @@ def train_cards(
 
 def write_leaderboard(hub_cards: Path) -> str:
     """Write the table and the pictures of all kept scorecards, and return the table."""
-    cards = [read_card(path) for path in sorted((hub_cards / NAME).glob("*.json"))]
+    cards = read_kept(hub_cards / NAME)
     for name in ("tables", "figures"):
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     parts = ["# Scorecards"]

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from scripts.core.io import has_type, read_json
+from scripts.core.io import check_shape, has_type, read_json
 from scripts.core.statistics import find_horizon, format_share, published
 from scripts.core.trial_store import SOLVED_PCT
 from scripts.scorecards.protocol import Protocol, read_protocol
@@ -53,6 +53,9 @@ CARD: dict[str, Any] = {
     "horizons": Mapping[str, Any],
     "summary": Mapping[str, Any],
 }
+
+HORIZON_ROW: dict[str, Any] = {"nops": int, "questions": int, "sample_error_pct": float}
+"""A row of a grid, of which `horizons` has a list for each seed."""
 
 Trial = Mapping[str, Any]
 
@@ -178,22 +181,37 @@ def check_card(card: Mapping[str, Any]) -> None:
     Raises:
       ValueError: it is not one of this protocol, a trial is missing, or a number does not follow.
     """
-    _check_fields(card, CARD, "the scorecard")
+    check_fields(card, CARD, "the scorecard")
+    check_name(card["name"])
     protocol = read_protocol(card["track"], card["quick"])
     if card["protocol"] != protocol.version:
         raise ValueError(f"protocol is {card['protocol']}: this tree has {protocol.version}")
     for name in ("search", "trials"):
         for trial in card[name]:
-            _check_fields(trial, TRIAL, f"a line of {name}")
+            check_fields(trial, TRIAL, f"a line of {name}")
+            _check_trial(trial, protocol, name == "search")
     protocol.check_parameters(card["parameters"])
     for skill in protocol.skills:
         _check_skill(card, protocol, skill)
-    _check_seeds("horizons", [int(seed) for seed in card["horizons"]], protocol)
+    _check_horizons(card["horizons"], protocol)
     if card["summary"] != json.loads(json.dumps(summarize_card(card, protocol))):
         raise ValueError("summary does not follow from the trials")
 
 
-def _check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
+def check_name(name: str) -> None:
+    """Raise a ValueError where a name does not fit into a row of a Markdown table."""
+    if (
+        not 1 <= len(name.strip()) <= len(name) <= 60
+        or {*"|\\"} & {*name}
+        or not name.isprintable()
+    ):
+        raise ValueError(
+            f"name {name[:80]!r} does not fit a table: use 1 to 60 characters without | and \\"
+        )
+
+
+def check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
+    """Raise a ValueError where an object has other keys than these, or a value of another type."""
     if not isinstance(value, dict) or set(value) != set(fields):
         keys = sorted(set(value) ^ set(fields)) if isinstance(value, dict) else type(value).__name__
         raise ValueError(f"{what} must have the keys {[*fields]}; these differ: {keys}")
@@ -202,25 +220,72 @@ def _check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
             raise ValueError(f"{what}: {name} is {value[name]!r}")
 
 
-def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> None:
-    """Check that a skill's trials are those that the protocol sets."""
+def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
+    """Check that a trial's numbers can be those of one training."""
+    skill, samples = trial["skill"], trial["samples"]
+    if skill not in protocol.skills:
+        raise ValueError(f"skill is {skill!r}: the protocol has {protocol.skills}")
     config = protocol.config(skill)
     split = headline_split(config)
+    questions = config.num_rows(split)
+    if (trial["split"], trial["questions"]) != (split, questions):
+        raise ValueError(f"{skill}: trials count on {questions} samples of {split}")
+    if not 0 <= trial["wrong"] <= questions:
+        raise ValueError(f"{skill}: wrong is {trial['wrong']} of {questions}")
+    most = protocol.num_samples(skill, search)
+    if not 0 <= samples <= most:
+        raise ValueError(f"{skill}: samples is {samples}: the protocol has at most {most}")
+    if not samples and trial["wrong"] != questions:
+        raise ValueError(
+            f"{skill}: after 0 samples all answers count as wrong, not {trial['wrong']}"
+        )
+    pairs = {
+        "mask_error_pct": sample_error_pct(trial),
+        "val_mask_error_pct": trial["val_sample_error_pct"],
+    }
+    for name, error in pairs.items():  # an answer with a wrong character is wrong
+        if not 0 <= trial[name] <= error + 1e-6 <= 100.1 or (error > 0) != (trial[name] > 0):
+            raise ValueError(
+                f"{skill}: {name} is {trial[name]}: it cannot be with a sample error of {error}%"
+            )
+
+
+def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> None:
+    """Check that a skill's trials are those that the protocol sets."""
     search = [trial for trial in card["search"] if trial["skill"] == skill]
     rates = sorted(trial["learning_rate"] for trial in search)
-    if len(protocol.learning_rates) > 1 and rates != sorted(protocol.learning_rates):
-        raise ValueError(f"{skill}: the search has the learning rates {rates}")
+    searched = sorted(protocol.learning_rates) if len(protocol.learning_rates) > 1 else []
+    if rates != searched:
+        raise ValueError(f"{skill}: the search has the learning rates {rates}, not {searched}")
+    seed = protocol.tables["search"]["seed"]
+    if any(trial["seed"] != seed for trial in search):
+        raise ValueError(f"{skill}: the search has another seed than {seed}")
     best = choose_rate(search) if search else protocol.learning_rates[0]
     trials = [trial for trial in card["trials"] if trial["skill"] == skill]
     _check_seeds(f"{skill}: trials", [trial["seed"] for trial in trials], protocol)
-    questions = config.num_rows(split)
     for trial in trials:
         if trial["learning_rate"] != best:
             raise ValueError(f"{skill}: validation chooses the learning rate {best:g} for seed 0")
-        if (trial["split"], trial["questions"]) != (split, questions):
-            raise ValueError(f"{skill}: trials count on {questions} samples of {split}")
-        if not 0 <= trial["wrong"] <= questions:
-            raise ValueError(f"{skill}: wrong is {trial['wrong']} of {questions}")
+
+
+def _check_horizons(horizons: Mapping[str, Any], protocol: Protocol) -> None:
+    """Check that each seed has rows of the grid, from its first number of operations on."""
+    if {*horizons} != {*map(str, protocol.seeds)}:
+        raise ValueError(f"horizons have the seeds {sorted(horizons)}, not {protocol.seeds}")
+    check_shape(horizons, {str: [HORIZON_ROW]}, "horizons")
+    grid = protocol.tables["horizon"]
+    listed = published(grid["grid"])
+    for seed, rows in horizons.items():
+        nops = [row["nops"] for row in rows]
+        if not rows or nops != listed[: len(rows)]:
+            raise ValueError(f"horizons.{seed}: nops is {nops}: it must begin as {listed} does")
+        for row in rows:
+            count, error = row["questions"], row["sample_error_pct"]
+            if count != grid["samples"] or not 0 <= error <= 100:
+                raise ValueError(
+                    f"horizons.{seed}: {count} samples with an error of {error}%: the protocol has "
+                    f"{grid['samples']}, and a share is from 0 to 100"
+                )
 
 
 def _check_seeds(what: str, seeds: Sequence[int], protocol: Protocol) -> None:

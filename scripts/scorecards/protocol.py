@@ -108,7 +108,8 @@ class Protocol:
         if not band["least"] <= count <= band["most"]:
             raise ValueError(
                 f"the model has {count:,} parameters: protocol {self.version} compares models of "
-                f"{band['least']:,} to {band['most']:,}; change the layer's size by --mixer-args"
+                f"{band['least']:,} to {band['most']:,}; change its size by --mixer-args "
+                "or --model-args"
             )
 
 

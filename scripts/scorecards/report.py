@@ -1,6 +1,6 @@
 """Show scorecards: a page, a picture, a table of several."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from scripts.core.io import replace_file, write_lines
+from scripts.core.io import read_json, replace_file, write_lines
 from scripts.reporting.tables import table
 from scripts.scorecards.card import read_card
 from scripts.scorecards.protocol import read_protocol
@@ -57,9 +57,21 @@ def rank(cards: Sequence[Card]) -> list[Card]:
 
 
 def read_baselines(folder: Path, card: Card) -> list[Card]:
-    """Read the kept scorecards of the same protocol and track; a first look has none of its own."""
-    cards = [read_card(path) for path in sorted(folder.glob("*.json"))]
-    return [other for other in cards if other["track"] == card["track"]]
+    """Read the kept scorecards of the same protocol and track."""
+    same = {name: card[name] for name in ("protocol", "track")}
+    return read_kept(folder, lambda other: same.items() <= other.items())
+
+
+def read_kept(
+    folder: Path, wanted: Callable[[dict[str, Any]], bool] = lambda card: True
+) -> list[Card]:
+    """Read and check the kept scorecards that are wanted; a ValueError names one of --quick."""
+    paths = sorted(folder.glob("*.json"))
+    cards = {path: read_card(path) for path in paths if wanted(read_json(path))}
+    for path, card in cards.items():
+        if card["quick"]:
+            raise ValueError(f"{path} is a first look: keep a scorecard without --quick")
+    return [*cards.values()]
 
 
 def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
@@ -101,6 +113,7 @@ def draw(cards: Sequence[Card], path: Path) -> None:
     skills = [*cards[0]["summary"]["skills"]]
     tables = read_protocol(cards[0]["track"]).tables
     says = [*(tables["skills"][skill]["says"] for skill in skills), "how many operations it holds"]
+    names = [card["name"] + " (quick)" * card["quick"] for card in cards]
     height = 2.0 + 0.42 * len(cards)
     figure = Figure(figsize=(2.6 + 1.75 * len(says), height))
     axes = figure.subplots()
@@ -118,7 +131,7 @@ def draw(cards: Sequence[Card], path: Path) -> None:
         axes.annotate(fill(words, 24), xytext=(0, 4), fontsize=7.5, **above)
         axes.annotate(skill, xytext=(0, 34), fontsize=11, fontweight="bold", **above)
     axes.set_xticks([])
-    axes.set_yticks(range(len(cards)), [card["name"] for card in cards])
+    axes.set_yticks(range(len(cards)), names, parse_math=False)
     axes.get_yticklabels()[0].set_fontweight("bold")
     axes.tick_params(length=0)
     axes.set(xlim=(-0.5, len(says) - 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)

@@ -9,12 +9,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from scripts.core.causality import looks_ahead
-from scripts.core.io import read_jsonl, write_lines
+from scripts.core.io import FAULTS, read_json, read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, load_model
 from scripts.core.statistics import published, share_interval
 from scripts.core.trial_store import TrialRecord
 from scripts.evaluation.grid import evaluate_grid
-from scripts.scorecards.card import CARD, TRIAL, choose_rate, headline_split, summarize_card
+from scripts.scorecards.card import (
+    CARD,
+    TRIAL,
+    check_fields,
+    choose_rate,
+    headline_split,
+    summarize_card,
+)
 from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import run_jobs
@@ -66,11 +73,14 @@ class CardTraining:
             "code": " ".join(code_of(base).values()),
         }
         path = folder / IDENTITY
-        if path.exists() and json.loads(path.read_text("utf-8")) != self.identity:
-            raise ValueError(
-                f"{folder} holds the scorecard of another layer, track or protocol: choose another "
-                "--output-dir"
-            )
+        if path.exists():
+            kept = read_json(path, hint="choose another --output-dir")
+            changed = [name for name, value in self.identity.items() if kept.get(name) != value]
+            if changed:
+                raise ValueError(
+                    f"{folder} holds the scorecard of another layer, track or protocol (another "
+                    f"{', '.join(changed)}): choose another --output-dir"
+                )
         folder.mkdir(parents=True, exist_ok=True)
         write_lines(path, [json.dumps(self.identity)])
 
@@ -92,13 +102,15 @@ class CardTraining:
         trials = self.train({skill: [rate] for skill, rate in best.items()}, protocol.seeds)
         skill = protocol.tables["horizon"]["skill"]
         tried = [trial for trial in trials if trial["skill"] == skill]
+        # The line of a trial that diverged has neither.
+        measured = next((trial for trial in reversed(trials) if trial["samples"]), trials[-1])
         card: dict[str, Any] = {
             **self.identity,
             "name": name,
             "causal": self.causal,
             "parameters": self.parameters,
-            "versions": trials[-1]["versions"],
-            "device": trials[-1]["device"],
+            "versions": measured["versions"],
+            "device": measured["device"],
             "search": [{key: line[key] for key in TRIAL} for line in search],
             "trials": [{key: line[key] for key in TRIAL} for line in trials],
             "horizons": {str(trial["seed"]): self.horizon(trial) for trial in tried},
@@ -112,7 +124,7 @@ class CardTraining:
         """Train each skill at its learning rates with each seed, as far as it is not done."""
         wanted = [(skill, rate, seed) for skill in rates for rate in rates[skill] for seed in seeds]
         path = self.folder / TRIALS
-        done: dict[Any, Line] = {_key(line): line for line in read_jsonl(path, dict)}
+        done: dict[Any, Line] = {_key(line): line for line in read_jsonl(path, parse_line)}
         jobs = self._list_jobs([key for key in wanted if key not in done], search)
         left = sum(job.recipe.num_samples for job in jobs)
         if search:  # the trials come after it
@@ -196,6 +208,12 @@ def make_line(job: Job, result: TrialRecord | Diverged) -> Line:
     }
 
 
+def parse_line(line: dict[str, Any]) -> Line:
+    """Check a kept line; a ValueError says what it lacks."""
+    check_fields(line, {**TRIAL, "versions": Mapping, "device": str}, "a trial")
+    return line
+
+
 def _key(line: Line) -> tuple[str, float, int]:
     """Return what a trial's line is of."""
     return line["skill"], line["learning_rate"], line["seed"]
@@ -207,16 +225,30 @@ def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
     Returns:
       What was compared: bit for bit the same, or each within the other's interval.
     Raises:
-      ValueError: the scorecard has no such seed, or a result is outside its interval.
+      ValueError: the scorecard has no such seed, its model has changed, or a result is outside its
+        interval.
     """
     kept = {trial["skill"]: trial for trial in card["trials"] if trial["seed"] == seed}
     if not kept:
         seeds = sorted({trial["seed"] for trial in card["trials"]})
         raise ValueError(f"--rerun {seed}: the scorecard has the seeds {seeds}")
-    protocol, base = read_protocol(card["track"], card["quick"]), Recipe.from_dict(card["model"])
+    protocol = read_protocol(card["track"], card["quick"])
+    try:
+        base = Recipe.from_dict(card["model"])
+    except FAULTS as error:
+        raise ValueError(f"the scorecard's model is not a recipe: {error}") from None
     rates = {skill: [trial["learning_rate"]] for skill, trial in kept.items()}
     with TemporaryDirectory() as folder:
-        lines = CardTraining(protocol, base, Path(folder), jobs, RunOptions()).train(rates, [seed])
+        training = CardTraining(protocol, base, Path(folder), jobs, RunOptions())
+        measured = {**training.identity, "parameters": training.parameters}
+        measured["causal"] = training.causal
+        for name in ("code", "parameters", "causal"):
+            if measured[name] != card[name]:
+                raise ValueError(
+                    f"{name} is {card[name]!r} in the scorecard, and {measured[name]!r} of its "
+                    "model in this tree: the trials are those of another model"
+                )
+        lines = training.train(rates, [seed])
     if all(line[key] == kept[line["skill"]][key] for line in lines for key in SAME):
         return f"seed {seed}: the same, number for number"
     for line in lines:

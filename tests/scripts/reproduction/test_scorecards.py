@@ -58,7 +58,7 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": 2}))
     refused = run_command("reproduce", "scorecards", "--report-only", "--hub-cards", hub)
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
-    assert "gru-efficiency.json: protocol is 2: this tree has 1" in refused.stderr
+    assert "gru-efficiency.json: protocol is 2: this tree has 99" in refused.stderr
 
 
 def test_flags_that_the_protocol_fixes_are_refused():

@@ -58,7 +58,7 @@ def make_card(shares, horizon=0, name="a layer"):
 
 
 PROTOCOL = """
-version = 1
+version = 99
 partly = 0.9
 [scaffold]
 hidden_size = 8

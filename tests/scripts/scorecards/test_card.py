@@ -85,7 +85,20 @@ def change(card, *path, value):
 @pytest.mark.parametrize(
     "path, value, words",
     [
-        (("trials", 0, "wrong"), 300, "does not follow"),
+        (("trials", 0, "wrong"), 300, "mask_error_pct is 0.0: it cannot be"),
+        (("trials", 1, "wrong"), 4001, "does not follow"),
+        (("trials", 0, "mask_error_pct"), 50.0, "it cannot be with a sample error of 0.0%"),
+        (("trials", 2, "mask_error_pct"), 500.0, "it cannot be"),
+        (("trials", 2, "val_sample_error_pct"), 1e9, "it cannot be"),
+        (("trials", 0, "samples"), 10**9, "samples is 1000000000: the protocol has at most"),
+        (("trials", 0, "samples"), 0, "after 0 samples all answers count as wrong"),
+        (("trials", 0, "skill"), "fly", "skill is 'fly'"),
+        (("horizons", "1"), [], "it must begin as"),
+        (("horizons", "1"), [{}], "horizons"),
+        (("horizons", "1"), "none", "horizons"),
+        (("horizons",), {"one": []}, "horizons have the seeds"),
+        (("horizons", "1", 0, "questions"), 0, "0 samples with an error"),
+        (("name",), "a|b", "does not fit a table"),
         (("trials", 0, "wrong"), -1, "wrong is -1"),
         (("trials", 0, "seed"), 7, "seeds"),
         (("trials", 0, "split"), "train", "count on"),
@@ -105,6 +118,12 @@ def test_a_changed_card_is_refused(card, path, value, words):
     check_card(card)
     with pytest.raises(ValueError, match=words):
         check_card(change(card, *path, value=value))
+
+
+def test_a_first_look_brings_no_search_of_its_own(card):
+    searched = {**card["trials"][0], "seed": 0, "learning_rate": 0.5}
+    with pytest.raises(ValueError, match=r"copy: the search has the learning rates \[0.5\], not"):
+        check_card({**card, "search": [searched]})
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"protocol": 1}', "\0"])

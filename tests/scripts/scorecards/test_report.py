@@ -1,6 +1,10 @@
 """What a scorecard shows."""
 
-from scripts.scorecards.report import rank, write_report
+import json
+
+import pytest
+
+from scripts.scorecards.report import rank, read_baselines, read_kept, write_report
 from tests.scripts.scorecards.cases import make_card
 
 SOLVED = [(0.0, 0.0)] * 5
@@ -28,3 +32,16 @@ def test_more_skills_come_before_longer_horizons():
         make_card(SOLVED, name="all"),
     ]
     assert [card["name"] for card in rank(cards)] == ["all", "a", "b", "c"]
+
+
+def test_a_first_look_is_never_a_baseline(tmp_path):
+    (tmp_path / "mine.json").write_text(json.dumps(make_card(FAILED)))
+    with pytest.raises(ValueError, match=r"mine\.json is a first look"):
+        read_kept(tmp_path)
+
+
+def test_only_scorecards_of_the_same_protocol_and_track_are_compared(tmp_path):
+    card = make_card(FAILED)
+    (tmp_path / "older.json").write_text(json.dumps({**card, "protocol": 0}))
+    (tmp_path / "other.json").write_text(json.dumps({**card, "track": "capability"}))
+    assert read_baselines(tmp_path, card) == []

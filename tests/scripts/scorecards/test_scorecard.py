@@ -116,3 +116,37 @@ def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):
     result = run_command("scorecard", "--check", tmp_path / "better.json", "--rerun", 1)
     assert result.exit_code == 1
     assert "samples wrong, the scorecard has 0" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--rerun", 1], "--rerun 1 needs a scorecard"),
+        (["--check", "card.json", "--mixer", "torch.nn:GRU"], "leave one of them out"),
+        (["--mixer", "torch.nn:GRU", "--model", "gpt2"], "give the layer as --mixer, or"),
+        (["--recipe", "swap-delta", "--direction", "both"], "belong to a --mixer"),
+        (["--mixer", "torch.nn:GRU", "--model-args", "n_layer=2"], "belong to a --model"),
+        (["--mixer", "torch.nn:GRU", "--name", "a|b"], "does not fit a table"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_one_line(flags, words):
+    refused = run_command("scorecard", *flags)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert words in refused.stderr
+
+
+def test_another_model_than_the_scorecard_says_is_not_trained_again(scored, tmp_path):
+    card = json.loads((scored[0] / "scorecard.json").read_text())
+    (tmp_path / "other.json").write_text(json.dumps({**card, "causal": False}))
+    result = run_command("scorecard", "--check", tmp_path / "other.json", "--rerun", 1)
+    assert result.exit_code == 1
+    assert "causal is False in the scorecard, and True" in result.stderr
+
+
+@pytest.mark.parametrize("name, text", [("protocol.json", "{"), ("trials.jsonl", "{}\n")])
+def test_a_damaged_file_of_a_folder_is_named(scored, tmp_path, name, text):
+    (tmp_path / "protocol.json").write_bytes((scored[0] / "protocol.json").read_bytes())
+    (tmp_path / name).write_text(text)
+    result = run_command("scorecard", "--mixer", "torch.nn:GRU", "--output-dir", tmp_path)
+    assert result.exit_code == 1
+    assert name in result.stderr.splitlines()[-1]
