@@ -1,6 +1,6 @@
 """Show scorecards: a page, a picture, a table of several."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -58,20 +58,20 @@ def rank(cards: Sequence[Card]) -> list[Card]:
 
 def read_baselines(folder: Path, card: Card) -> list[Card]:
     """Read the kept scorecards of the same protocol and track."""
-    same = {name: card[name] for name in ("protocol", "track")}
-    return read_kept(folder, lambda other: same.items() <= other.items())
+    return read_kept(folder, protocol=card["protocol"], track=card["track"])
 
 
-def read_kept(
-    folder: Path, wanted: Callable[[dict[str, Any]], bool] = lambda card: True
-) -> list[Card]:
-    """Read and check the kept scorecards that are wanted; a ValueError names one of --quick."""
-    paths = sorted(folder.glob("*.json"))
-    cards = {path: read_card(path) for path in paths if wanted(read_json(path))}
-    for path, card in cards.items():
-        if card["quick"]:
+def read_kept(folder: Path, **same: Any) -> list[Card]:
+    """Read and check the kept scorecards with these values; a ValueError names one of --quick."""
+    cards: list[Card] = []
+    for path in sorted(folder.glob("*.json")):
+        kept = read_json(path, [*same], "give a scorecard.json")
+        if any(kept[name] != value for name, value in same.items()):
+            continue
+        cards.append(read_card(path))
+        if kept["quick"]:
             raise ValueError(f"{path} is a first look: keep a scorecard without --quick")
-    return [*cards.values()]
+    return cards
 
 
 def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:

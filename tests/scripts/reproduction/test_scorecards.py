@@ -33,7 +33,7 @@ def test_the_committed_scorecards_are_those_of_the_listed_layers():
         card = read_card(KEPT / "scorecards" / name)
         assert (card["name"], card["quick"]) == (listed[name], False)
         assert name.endswith(f"-{card['track']}.json")
-        assert card["causal"] == ("both ways" not in card["name"])
+        assert card["causal"] == LAYERS[listed[name]].causal
 
 
 def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, monkeypatch):
