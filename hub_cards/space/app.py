@@ -101,7 +101,7 @@ def answers_tab(handlers: Handlers, faults: list[str]) -> None:
 
 def results_tab(folder: Path) -> None:
     """Show the leaderboard of the scorecards, the trivial baselines, and the pictures."""
-    gr.Markdown(f"### Scorecards\n{results.leaderboard(folder)}")
+    gr.Markdown(f"### Scorecards\n{results.leaderboard(folder)}", elem_classes="vsc-scroll")
     words, rates = measured_baselines()
     gr.Markdown(f"### Trivial baselines\nAnswers without a model, on {words}.")
     gr.HTML(display.trivial_baselines(rates))
