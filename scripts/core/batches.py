@@ -102,7 +102,7 @@ def logits_of(model: nn.Module, inputs: Mapping[str, Any], vocab_size: int = BYT
     if logits.shape != wanted:
         words = f"the model's logits have shape {tuple(logits.shape)}, not {wanted}"
         if logits.shape[:-1] == wanted[:-1]:
-            words += f": the layout has {vocab_size} ids, choose layout or vocab_size to fit"
+            words += f": the data has {vocab_size} ids, so vocab_size must be {vocab_size}"
         raise ValueError(words)
     return logits
 

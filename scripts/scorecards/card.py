@@ -7,6 +7,7 @@ from the rest.
 """
 
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -232,9 +233,12 @@ def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
         raise ValueError(f"{skill}: trials count on {questions} samples of {split}")
     if not 0 <= trial["wrong"] <= questions:
         raise ValueError(f"{skill}: wrong is {trial['wrong']} of {questions}")
-    most = protocol.num_samples(skill, search)
-    if not 0 <= samples <= most:
-        raise ValueError(f"{skill}: samples is {samples}: the protocol has at most {most}")
+    most = protocol.trained_samples(skill, search)
+    fewer = 0 <= samples < most if protocol.stops_early else samples == 0
+    if samples != most and not fewer:
+        raise ValueError(f"{skill}: samples is {samples}: the protocol has {most}")
+    if not 0 <= trial["seconds"] < math.inf:
+        raise ValueError(f"{skill}: seconds is {trial['seconds']}: a training takes time")
     if not samples and trial["wrong"] != questions:
         raise ValueError(
             f"{skill}: after 0 samples all answers count as wrong, not {trial['wrong']}"

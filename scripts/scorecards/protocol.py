@@ -102,6 +102,16 @@ class Protocol:
             return samples // int(self.tables["quick"]["divisor"])
         return samples // int(track["search_divisor"]) if search else samples
 
+    def trained_samples(self, skill: str, search: bool = False) -> int:
+        """Return how many samples whole batches have."""
+        batch_size = int(self.tables["optimizer"]["batch_size"])
+        return self.num_samples(skill, search) // batch_size * batch_size
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether a training ends when it is solved."""
+        return "early_stop_pct" in self.tables["tracks"][self.track]
+
     def check_parameters(self, count: int) -> None:
         """Raise a ValueError where a model is outside the protocol's band."""
         band = self.tables["parameters"]

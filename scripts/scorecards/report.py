@@ -20,7 +20,7 @@ COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 MEANINGS = (
     "solved: at most 1% of the answers wrong, in most trials",
     "partly: at least a tenth fewer letters wrong than at chance",
-    "at chance",
+    "at chance or worse",
 )
 
 
@@ -104,12 +104,12 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
         ]
     )
     write_lines(folder / "scorecard.md", [page])
-    draw([card, *rank(baselines)], folder / "scorecard.png")
+    draw([card, *rank(baselines)], folder / "scorecard.png", bold=0)
     return page
 
 
-def draw(cards: Sequence[Card], path: Path) -> None:
-    """Draw scorecards as colored cells: layers by skills, the first layer in bold."""
+def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
+    """Draw scorecards as colored cells, layers by skills; one of them may be in bold."""
     skills = [*cards[0]["summary"]["skills"]]
     tables = read_protocol(cards[0]["track"]).tables
     says = [*(tables["skills"][skill]["says"] for skill in skills), "how many operations it holds"]
@@ -132,7 +132,8 @@ def draw(cards: Sequence[Card], path: Path) -> None:
         axes.annotate(skill, xytext=(0, 34), fontsize=11, fontweight="bold", **above)
     axes.set_xticks([])
     axes.set_yticks(range(len(cards)), names, parse_math=False)
-    axes.get_yticklabels()[0].set_fontweight("bold")
+    if bold is not None:
+        axes.get_yticklabels()[bold].set_fontweight("bold")
     axes.tick_params(length=0)
     axes.set(xlim=(-0.5, len(says) - 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)
     about = f"protocol {cards[0]['protocol']}, track {cards[0]['track']}"

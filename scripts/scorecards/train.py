@@ -142,7 +142,10 @@ class CardTraining:
             trained, left = trained + job.recipe.num_samples, left - job.recipe.num_samples
             minutes = math.ceil((time.monotonic() - started) / trained * left / 60)
             error = line["val_sample_error_pct"]
-            print(f"{job.label}: {error:.2f}% sample error, at most {minutes} min left", flush=True)
+            print(
+                f"{job.label}: {error:.2f}% of validation wrong, at most {minutes} min left",
+                flush=True,
+            )
         if paused:
             raise paused
         return [done[key] for key in wanted]

@@ -21,7 +21,7 @@ def line(read, skill, seed, rate, wrong_share, mask_error):
         "val_sample_error_pct": 100 * wrong_share,
         "val_mask_error_pct": mask_error,
         "val_loss": 1.0 + rate,
-        "samples": 1000,
+        "samples": read.trained_samples(skill),
         "seconds": 1.0,
     }
 

@@ -162,7 +162,7 @@ def test_a_model_that_looks_ahead_is_refused_for_next_tokens(model, objective):
             {"model_args": {"n_positions": 20}},
             "rows have up to 31 ids, all below 256, and it reads",
         ),
-        ({"data": "track", "model_args": {"vocab_size": 256}}, "the layout has 731 ids, choose"),
+        ({"data": "track", "model_args": {"vocab_size": 256}}, "the data has 731 ids, so"),
     ],
 )
 def test_a_model_that_is_too_small_for_its_rows_is_told_what_they_need(changes, words):
