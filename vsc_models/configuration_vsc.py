@@ -19,6 +19,9 @@ OBJECTIVES = ("fill", "next-token", "scratchpad")
 
 _BYTES = {"vocab_size": 256, "mask_token_id": 0, "pad_token_id": 32}
 
+COLONS = {"compact": ord(":"), "spaced": ord(":"), "tokens": 2}
+"""The id that ends letters and program, in each layout."""
+
 VOCABULARIES = {
     "compact": _BYTES,
     "spaced": _BYTES,
@@ -139,6 +142,9 @@ class VscScaffoldConfig(VscConfig):
         Their reach tells a letter its position and an operation its arguments.
       intermediate_size: width of the pointwise layer after it.
       causal: no position sees what follows it: the convolutions are padded on the left alone.
+      num_places: places of a field that an embedding tells apart, for letters out of the
+        convolutions' reach. They are counted from the last colon, which is one of them; all further
+        ones look like the last. 0 for none.
     """
 
     attribute_map = map_names("hidden_size", "intermediate_size")
@@ -146,12 +152,14 @@ class VscScaffoldConfig(VscConfig):
     conv_kernel_sizes: list[int] | tuple[int, ...] = (5, 5)
     intermediate_size: int = 64
     causal: bool = False
+    num_places: int = 0
 
     def validate_scaffold(self) -> None:
         """Check the kernels and the pointwise layer."""
         for size in self.conv_kernel_sizes:
             check_kernel("conv_kernel_sizes", size, self.causal)
         check_range("intermediate_size", self.intermediate_size, 1)
+        check_range("num_places", self.num_places, 0)
 
 
 @strict

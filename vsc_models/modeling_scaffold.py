@@ -3,9 +3,11 @@
 from abc import abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
+from .configuration_vsc import COLONS
 from .dilated_conv import make_conv
 from .modeling_vsc import VscBackbone, take_positions
 
@@ -27,6 +29,25 @@ class VscConvolution(nn.Module):
         return gelu(self.conv(x_BxLxD.mT)).mT
 
 
+class VscPlaces(nn.Module):
+    """Embeddings of each byte's place in its field, counted from the last colon."""
+
+    def __init__(self, num_places: int, size: int, colon: int) -> None:
+        super().__init__()
+        self.colon = colon
+        self.embed = nn.Embedding(num_places, size)
+
+    def forward(self, ids_BxL: Tensor, mask_BxL: Tensor | None) -> Tensor:
+        """Embed the places: (B, L) -> (B, L, D); where `mask_BxL` is False there is no field."""
+        ends_BxL = ids_BxL == self.colon
+        if mask_BxL is not None:
+            ends_BxL = ends_BxL | ~mask_BxL
+        index_L = torch.arange(ids_BxL.shape[1], device=ids_BxL.device)
+        end_BxL = torch.where(ends_BxL, index_L, -1).cummax(1).values
+        out_BxLxD: Tensor = self.embed((index_L - end_BxL).clamp(max=len(self.embed.weight) - 1))
+        return out_BxLxD
+
+
 class VscScaffold(VscBackbone):
     """Convolutions, one layer that mixes the bytes, one pointwise layer, all residual.
 
@@ -37,6 +58,9 @@ class VscScaffold(VscBackbone):
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         size = config.hidden_size
+        self.places = (
+            VscPlaces(config.num_places, size, COLONS[config.layout]) if config.num_places else None
+        )
         self.convolutions = nn.ModuleList(
             VscConvolution(size, kernel, config.causal) for kernel in config.conv_kernel_sizes
         )
@@ -72,6 +96,8 @@ class VscScaffold(VscBackbone):
     ) -> Tensor:
         """As VscBackbone.forward."""
         x_BxLxD = embeds_BxLxD = self.embed_tokens(ids_BxL)
+        if self.places is not None:
+            x_BxLxD = x_BxLxD + self.places(ids_BxL, mask_BxL)
         for convolution in self.convolutions:
             x_BxLxD = x_BxLxD + convolution(x_BxLxD, mask_BxL)
         mixed_BxWxD = self.mix(self.mixer_norm(x_BxLxD), embeds_BxLxD, mask_BxL, positions_BxW)

@@ -132,7 +132,6 @@ def make_stream(
     recipe: Recipe, seed: int, accelerator: Accelerator, step: int
 ) -> Iterator[Examples]:
     """Give this process's batches from a step on, of each stage of the curriculum in turn."""
-    scratchpad = recipe.objective == "scratchpad"
     ends = [begin for begin, _ in recipe.stages[1:]] + [recipe.num_steps]
     for (begin, config), end in zip(recipe.stages, ends, strict=True):
         begin = max(begin, step)
@@ -143,9 +142,8 @@ def make_stream(
             start=begin * recipe.batch_size,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
-            pad_to=recipe.config.padded_width(None, scratchpad),
             trace=recipe.loss == "trace",
-            scratchpad=scratchpad,
+            scratchpad=recipe.objective == "scratchpad",
         )
         yield from islice(stream, max(end - begin, 0))
 

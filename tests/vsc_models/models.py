@@ -18,7 +18,7 @@ MODELS = {
     ),
     "lstm": (vsc.VscLstmForMaskedLM, vsc.VscLstmConfig, {"hidden_size": 32, "num_layers": 2}),
     "mamba": (vsc.VscMambaForMaskedLM, vsc.VscMambaConfig, {"num_layers": 2}),
-    "mixer": (vsc.VscMixerForMaskedLM, vsc.VscMixerConfig, {"direction": "both"}),
+    "mixer": (vsc.VscMixerForMaskedLM, vsc.VscMixerConfig, {"direction": "both", "num_places": 9}),
     "delta": (vsc.VscDeltaForMaskedLM, vsc.VscDeltaConfig, {}),
     "counting delta": (vsc.VscDeltaForMaskedLM, vsc.VscDeltaConfig, COUNTING),
     "causal attention": (
@@ -30,7 +30,13 @@ MODELS = {
     "causal delta": (
         vsc.VscDeltaForMaskedLM,
         vsc.VscDeltaConfig,
-        {**COUNTING, "causal": True, "num_householder": 2, "allow_neg_eigval": False},
+        {
+            **COUNTING,
+            "causal": True,
+            "num_householder": 2,
+            "allow_neg_eigval": False,
+            "num_places": 9,
+        },
     ),
 }
 

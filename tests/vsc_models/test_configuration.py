@@ -30,6 +30,7 @@ IMPOSSIBLE = {
         ({"objective": "next"}, "objective='next' is unknown: use 'fill', 'next-token' or 's"),
         ({"conv_kernel_sizes": [5, 4]}, "conv_kernel_sizes holds 4, .* use 3 or 5, or causal=True"),
         ({"conv_kernel_sizes": [-1]}, "conv_kernel_sizes=-1 is out of range"),
+        ({"num_places": -1}, "num_places=-1 is out of range: use 0 or more"),
         ({"num_counters": -1}, "num_counters=-1 is out of range: use 0 or more"),
         ({"beta_clip_margin": 1.5}, "beta_clip_margin=1.5 is out of range: use from 0 to 1"),
         ({"beta_clip_margin": float("nan")}, "beta_clip_margin=nan is out of range"),
@@ -153,7 +154,7 @@ def test_a_configuration_with_keywords_of_transformers_survives_saving(tmp_path)
 
 
 def test_a_configuration_from_before_a_field_has_its_default():
-    newer = {"num_counters": 0, "beta_clip_margin": 0.0, "causal": False}
+    newer = {"num_counters": 0, "beta_clip_margin": 0.0, "causal": False, "num_places": 0}
     newer |= {"allow_neg_eigval": True, "objective": "fill"}
     given = {k: v for k, v in VscDeltaConfig().to_dict().items() if k not in newer}
     loaded = VscDeltaConfig.from_dict(given)

@@ -8,7 +8,7 @@ from torch.export import Dim
 from tests.vsc_models.questions import close
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
 
-SIZES = {"hidden_size": 16, "num_counters": 3, "num_householder": 2}
+SIZES = {"hidden_size": 16, "num_counters": 3, "num_householder": 2, "num_places": 9}
 
 
 class Logits(nn.Module):

@@ -11,6 +11,9 @@ from scripts.core.batches import answer_positions
 from tests.vsc_models import models
 from tests.vsc_models.questions import logits, rows
 from vsc_dataset import sample
+from vsc_dataset.configs import make_config
+from vsc_dataset.vocabulary import VOCABULARIES
+from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
 
 model_of = partial(models.model_of, "delta")
 
@@ -107,3 +110,18 @@ def test_what_people_do_with_a_checkpoint_works_or_is_one_line(tmp_path):
         with pytest.raises((TypeError, ValueError), match=words) as error:
             call()
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("layout", ["compact", "tokens"])
+def test_places_are_counted_from_the_last_colon(layout):
+    data = make_config("swap-nops2", length=3, layout=layout)
+    vocabulary = VOCABULARIES[layout]
+    known = {"layout": layout, "vocab_size": vocabulary.size, "pad_token_id": vocabulary.pad}
+    places = VscDeltaForMaskedLM(VscDeltaConfig(num_places=6, **known)).model.places
+    with torch.no_grad():
+        places.embed.weight[:] = torch.arange(6.0)[:, None]
+    ids = torch.as_tensor(sample(data, "train", [0]).input_ids)
+    found = places(ids, None)[0, :, 0].int().tolist()
+    # NPF:1>2 2>3:___
+    program = [1, 2] if layout == "tokens" else [1, 2, 3, 4, 5, 5, 5]
+    assert found == [1, 2, 3, 0, *program, 0, 1, 2, 3]
