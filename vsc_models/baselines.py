@@ -1,7 +1,7 @@
 """Layers that others are compared with: (B, L, D) to the same, as a mixer of `vsc_mixer`.
 
-GRU and LSTM are torch's (`torch.nn:GRU`). Padding is zeros at the
-end of a row. Every layer is the published one without its short convolution: the scaffold has it.
+GRU and LSTM are torch's (`torch.nn:GRU`). Padding is zeros at the end of a row. Every layer is the
+published one without its short convolution: the scaffold has it.
 
 Shapes: B rows, L positions, D channels, H heads, K key and V value dims.
 """
@@ -105,7 +105,11 @@ class Mamba(nn.Module):
     def __init__(self, hidden_size: int, state_size: int = 16, expand: int = 2) -> None:
         super().__init__()
         config = VscMambaConfig(
-            hidden_size=hidden_size, state_size=state_size, expand=expand, num_layers=1
+            hidden_size=hidden_size,
+            state_size=state_size,
+            expand=expand,
+            num_layers=1,
+            conv_kernel=1,
         )
         self.mixer = VscMambaForMaskedLM(config).model.layers[0].mixer  # the model initializes it
 

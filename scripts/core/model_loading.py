@@ -1,6 +1,7 @@
 """Load a checkpoint, or make a model from a file: ready to be evaluated, in its own format."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -217,6 +218,15 @@ def device_name(model: nn.Module) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def use_threads(device: str, processes: int = 1) -> None:
+    """Give each of some processes the threads that a device's description names: sums depend on it.
+
+    >>> use_threads(device_name(nn.Linear(1, 1)))
+    """
+    if found := re.fullmatch(r"cpu, (\d+) threads", device):
+        torch.set_num_threads(processes * int(found[1]))
 
 
 def set_format(model: nn.Module, config: TaskConfig, objective: str = "fill") -> None:

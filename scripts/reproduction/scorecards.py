@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from scripts.core.io import write_lines
 from scripts.reproduction.experiments import matching
+from scripts.scorecards.card import choose_rate
 from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.scorecards.report import compare, draw, rank, read_kept
 from scripts.scorecards.train import CardTraining
@@ -43,6 +44,7 @@ RECURRENT = {
 OTHERS = {"attention": f"{BASELINES}Attention", "convolution": f"{BASELINES}Convolution"}
 LAYERS = {
     **{name: Layer(mixer) for name, mixer in {**RECURRENT, **OTHERS}.items()},
+    "no layer": Layer("torch.nn:Identity"),
     "vsc_delta": Layer(),
     **{name + BOTH_WAYS: Layer(mixer, "both", False) for name, mixer in RECURRENT.items()},
     **{
@@ -50,7 +52,10 @@ LAYERS = {
         for name, mixer in OTHERS.items()
     },
 }
-"""By the name in tables: those that read from left to right, then those that read both ways."""
+"""By the name in tables: those that read from left to right, then those that read both ways.
+
+Without a layer the scaffold's convolutions are all there is: what they solve alone, no layer shows.
+"""
 
 
 def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[tuple[str, str]]:
@@ -96,6 +101,25 @@ def train_cards(
         yield path
 
 
+def describe_searches(cards: Sequence[Mapping[str, Any]]) -> str:
+    """Say how far the learning rates of scorecards of one track can be trusted."""
+    protocol = read_protocol(cards[0]["track"])
+    highest = max(protocol.learning_rates)
+    at_edge = blind = 0
+    for card in cards:
+        for skill, found in card["summary"]["skills"].items():
+            search = [trial for trial in card["search"] if trial["skill"] == skill]
+            at_edge += choose_rate(search) == highest
+            chance = found["chance_mask_error_pct"]
+            blind += all(trial["val_mask_error_pct"] >= chance for trial in search)
+    return (
+        f"Of {len(cards) * len(protocol.skills)} searches {at_edge} choose the highest learning "
+        f"rate of the protocol, {highest:g}, so that a higher one might be better yet; in {blind} "
+        "none of the rates is better than chance after the search's samples, and the choice means "
+        "little."
+    )
+
+
 def write_leaderboard(hub_cards: Path) -> str:
     """Write the table and the pictures of all kept scorecards, and return the table."""
     cards = read_kept(hub_cards / NAME)
@@ -106,7 +130,7 @@ def write_leaderboard(hub_cards: Path) -> str:
         kept = [card for card in cards if card["track"] == track]
         if kept:
             says = read_protocol(track).tables["tracks"][track]["says"]
-            parts += [f"Track {track}: {says}.", compare(rank(kept))]
+            parts += [f"Track {track}: {says}.", compare(rank(kept)), describe_searches(kept)]
             draw(rank(kept), hub_cards / "figures" / f"{NAME}-{track}.png")
     text = "\n\n".join(parts) + "\n"
     write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())

@@ -70,5 +70,7 @@ def write_report(hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     table = report(results, hub_cards / "figures" / f"{NAME}.png")
     text = f"# {TITLE}\n\n{table}\n\n{LEGEND}\n"
+    if missing := [cell for cell in order if all(result["cell"] != cell for result in results)]:
+        text += f"\nNot run yet: {', '.join(missing)}.\n"
     write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())
     return text

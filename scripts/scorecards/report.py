@@ -18,9 +18,9 @@ COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 """The color of each verdict, told apart in gray too."""
 
 MEANINGS = (
-    "solved: at most 1% of the answers wrong, in most trials",
-    "partly: at least a tenth fewer letters wrong than at chance",
-    "at chance or worse",
+    "solved: sample error at most 1% in most trials",
+    "partly: mask error at least a tenth below chance",
+    "less than that",
 )
 
 
@@ -32,10 +32,13 @@ def compare(cards: Sequence[Card]) -> str:
         row = [card["name"], "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
         for skill in card["summary"]["skills"].values():
             row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
-        lacks = card["summary"]["first_unsolved"] or "none"
-        rows.append([*row, str(card["summary"]["horizon"]["horizon"]), lacks])
+        horizon = card["summary"]["horizon"]
+        row.append(str(horizon["horizon"]))
+        if horizon["horizons"][0] != horizon["horizons"][-1]:
+            row[-1] += f" ({horizon['horizons'][0]} to {horizon['horizons'][-1]})"
+        rows.append([*row, card["summary"]["first_unsolved"] or "none"])
     return table(
-        ["layer", "causal", "parameters", *skills, "horizon", "lacks first"], rows, markdown=True
+        ["layer", "causal", "parameters", *skills, "horizon", "first unsolved"], rows, markdown=True
     )
 
 
@@ -88,7 +91,7 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
     summary = card["summary"]
     lines = [f"- **{skill}**: {found['sentence']}." for skill, found in summary["skills"].items()]
     first = summary["first_unsolved"]
-    verdict = f"The first skill that it lacks is **{first}**." if first else "It has all skills."
+    verdict = f"The first skill not solved is **{first}**." if first else "All skills are solved."
     quick = " A first look: fewer seeds and samples than the protocol." if card["quick"] else ""
     says = protocol.tables["tracks"][card["track"]]["says"]
     page = "\n\n".join(
@@ -120,7 +123,7 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     for y, card in enumerate(cards):
         found = card["summary"]["skills"].values()
         cells = [(COLORS[one["verdict"]], _cell(one)) for one in found]
-        cells.append(("#d9d9d9", str(card["summary"]["horizon"]["horizon"] or "none")))
+        cells.append(("#d9d9d9", str(card["summary"]["horizon"]["horizon"])))
         for x, (color, text) in enumerate(cells):
             axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=color))
             axes.text(x, y, text, ha="center", va="center", fontsize=9)
@@ -137,9 +140,7 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     axes.tick_params(length=0)
     axes.set(xlim=(-0.5, len(says) - 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)
     about = f"protocol {cards[0]['protocol']}, track {cards[0]['track']}"
-    axes.set_title(
-        f"What a layer learns: answers wrong (letters wrong), {about}", pad=56, fontsize=11
-    )
+    axes.set_title(f"What a layer learns: sample error (mask error), {about}", pad=56, fontsize=11)
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in COLORS.values()]
     axes.legend(
         handles, MEANINGS, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False
@@ -151,4 +152,4 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
 
 def _cell(skill: Mapping[str, Any]) -> str:
     """Write both errors of a skill, in percent."""
-    return f"{skill['sample_error_pct']:.1f}% ({skill['mask_error_pct']:.1f}%)"
+    return f"{skill['sample_error_pct']:.2f}% ({skill['mask_error_pct']:.1f}%)"

@@ -192,8 +192,10 @@ class Recipe:
                     f"curriculum has {text!r}: the lowest number of operations comes first, and "
                     f"the highest of {self.data_label} is {self.config.nops[1]}"
                 )
-            # The evaluated numbers too, so that rows are as wide as this stage needs.
-            config = replace(self.config, nops=(lowest, highest), eval_nops=(lowest, highest))
+            config = self.config
+            if (lowest, highest) != config.nops:
+                # The evaluated numbers too, so that rows are as wide as this stage needs.
+                config = replace(config, nops=(lowest, highest), eval_nops=(lowest, highest))
             stages.append((round(share * self.num_steps), config))
             earlier = share
         return tuple(stages)

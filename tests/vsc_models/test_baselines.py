@@ -48,6 +48,23 @@ def test_attention_of_both_directions_does_not_see_padding():
 
 
 @torch.no_grad()
+def test_mamba_is_its_recurrence_without_a_convolution():
+    layer, x = make(Mamba), torch.randn(2, 7, 16)
+    model = layer.mixer
+    inner, gate = model.in_proj(x).chunk(2, dim=-1)
+    inner = silu(inner * model.conv1d.weight[:, 0, 0] + model.conv1d.bias)
+    step, b, c = model.x_proj(inner).split(model.sizes, dim=-1)
+    step = softplus(model.dt_proj(step))
+    state, read = torch.zeros(2, inner.shape[-1], b.shape[-1]), []
+    for i in range(7):
+        keep = (-model.A_log.exp() * step[:, i, :, None]).exp()
+        state = keep * state + (step[:, i] * inner[:, i])[..., None] * b[:, i, None]
+        read.append(torch.einsum("ben,bn->be", state, c[:, i]) + model.D * inner[:, i])
+    y = torch.stack(read, dim=1) * silu(gate)
+    assert torch.allclose(model.out_proj(y), layer(x), atol=1e-5)
+
+
+@torch.no_grad()
 def test_mamba2_is_its_recurrence():
     model, x = make(Mamba2), torch.randn(2, 7, 16)
     gate, inner, b, c, step = model.project(x).split(model.sizes, dim=-1)

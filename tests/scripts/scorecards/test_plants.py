@@ -28,5 +28,5 @@ def test_a_planted_fault_fails_at_its_own_skill(tmp_path, model, first, solved):
     assert result.exit_code == 0, result.stderr
     summary = json.loads((tmp_path / "scorecard.json").read_text())["summary"]
     assert summary["first_unsolved"] == first
-    assert f"The first skill that it lacks is **{first}**." in result.stdout
+    assert f"The first skill not solved is **{first}**." in result.stdout
     assert [skill for skill in solved if summary["skills"][skill]["verdict"] != "solved"] == []

@@ -14,7 +14,7 @@ FAILED = [(1.0, 80.0)] * 5
 def test_the_page_has_a_sentence_for_each_skill_and_a_line_for_each_layer(tmp_path):
     card, other = make_card(FAILED, name="mine"), make_card(SOLVED, horizon=8, name="delta rule")
     page = write_report(tmp_path, card, [other])
-    assert "The first skill that it lacks is **copy**." in page
+    assert "The first skill not solved is **copy**." in page
     for skill in ("copy", "select", "track", "combine", "stack", "horizon"):
         assert f"- **{skill}**: it " in page
     lines = page.splitlines()

@@ -115,7 +115,7 @@ def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):
     (tmp_path / "better.json").write_text(json.dumps(card))
     result = run_command("scorecard", "--check", tmp_path / "better.json", "--rerun", 1)
     assert result.exit_code == 1
-    assert "samples wrong, the scorecard has 0" in result.stderr
+    assert "samples wrong, the scorecard's trials have 0 to 0" in result.stderr
 
 
 @pytest.mark.parametrize(
