@@ -273,13 +273,29 @@ LADDER = [
 ]
 """From level four on letters leave, for which swap-delta has no counter; the others fail before."""
 
+LONG = RECIPES["default-delta-long"]
+LADDER += [
+    LONG,
+    *(
+        on_data(LONG, f"level-{level}").changed(
+            curriculum=[*LONG.curriculum[:-1], f"0.52:1-{nops}"]
+        )
+        for level, nops in ((7, 40), (8, 64))
+    ),
+]
+
 LEVEL_8 = on_data(DEFAULT_DELTA, "level-8")
 FEW_OPERATIONS = [
     wide.changed(name=f"{wide.name}-nops-{nops}", data_args={"nops": nops})
     for nops in (0, 1, 2)
-    for wide in (LEVEL_8, ablated(LEVEL_8, key_dim=32))
+    for wide in (
+        LEVEL_8,
+        ablated(LEVEL_8, key_dim=32),
+        ablated(LEVEL_8, key_dim=32, num_places=32),
+    )
 ]
-"""Level 8 has up to 26 letters, and a head of `key_dim` channels tells as many positions apart."""
+"""Level 8 has up to 26 letters. A head of `key_dim` channels tells as many positions apart, and the
+scaffold's convolutions see four bytes to either side: `num_places` gives a letter its place."""
 
 AT_CHANCE = "lstm gru llama bert roformer modernbert eurobert lfm2 recurrent-gemma minimax rwkv"
 AT_CHANCE += " mamba qwen3-next xlstm"
