@@ -101,8 +101,8 @@ def train_cards(
         yield path
 
 
-def describe_searches(cards: Sequence[Mapping[str, Any]]) -> str:
-    """Say how far the learning rates of scorecards of one track can be trusted."""
+def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
+    """Say what scorecards of one track cost, and how far their learning rates can be trusted."""
     protocol = read_protocol(cards[0]["track"])
     highest = max(protocol.learning_rates)
     at_edge = blind = 0
@@ -112,7 +112,10 @@ def describe_searches(cards: Sequence[Mapping[str, Any]]) -> str:
             at_edge += choose_rate(search) == highest
             chance = found["chance_mask_error_pct"]
             blind += all(trial["val_mask_error_pct"] >= chance for trial in search)
+    seconds = [sum(line["seconds"] for line in card["search"] + card["trials"]) for card in cards]
     return (
+        f"A scorecard's trainings took {min(seconds) / 60:.0f} to {max(seconds) / 60:.0f} minutes, "
+        "one after the other on a shared thread. "
         f"Of {len(cards) * len(protocol.skills)} searches {at_edge} choose the highest learning "
         f"rate of the protocol, {highest:g}, so that a higher one might be better yet; in {blind} "
         "none of the rates is better than chance after the search's samples, and the choice means "
@@ -130,7 +133,7 @@ def write_leaderboard(hub_cards: Path) -> str:
         kept = [card for card in cards if card["track"] == track]
         if kept:
             says = read_protocol(track).tables["tracks"][track]["says"]
-            parts += [f"Track {track}: {says}.", compare(rank(kept)), describe_searches(kept)]
+            parts += [f"Track {track}: {says}.", compare(rank(kept)), describe_trainings(kept)]
             draw(rank(kept), hub_cards / "figures" / f"{NAME}-{track}.png")
     text = "\n\n".join(parts) + "\n"
     write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())
