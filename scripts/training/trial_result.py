@@ -42,7 +42,9 @@ def finish_trial(
         if name == "by_nops" and config == recipe.config:
             measured[name] = measured["validation"]
             continue
-        samples, label = first_samples(config, split, final_samples), f"final evaluation, {name}"
+        # With the trace, as the generator makes it: from texts it takes longer than the model does.
+        samples = first_samples(config, split, final_samples, trace=recipe.loss == "trace")
+        label = f"final evaluation, {name}"
         measured[name] = measure_shared(model, samples, recipe.loss, accelerator, label)
     check_loss(measured["validation"].loss, state, recipe)
     record = _make_record(model, job, accelerator, state, measured)
@@ -68,10 +70,12 @@ def final_parts(config: TaskConfig) -> dict[str, tuple[TaskConfig, str]]:
     return {**parts, "by_nops": (replace(config, eval_nops=config.nops), "validation")}
 
 
-def first_samples(config: TaskConfig, split: str, count: int | None = None) -> Examples:
+def first_samples(
+    config: TaskConfig, split: str, count: int | None = None, trace: bool = False
+) -> Examples:
     """Return the first samples of a split; all of them without a count."""
     rows = config.num_rows(split)
-    return sample(config, split, range(min(rows, count or rows)))
+    return sample(config, split, range(min(rows, count or rows)), trace=trace)
 
 
 def _make_record(
