@@ -183,17 +183,21 @@ class TaskConfig:
     def _longest_row(self, scratchpad: bool = False) -> int:
         """Count the ids of the longest row, of a scratchpad an id after each state."""
         longest, vocabulary = self.length[1], self.vocabulary
+        steps = [
+            (n, after, token + scratchpad * (after + 1))
+            for n in range(longest + 1)
+            for after, token in (_longest_token(x, n, longest, vocabulary) for x in self.operators)
+            if token
+        ]
         # The longest text of k operations by the number of letters that are then present.
         texts, best = {longest: 0}, 0
         for step in range(max(self.nops[1], self.eval_nops[1])):
             separator = len(vocabulary.between_operations) if step else 0
             following: dict[int, int] = {}
-            for n, width in texts.items():
-                for kind in self.operators:
-                    after, token = _longest_token(kind, n, longest, vocabulary)
-                    if token:
-                        total = width + separator + token + scratchpad * (after + 1)
-                        following[after] = max(following.get(after, 0), total)
+            for n, after, ids in steps:
+                if n in texts:
+                    total = texts[n] + separator + ids
+                    following[after] = max(following.get(after, 0), total)
             texts, best = following, max(best, *following.values(), 0)
         separators = len(vocabulary.after_letters) + len(vocabulary.before_answer)
         return longest + separators + best + self.answer_width
@@ -309,6 +313,8 @@ def as_config(config: Any) -> TaskConfig:
     >>> as_config("swap-nops5").nops
     (5, 5)
     """
+    if isinstance(config, str) and config in CONFIGS:
+        return CONFIGS[config]  # has its widths and splits already
     return config if isinstance(config, TaskConfig) else make_config(config)
 
 

@@ -30,6 +30,9 @@ BYTE = np.uint64(0xFF)
 TEXT_MASK = np.uint64(2**TEXT_BITS - 1)
 LINE_MASK = (1 << LINE_BITS) - 1
 
+WIDE_REACH = 6
+"""Words from which on it pays to find out where the pieces really lie."""
+
 
 class _RowWriter:
     """The `words` of N rows (words of a row, N), and the writing of pieces of text on them."""
@@ -43,6 +46,9 @@ class _RowWriter:
         """Write pieces of up to 8 bytes at bit `at` of each row; all lie in bytes of `reach`."""
         shift, left, right = self.scratch
         first, last = reach[0] // 8, min((reach[1] - 1) // 8, len(self.words) - 1)
+        if last - first > WIDE_REACH:  # in long rows far more than the rows' places differ by
+            first = max(first, int(at.min()) // 64)
+            last = min(last, (int(at.max()) + 63) // 64)
         for k in range(first, last + 1):
             np.subtract(at, np.uint64(64 * k), out=shift)  # numpy shifts by 64 and more to 0
             np.left_shift(piece, shift, out=left)
