@@ -6,6 +6,8 @@ published one without its short convolution: the scaffold has it.
 Shapes: B rows, L positions, D channels, H heads, K key and V value dims.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention, silu, softplus
@@ -111,7 +113,8 @@ class Mamba(nn.Module):
             num_layers=1,
             conv_kernel=1,
         )
-        self.mixer = VscMambaForMaskedLM(config).model.layers[0].mixer  # the model initializes it
+        model: Any = VscMambaForMaskedLM(config)
+        self.mixer = model.model.layers[0].mixer  # the model initializes it
 
     def forward(self, x_BxLxD: Tensor) -> Tensor:
         """Scan from left to right."""

@@ -81,7 +81,7 @@ def chance_mask_error(config: TaskConfig, copying: bool) -> float:
     """
     split = headline_split(config)
     questions = sample(config, split, range(config.num_rows(split))).questions()
-    rates = trivial_baselines(questions, config.answer_width)
+    rates = trivial_baselines(questions, config.answer_width, ks=())
     names = ("guess",) if copying else ("copy", "guess")
     return round(min(rates[name]["mask_error_pct"] for name in names), 2)
 

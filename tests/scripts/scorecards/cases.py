@@ -76,10 +76,12 @@ seed = 0
 [skills.copy]
 says = "move letters"
 data = "copy"
+data_args = { num_validation = 500, num_test = 500, num_test_programs = 500 }
 num_samples = 640
 [skills.combine]
 says = "do all"
 data = "swap-nops1-5"
+data_args = { num_validation = 500, num_test = 500, num_test_programs = 500 }
 num_samples = 640
 [horizon]
 skill = "combine"
