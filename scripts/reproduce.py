@@ -76,6 +76,7 @@ def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[s
     from scripts.core.trial_store import save_trial
     from scripts.reproduction.report import tables_with, write_table
     from scripts.reproduction.trials import missing_seeds, run_row
+    from scripts.training.signals import Stopped
     from scripts.training.train_state import Paused, RunOptions
 
     disable_progress_bar()  # loading such a small model takes no time
@@ -92,7 +93,7 @@ def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[s
                     f"{record.mask_error_pct:.2f}% mask error, {record.seconds:.0f} s",
                     flush=True,
                 )
-        except Paused as pause:
+        except (Paused, Stopped) as pause:
             print(f"{pause}: the same command goes on")
             break
         except ValueError as error:
@@ -127,6 +128,7 @@ def run_scorecards(flags: Namespace, deadline: float | None) -> None:
         raise ValueError(f"{SCORECARDS}: the protocol fixes trials and samples, leave them out")
     from scripts.reproduction.pages import HUB_CARDS, write_pages
     from scripts.reproduction.scorecards import missing_cards, train_cards, write_leaderboard
+    from scripts.training.signals import Stopped
     from scripts.training.train_state import Paused, RunOptions
 
     missing = [] if flags.report_only else missing_cards(flags.hub_cards, flags.rows)
@@ -134,7 +136,7 @@ def run_scorecards(flags: Namespace, deadline: float | None) -> None:
     try:
         for path in train_cards(flags.hub_cards, missing, flags.output_dir, flags.jobs, options):
             print(f"{path}: kept", flush=True)
-    except Paused as pause:
+    except (Paused, Stopped) as pause:
         print(f"{pause}: the same command goes on")
     print(write_leaderboard(flags.hub_cards))
     if flags.hub_cards.resolve() == HUB_CARDS:

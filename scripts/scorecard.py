@@ -75,7 +75,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
     from scripts.scorecards.protocol import read_protocol
     from scripts.scorecards.report import read_baselines, write_report
     from scripts.scorecards.train import CardTraining
-    from scripts.training.signals import STOP
+    from scripts.training.signals import STOP, Stopped
     from scripts.training.train_state import Paused, RunOptions
 
     STOP.listen()
@@ -89,7 +89,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
     options = RunOptions(deadline=deadline)
     try:
         card = CardTraining(protocol, base, folder, flags.jobs, options).run(name)
-    except Paused as pause:
+    except (Paused, Stopped) as pause:
         print(f"{pause}: the same command with --output-dir {folder} goes on")
         sys.exit(STOP.exit_code)
     write_lines(folder / "scorecard.json", [json.dumps(card, indent=1)])

@@ -1,6 +1,8 @@
 """The command: it trains what is missing, goes on where it was cut off, checks and trains again."""
 
 import json
+import os
+import signal
 
 import pytest
 
@@ -8,6 +10,7 @@ from scripts.scorecards import protocol
 from scripts.scorecards.card import choose_rate, summarize_card
 from scripts.scorecards.train import make_line
 from scripts.training.recipes import find_recipe
+from scripts.training.signals import STOP
 from scripts.training.train_state import Diverged, Job
 from tests.commands import run_command
 from tests.scripts.scorecards.cases import use_small_protocol
@@ -93,6 +96,23 @@ def test_cut_off_it_ends_with_the_same_card(scored, tmp_path, kept):
     result = run_command("scorecard", "--mixer", "torch.nn:GRU", "--output-dir", folder)
     assert result.exit_code == 0, result.stderr
     assert results_of(folder) == results_of(scored[0])
+
+
+def test_a_signal_between_two_trainings_says_how_to_go_on(tmp_path, monkeypatch):
+    def receive(job, result):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("scripts.scorecards.train.make_line", receive)
+    monkeypatch.setattr(STOP, "number", 0)  # for this test alone
+    try:
+        result = run_command("scorecard", "--mixer", "torch.nn:GRU", "--output-dir", tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert result.stdout.endswith(
+        f"stopped by a signal: the same command with --output-dir {tmp_path} goes on\n"
+    )
 
 
 def test_a_folder_of_another_layer_is_refused(scored):
