@@ -151,6 +151,7 @@ LAPTOP = 300_000
 OTHERWISE = {
     "nops2-l6": (1, 4_000_000),
     "lstm-l6": (1, 4_000_000),
+    "mamba-l6": (1, 4_000_000),
     "mixed-l6": (1, 4_000_000),
     "attn-00440": (1, 4_000_000),
     "prelim-l12-ch128": (1, LAPTOP),  # one trial takes more than five minutes
