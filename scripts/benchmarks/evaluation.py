@@ -4,25 +4,19 @@ The models are not trained: speed and memory do not depend on what a model has l
 a few samples in one call, whatever their length: `evaluate.py` takes fewer at once of long rows.
 """
 
-import json
 from functools import partial
 
 import torch
 from torch import nn
 
-from scripts.benchmarks import ROOT, best_seconds, peak_megabytes
+from scripts.benchmarks import best_seconds, peak_megabytes
 from scripts.core.batches import logits_of, model_inputs
-from scripts.core.io import write_lines
-from scripts.reporting.figures import speed_curves
-from scripts.reporting.tables import table
 from vsc_dataset import sample
 from vsc_dataset.configs import make_config
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM, VscMixerConfig, VscMixerForMaskedLM
 
 NOPS = (8, 32, 128, 512, 1024)
 SAMPLES, ROUNDS = 4, 5
-KEPT = ROOT / "hub_cards/results/speed/evaluation.jsonl"
-FIGURE = ROOT / "hub_cards/figures/evaluation_speed.png"
 
 
 def make_models() -> dict[str, nn.Module]:
@@ -33,7 +27,7 @@ def make_models() -> dict[str, nn.Module]:
 
 
 @torch.inference_mode()
-def measure(nops: int) -> list[dict[str, float | str]]:
+def _measure(nops: int) -> list[dict[str, float | str]]:
     """Measure every model on the same samples of a number of operations, in turns."""
     samples = sample(make_config("swap-nops2", nops=(nops, nops)), "test", range(SAMPLES))
     calls = {}
@@ -54,13 +48,7 @@ def measure(nops: int) -> list[dict[str, float | str]]:
     ]
 
 
-def report(keep: bool = False) -> str:
-    """Make the table; `keep` writes its lines and the figure that RESULTS.md shows."""
+def measure() -> list[dict[str, float | str]]:
+    """Measure every model at every number of operations."""
     torch.set_num_threads(1)
-    lines = [line for nops in NOPS for line in measure(nops)]
-    if keep:
-        KEPT.parent.mkdir(exist_ok=True)
-        write_lines(KEPT, [json.dumps(line) for line in lines])
-        speed_curves(lines, FIGURE)
-    names = ("model", "nops", "length", "ms_per_sample", "mb_per_sample")
-    return table(names, [[str(line[name]) for name in names] for line in lines], markdown=True)
+    return [line for nops in NOPS for line in _measure(nops)]

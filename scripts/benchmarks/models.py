@@ -13,7 +13,6 @@ from torch import nn
 from transformers import MambaConfig, MambaForCausalLM
 
 from scripts.benchmarks import best_seconds
-from scripts.reporting.tables import table
 from vsc_models.registration import MODELS
 
 LENGTH = 31
@@ -41,7 +40,7 @@ def make_step(model: nn.Module, batch: int) -> Callable[[], None]:
     return step
 
 
-def measure(threads: int, batch: int) -> dict[str, float]:
+def _measure(threads: int, batch: int) -> dict[str, float]:
     """Time a step of every model."""
     torch.set_num_threads(threads)
     functions = {name: make_step(model, batch) for name, model in make_models().items()}
@@ -49,11 +48,17 @@ def measure(threads: int, batch: int) -> dict[str, float]:
     return best_seconds(functions, ROUNDS, time.process_time if threads == 1 else time.perf_counter)
 
 
-def report() -> str:
-    """Make the table of milliseconds."""
-    measured = [measure(*setting) for setting in SETTINGS]
-    times = [[name, *(f"{1e3 * one[name]:.1f}" for one in measured)] for name in measured[0]]
-    ratios = (f"{one['MambaForCausalLM'] / one['vsc_mamba']:.1f} times" for one in measured)
-    times.append(["MambaForCausalLM / vsc_mamba", *ratios])
-    heads = [f"{threads} thread{'s'[: threads - 1]}, batch {batch}" for threads, batch in SETTINGS]
-    return table(["ms a step", *heads], times, markdown=True)
+def measure() -> list[dict[str, str | float]]:
+    """Measure every model in every setting."""
+    measured = {
+        f"{threads} thread{'s'[: threads - 1]}, batch {batch}": _measure(threads, batch)
+        for threads, batch in SETTINGS
+    }
+    lines: list[dict[str, str | float]] = [
+        {"ms a step": name, **{key: round(1e3 * one[name], 1) for key, one in measured.items()}}
+        for name in make_models()
+    ]
+    ratios = {
+        key: round(one["MambaForCausalLM"] / one["vsc_mamba"], 1) for key, one in measured.items()
+    }
+    return [*lines, {"ms a step": "MambaForCausalLM / vsc_mamba, times", **ratios}]

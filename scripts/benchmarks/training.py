@@ -6,7 +6,6 @@ import torch
 
 from scripts.benchmarks import best_seconds
 from scripts.core.cli import keep_freed_memory
-from scripts.reporting.tables import table
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import make_model, make_scheduler, make_stream, train_step
 from scripts.training.recipes import find_recipe
@@ -18,10 +17,10 @@ GIVEN_BACK, KEPT = 2**22, 2**30
 """Bytes that may stay free; by itself glibc settles at twice its largest block."""
 
 
-def report() -> str:
+def measure() -> list[dict[str, str | float]]:
     """Compare samples a CPU second on one thread, of the fastest steps."""
     torch.set_num_threads(1)
-    rows = []
+    lines: list[dict[str, str | float]] = []
     for name, batch in SETTINGS:
         recipe, accelerator = find_recipe(name).changed(batch_size=batch), make_accelerator()
         model, optimizer = make_model(recipe, 0, accelerator, DEFAULTS)
@@ -34,7 +33,13 @@ def report() -> str:
             train_step(model, next(batches), *shared)  # fetches what is then kept
             step = partial(train_step, model, next(batches), *shared)
             best[kept_bytes] = min(best[kept_bytes], best_seconds({"": step}, STEPS)[""])
-        speeds = [f"{batch / seconds:,.0f}" for seconds in best.values()]
-        rows.append([name, str(batch), *speeds, f"{best[GIVEN_BACK] / best[KEPT]:.2f}"])
-    heads = ["recipe", "batch", "given back, samples/s", "kept, samples/s", "times"]
-    return table(heads, rows, markdown=True)
+        lines.append(
+            {
+                "recipe": name,
+                "batch": batch,
+                "given back, samples/s": round(batch / best[GIVEN_BACK]),
+                "kept, samples/s": round(batch / best[KEPT]),
+                "times": round(best[GIVEN_BACK] / best[KEPT], 2),
+            }
+        )
+    return lines

@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from scripts.core.io import write_lines
 from scripts.reporting.columns import COLUMNS, cells_of
 from scripts.reporting.ranking import Line, rank_lines
+from scripts.reporting.speed import read_speed, speed_table
 from scripts.reporting.tables import table
 from scripts.reproduction.experiments import TABLES
 from scripts.reproduction.report import table_lines
@@ -64,9 +65,13 @@ def render_results(results: Path) -> str:
         text = (results.parent / "tables" / f"{name}.md").read_text("utf-8")
         return text.partition("\n")[2].strip()
 
+    def speed(part: str) -> str:
+        return speed_table(read_speed(part, results.parent))
+
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     template = environment.from_string(TEMPLATE.read_text("utf-8"))
-    return template.render(table=partial(short_table, results), row=row, whole_table=whole_table)
+    tables = {"table": partial(short_table, results), "whole_table": whole_table, "speed": speed}
+    return template.render(row=row, **tables)
 
 
 def render_readme(text: str, results: Path) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import platform
 import re
 import sys
@@ -10,14 +9,15 @@ import sys
 import pytest
 
 from scripts import benchmarks
-from scripts.benchmarks import data, evaluation, models, start, training
+from scripts.benchmarks import data, evaluation, load, models, start, training
 from scripts.core import inference
-from scripts.reporting import figures
+from scripts.reporting.speed import keep_speed, read_speed
 from scripts.training import loop
 from tests.commands import run_command
 
 TINY = {
-    data: {"ROUNDS": 1, "BLOCK": 512, "ROWS": 1000},
+    data: {"ROUNDS": 1, "BLOCK": 512},
+    load: {"ROWS": 1000},
     training: {"ROUNDS": 1, "STEPS": 2, "SETTINGS": [("swap-delta", 2)]},
     models: {"SETTINGS": [(1, 2)], "ROUNDS": 1},
     start: {"ROUNDS": 1},
@@ -41,17 +41,18 @@ def here(monkeypatch):
             exec(code, {"__name__": "__main__"})
         return float(out.getvalue().split()[-1])
 
-    for part in (data, start):
+    for part in (load, start):
         monkeypatch.setattr(part, "run_child", run_here)
 
 
 @pytest.mark.parametrize("words", ["", "all", "models"])
 def test_it_measures_the_parts_that_are_named_or_all(words, monkeypatch):
     for part in TINY:
-        name = name_of(part)
-        monkeypatch.setattr(part, "report", lambda *keep, name=name: name)
-    parts = words.replace("all", "") or "data training models start evaluation"
-    assert run_command("benchmark", *words.split()).stdout.split() == parts.split()
+        line = {"part": name_of(part), "ms": 1.5}
+        monkeypatch.setattr(part, "measure", lambda line=line: [line])
+    parts = words.replace("all", "") or "data load training models start evaluation"
+    printed = run_command("benchmark", *words.split()).stdout
+    assert re.findall(r"^\| (\w+) +\| 1.50 \|$", printed, re.MULTILINE) == parts.split()
 
 
 @pytest.mark.usefixtures("here")
@@ -59,8 +60,18 @@ def test_it_measures_the_parts_that_are_named_or_all(words, monkeypatch):
 def test_each_part_measures_what_it_says(part, monkeypatch):
     for name, value in TINY[part].items():
         monkeypatch.setattr(part, name, value)
-    measured = [line for line in part.report().splitlines() if re.match(r"\| .*\d", line)]
-    assert len(measured) >= 1 + (part is not training)
+    lines = part.measure()
+    assert len(lines) >= 1 + (part not in (load, training))
+    kept = read_speed(name_of(part))
+    assert {next(iter(line)) for line in [*lines, *kept]} == {next(iter(kept[0]))}
+    assert all(value >= 0 for line in lines for value in [*line.values()][1:])
+
+
+def test_what_is_kept_is_drawn_and_shown_again(tmp_path):
+    lines = read_speed("evaluation")
+    keep_speed("evaluation", lines, tmp_path)
+    assert read_speed("evaluation", tmp_path) == lines
+    assert (tmp_path / "figures" / "evaluation_speed.png").stat().st_size > 10_000
 
 
 def test_a_process_of_its_own_gives_the_number_that_it_prints():
@@ -71,19 +82,9 @@ def test_the_peak_is_that_of_the_call():
     assert 30 < benchmarks.peak_megabytes(lambda: bytearray(32 * 2**20)) < 40
 
 
-def test_the_kept_evaluation_is_drawn(tmp_path, monkeypatch):
-    lines = [json.loads(line) for line in evaluation.KEPT.read_text().splitlines()]
-    assert {line["model"] for line in lines} == {*evaluation.make_models()}
-    for line, nops in zip(lines[:: len(lines) // 5], evaluation.NOPS, strict=True):
-        assert line["nops"] == nops
-    figures.speed_curves(lines, tmp_path / "again.png")
-    assert (tmp_path / "again.png").stat().st_size > 10_000
-    assert evaluation.FIGURE.exists()
-
-
 def test_the_cost_of_the_delta_rule_grows_with_length_and_not_with_its_square():
     by_model = {}
-    for line in map(json.loads, evaluation.KEPT.read_text().splitlines()):
+    for line in read_speed("evaluation"):
         by_model.setdefault(line["model"], []).append(line)
     growth = {}
     for name, lines in by_model.items():
