@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from scripts.core.io import write_lines
 from scripts.reproduction.experiments import matching
-from scripts.scorecards.card import choose_rate
+from scripts.scorecards.card import choose_rate, summarize_skill
 from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.scorecards.report import compare, draw, rank, read_kept
 from scripts.scorecards.train import CardTraining
@@ -106,16 +106,23 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     protocol = read_protocol(cards[0]["track"])
     highest = max(protocol.learning_rates)
     at_edge = blind = 0
+    divided: list[str] = []
     for card in cards:
         for skill, found in card["summary"]["skills"].items():
             search = [trial for trial in card["search"] if trial["skill"] == skill]
             at_edge += choose_rate(search) == highest
             chance = found["chance_mask_error_pct"]
             blind += all(trial["val_mask_error_pct"] >= chance for trial in search)
+            trials = [[trial] for trial in card["trials"] if trial["skill"] == skill]
+            alone = [summarize_skill(one, chance, "", protocol.tables["partly"]) for one in trials]
+            if len({one["verdict"] for one in alone}) > 1:
+                divided.append(f"{card['name']}: {skill}")
     seconds = [sum(line["seconds"] for line in card["search"] + card["trials"]) for card in cards]
+    named = f", but for {', '.join(divided)}" if divided else ""
     return (
         f"A scorecard's trainings took {min(seconds) / 60:.0f} to {max(seconds) / 60:.0f} minutes, "
         "one after the other on a shared thread. "
+        f"Judged one by one, the trials of a layer and a skill agree{named}. "
         f"Of {len(cards) * len(protocol.skills)} searches {at_edge} choose the highest learning "
         f"rate of the protocol, {highest:g}, so that a higher one might be better yet; in {blind} "
         "none of the rates is better than chance after the search's samples, and the choice means "
