@@ -17,7 +17,7 @@ train: $(READY)
 		scripts/train.py --recipe swap-delta
 
 test: $(READY)
-	OMP_NUM_THREADS=1 pytest -n 2 --timeout 600 -m "not soak"
+	OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal --timeout 600 -m "not soak"
 
 soak: $(READY)
 	OMP_NUM_THREADS=1 pytest -m soak
@@ -40,7 +40,7 @@ demo-test: $(DEMO_READY)
 benchmark: $(READY)
 	python scripts/benchmark.py
 
-# Types beside the tests: alone they leave one core idle.
+# Types together with the tests: by themselves they leave one core idle.
 check: lint
 	$(MAKE) -j 2 types test
 
