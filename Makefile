@@ -17,7 +17,7 @@ train: $(READY)
 		scripts/train.py --recipe swap-delta
 
 test: $(READY)
-	OMP_NUM_THREADS=1 pytest -n 2 --dist worksteal --timeout 600 -m "not soak"
+	OMP_NUM_THREADS=1 pytest -n 2 --timeout 600 -m "not soak"
 
 soak: $(READY)
 	OMP_NUM_THREADS=1 pytest -m soak
