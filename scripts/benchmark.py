@@ -3,6 +3,7 @@
 python scripts/benchmark.py data        # the generator and its memory
 python scripts/benchmark.py load        # load_dataset
 python scripts/benchmark.py training    # steps of train.py
+python scripts/benchmark.py step        # the operations of such a step
 python scripts/benchmark.py models      # steps of all models, on one thread and on two
 python scripts/benchmark.py start       # the time to the first step
 python scripts/benchmark.py evaluation  # evaluation to 1,024 operations
@@ -19,7 +20,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the 
 
 from scripts.core.cli import Parser, run
 
-PARTS = ("data", "load", "training", "models", "start", "evaluation")
+PARTS = ("data", "load", "training", "step", "models", "start", "evaluation")
 
 
 def main() -> None:

@@ -194,8 +194,7 @@ def _logs_without_credentials() -> Iterator[None]:
 def keep_freed_memory(kept_bytes: int = 2**30) -> None:
     """Make glibc keep what is freed, where it is the allocator.
 
-    It gave the memory of large tensors back to the system after each step: to fetch it anew took
-    up to a fifth of the step.
+    It gave the memory of large tensors back to the system after each step, and fetched it anew.
     """
     with suppress(AttributeError, TypeError):  # another allocator, another system
         set_option = ctypes.CDLL(None).mallopt

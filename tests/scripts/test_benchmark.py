@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from scripts import benchmarks
-from scripts.benchmarks import data, evaluation, load, models, start, training
+from scripts.benchmarks import data, evaluation, load, models, start, step, training
 from scripts.core import inference
 from scripts.reporting.speed import keep_speed, read_speed
 from scripts.training import loop
@@ -19,6 +19,7 @@ TINY = {
     data: {"ROUNDS": 1, "BLOCK": 512},
     load: {"ROWS": 1000},
     training: {"ROUNDS": 1, "STEPS": 2, "SETTINGS": [("swap-delta", 2)]},
+    step: {"STEPS": 1},
     models: {"SETTINGS": [(1, 2)], "ROUNDS": 1},
     start: {"ROUNDS": 1},
     evaluation: {"ROUNDS": 1, "NOPS": (2, 4)},
@@ -50,7 +51,7 @@ def test_it_measures_the_parts_that_are_named_or_all(words, monkeypatch):
     for part in TINY:
         line = {"part": name_of(part), "ms": 1.5}
         monkeypatch.setattr(part, "measure", lambda line=line: [line])
-    parts = words.replace("all", "") or "data load training models start evaluation"
+    parts = words.replace("all", "") or "data load training step models start evaluation"
     printed = run_command("benchmark", *words.split()).stdout
     assert re.findall(r"^\| (\w+) +\| 1.50 \|$", printed, re.MULTILINE) == parts.split()
 
