@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
 from pathlib import Path
@@ -146,6 +147,7 @@ def call(target: str, function: Any, arguments: Mapping[str, Any]) -> Any:
         ) from error
 
 
+@cache
 def package_version(target: str) -> str | None:
     """Return the package of a target and its version; None for a file.
 

@@ -112,6 +112,12 @@ class Protocol:
         """Whether a training ends when it is solved."""
         return "early_stop_pct" in self.tables["tracks"][self.track]
 
+    @property
+    def quick_share(self) -> str:
+        """Say how much of the protocol a first look is."""
+        seeds, divisor = self.tables["quick"]["seeds"], self.tables["quick"]["divisor"]
+        return f"{len(seeds)} seed, 1/{divisor} of the samples"
+
     def check_parameters(self, count: int) -> None:
         """Raise a ValueError where a model is outside the protocol's band."""
         band = self.tables["parameters"]

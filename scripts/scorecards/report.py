@@ -29,7 +29,7 @@ def compare(cards: Sequence[Card]) -> str:
     skills = [*cards[0]["summary"]["skills"]]
     rows = []
     for card in cards:
-        row = [card["name"], "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
+        row = [_label(card), "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
         for skill in card["summary"]["skills"].values():
             row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
         horizon = card["summary"]["horizon"]
@@ -92,7 +92,7 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
     lines = [f"- **{skill}**: {found['sentence']}." for skill, found in summary["skills"].items()]
     first = summary["first_unsolved"]
     verdict = f"The first skill not solved is **{first}**." if first else "All skills are solved."
-    quick = " A first look: fewer seeds and samples than the protocol." if card["quick"] else ""
+    quick = f" A first look: {protocol.quick_share}; the others had all." if card["quick"] else ""
     says = protocol.tables["tracks"][card["track"]]["says"]
     page = "\n\n".join(
         [
@@ -116,7 +116,7 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     skills = [*cards[0]["summary"]["skills"]]
     tables = read_protocol(cards[0]["track"]).tables
     says = [*(tables["skills"][skill]["says"] for skill in skills), "how many operations it holds"]
-    names = [card["name"] + " (quick)" * card["quick"] for card in cards]
+    names = [_label(card) for card in cards]
     height = 2.0 + 0.42 * len(cards)
     figure = Figure(figsize=(2.6 + 1.75 * len(says), height))
     axes = figure.subplots()
@@ -140,6 +140,8 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     axes.tick_params(length=0)
     axes.set(xlim=(-0.5, len(says) - 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)
     about = f"protocol {cards[0]['protocol']}, track {cards[0]['track']}"
+    if any(card["quick"] for card in cards):
+        about += f"; (quick): {read_protocol(quick=True).quick_share}"
     axes.set_title(f"What a layer learns: sample error (mask error), {about}", pad=56, fontsize=11)
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in COLORS.values()]
     axes.legend(
@@ -148,6 +150,11 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     figure.subplots_adjust(left=0.13, right=0.99, bottom=0.5 / height, top=1 - 1.2 / height)
     with replace_file(path) as tmp_path:
         figure.savefig(tmp_path, dpi=150, format="png")
+
+
+def _label(card: Card) -> str:
+    """Name a scorecard's layer; a first look is told, for the others had more samples."""
+    return f"{card['name']} (quick)" if card["quick"] else str(card["name"])
 
 
 def _cell(skill: Mapping[str, Any]) -> str:
