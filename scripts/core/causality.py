@@ -1,19 +1,19 @@
 """Tell whether a model looks ahead: only one that does not can predict the next token."""
 
 import copy
-import inspect
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from scripts.core.batches import logits_of
+from scripts.core.batches import call_arguments, logits_of
 from vsc_dataset.vocabulary import BYTES
 
 _FIRST_PLAIN_ID = 33
 """From here on no id is a mask, padding or separator, in bytes and in tokens."""
 
 _NOISE = 0.02
-"""Added to the weights: a layer whose output begins at zero would hide that it looks ahead."""
+"""Added to weights: a layer whose output begins at zero would hide what it reads."""
 
 _TOLERANCE = 1e-5
 """The share of the largest logit that rounding may move."""
@@ -28,41 +28,57 @@ def looks_ahead(
 ) -> int | None:
     """Find the first position whose logits change with a token after it.
 
-    A copy of the model is tried, in evaluation mode and float32, one token after the other
-    changed, in a row of `length` tokens, as long as those that it is trained on; the model itself
-    and torch's random state stay as they are. Positions count from 0; None means a causal model.
+    A copy of the model is tried, in evaluation mode and float32, on a row of `length` tokens, as
+    long as those that it is trained on; the model itself and torch's random state stay as they are.
 
     Raises:
-      ValueError: the same row has other logits each time.
+      ValueError: see `first_ahead`.
     """
-    probe = copy.deepcopy(model).float().eval()
+    probe, bits = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(seed)
+    add_noise(probe, bits)
     device = next(probe.parameters()).device
-    bits = torch.Generator().manual_seed(seed)
-    for weight in probe.parameters():
-        weight.add_(torch.randn(weight.shape, generator=bits).to(weight), alpha=_NOISE)
     ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=bits).to(device)
-    logits_LxV = _logits(probe, ids_L, vocab_size)
-    allowed = _TOLERANCE * logits_LxV.abs().max()
-    if (_logits(probe, ids_L, vocab_size) - logits_LxV).abs().max() > allowed:
+    others_L = _FIRST_PLAIN_ID + (ids_L == _FIRST_PLAIN_ID).long()
+
+    def logits(ids_BxL: Tensor) -> Tensor:
+        return logits_of(probe, call_arguments(probe, ids_BxL), vocab_size)
+
+    return first_ahead(logits, ids_L, others_L)
+
+
+@torch.no_grad()
+def add_noise(model: nn.Module, bits: torch.Generator) -> None:
+    """Move every weight a little."""
+    for weight in model.parameters():
+        weight.add_(torch.randn(weight.shape, generator=bits).to(weight), alpha=_NOISE)
+
+
+@torch.no_grad()
+def first_ahead(compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Tensor) -> int | None:
+    """Find the first position, from 0, whose output changes with what comes after it.
+
+    Args:
+      compute: maps (B, L, ...) to (B, L, D), each row for itself.
+      row_L: (L, ...), without padding.
+      others_L: what takes the place of one position or another, of the same shape.
+    Returns:
+      None where there is no such position: the row is read from left to right.
+    Raises:
+      ValueError: the same row has another output each time.
+    """
+    length = len(row_L)
+    near, spread = range(1, min(length, _NEAR)), range(length - 1, 0, -max(1, length // _SPREAD))
+    positions = torch.tensor(sorted({*near, *spread}), device=row_L.device)
+    changed_PxL = row_L.repeat(len(positions) + 1, *[1] * row_L.ndim)  # the last is as it was
+    changed_PxL[range(len(positions)), positions] = others_L[positions]
+    out_PxLxD = compute(changed_PxL).float()
+    allowed = _TOLERANCE * out_PxLxD[-1].abs().max()
+    if (compute(changed_PxL) - out_PxLxD).abs().max() > allowed:
         raise ValueError(
             "the model gives other logits each time for the same row: let forward keep no state "
             "between two calls, and draw no random numbers in evaluation mode"
         )
-    first = length
-    near, spread = range(1, min(length, _NEAR)), range(length - 1, 0, -max(1, length // _SPREAD))
-    for position in sorted({*near, *spread}):
-        changed_L = ids_L.clone()
-        changed_L[position] = _FIRST_PLAIN_ID + (ids_L[position] == _FIRST_PLAIN_ID).long()
-        moved_L = (_logits(probe, changed_L, vocab_size) - logits_LxV).abs().amax(1) > allowed
-        first = min([first, *moved_L[:position].nonzero().flatten().tolist()])
-    return first if first < length else None
-
-
-def _logits(model: nn.Module, ids_L: Tensor, vocab_size: int) -> Tensor:
-    """Run a row without padding alone: rows that a model mixes are another fault."""
-    parameters = inspect.signature(model.forward).parameters
-    inputs = {"input_ids": ids_L[None]}
-    if "attention_mask" in parameters:
-        inputs["attention_mask"] = torch.ones_like(ids_L)[None]
-    others = {"use_cache": False} if "use_cache" in parameters else {}
-    return logits_of(model, {**inputs, **others}, vocab_size)[0].float()
+    moved_PxL = (out_PxLxD[:-1] - out_PxLxD[-1]).abs().amax(2) > allowed
+    before_PxL = torch.arange(length, device=row_L.device) < positions[:, None]
+    ahead = (moved_PxL & before_PxL).any(0).nonzero().flatten().tolist()
+    return ahead[0] if ahead else None

@@ -29,6 +29,18 @@ class SeesBothWays(nn.Module):
         return self.proj(x.sum(1, keepdim=True).expand_as(x))
 
 
+class ZeroAtFirst(nn.Module):
+    """Attention that adds nothing before it is trained."""
+
+    def __init__(self, dim, num_heads, batch_first):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(dim, num_heads, batch_first=batch_first)
+        nn.init.zeros_(self.attention.out_proj.weight)
+
+    def forward(self, x):
+        return self.attention(x, x, x)[0]
+
+
 class GivesTuple(Causal):
     def forward(self, x):
         return super().forward(x), None, {"state": 1}

@@ -139,6 +139,23 @@ def test_a_custom_layer_is_told_what_it_gets_and_what_it_reads(name, words):
         assert part in line
 
 
+def test_a_layer_whose_output_begins_at_zero_hides_nothing():
+    lines, heads = [], {"num_heads": 2, "batch_first": True}
+    recipe = recipe_of("vsc_delta", f"{FILE}:ZeroAtFirst", mixer_args=heads)
+    check_model(recipe, CPU, report=lines.append)
+    assert "looks ahead (bidirectional): position 0" in lines[-1]
+    with pytest.raises(ValueError, match="mixes the rows of a batch: row 7 alone"):
+        check_model(replace(recipe, mixer_args={**heads, "batch_first": False}), CPU)
+
+
+def test_a_layer_is_told_as_it_stands_in_the_scaffold():
+    lines, recipe = [], recipe_of("vsc_delta", "torch.nn:GRU")
+    check_model(recipe, CPU, report=lines.append)
+    assert "reads from left to right (causal)" in lines[-1]
+    check_model(replace(recipe, direction="both"), CPU, report=lines.append)
+    assert "looks ahead (bidirectional): position 0" in lines[-1]
+
+
 @pytest.mark.parametrize("name", ["mamba-l6", "zoo-mamba2", "zoo-rwkv", "zoo-gru"])
 def test_weight_decay_spares_vectors_norms_and_decay_rates_where_the_recipe_says_so(name):
     recipe = find_recipe(name)
