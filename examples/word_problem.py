@@ -143,7 +143,7 @@ def report(results: list[dict[str, Any]], picture: Path) -> str:
 
 
 if __name__ == "__main__":
-    results = []
-    for cell in (name for name in CELLS if name.startswith(tuple(sys.argv[1:]) or "")):
+    results, chosen = [], [name for name in CELLS if name.startswith(tuple(sys.argv[1:]) or "")]
+    for cell in chosen or sys.exit(f"no cell begins with {sys.argv[1:]}: use {[*CELLS]}"):
         results.append(train(cell))
         print(report(results, Path("word_problem.png")), flush=True)

@@ -11,8 +11,8 @@ Tables, their rows, budgets and trials are listed in scripts/reproduction/experi
 that has a line in hub_cards/results is not done again, and an interrupted one goes on. Rows are
 independent: any number of these commands, on any machines, may do some of them; but a row and its
 best of N, or the same row of two tables, share their trainings: one command for them at a time.
-The cells of word_problem are those of examples/word_problem.py, on other data than ours; the rows
-of scorecards are the layers of scripts/reproduction/scorecards.py.
+The cells of word_problem are those of examples/word_problem.py, on other data than ours, and each
+is trained whole; the rows of scorecards are the layers of scripts/reproduction/scorecards.py.
 """
 
 import sys
@@ -41,7 +41,7 @@ WORD_PROBLEM, SCORECARDS = "word_problem", "scorecards"
 def main() -> None:
     """Train what is missing, row by row, and write its tables after each."""
     started = time.time()
-    from scripts.reproduction.experiments import TABLES, choose
+    from scripts.reproduction.experiments import TABLES
     from scripts.training.signals import STOP
 
     STOP.listen()
@@ -50,23 +50,29 @@ def main() -> None:
     tables = {"nargs": "+", "choices": names, "metavar": "TABLE", "help": ", ".join(names)}
     flags = Parser(__doc__, {"tables": tables, **FLAGS}).parse_args()
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
-    for name in others.keys() & {*flags.tables}:
-        if len(flags.tables) > 1:
-            raise ValueError(f"{name} goes alone: give other tables another command")
-        others[name](flags, deadline)
-        sys.exit(STOP.exit_code)
+    first, *more = flags.tables
+    if more and others.keys() & {*flags.tables}:
+        raise ValueError(f"{' and '.join(others)} go alone: give other tables another command")
+    failed = others.get(first, run_tables)(flags, deadline)
     from scripts.reproduction.pages import HUB_CARDS, write_pages
+
+    if flags.hub_cards.resolve() == HUB_CARDS:
+        write_pages()
+    if failed:
+        raise ValueError("; ".join(failed))
+    sys.exit(STOP.exit_code)
+
+
+def run_tables(flags: Namespace, deadline: float | None) -> list[str]:
+    """Train the missing rows until the deadline, and write the tables. Return what failed."""
+    from scripts.reproduction.experiments import TABLES, choose
     from scripts.reproduction.report import write_table
 
     rows = [row for name in flags.tables for row in TABLES[name].rows]
     chosen = choose(rows, flags.rows, flags.max_samples, flags.trials)
     failed = [] if flags.report_only else train(chosen, flags, deadline)
     print("\n\n".join(write_table(TABLES[name], flags.hub_cards) for name in flags.tables))
-    if flags.hub_cards.resolve() == HUB_CARDS:
-        write_pages()
-    if failed:
-        raise ValueError("; ".join(failed))
-    sys.exit(STOP.exit_code)
+    return failed
 
 
 def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[str]:
@@ -104,7 +110,7 @@ def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[s
 
 
 def run_word_problem(flags: Namespace, deadline: float | None) -> None:
-    """Train the missing cells of the word problem until the deadline, and write its table."""
+    """Train the missing cells of the word problem, none after the deadline, and write its table."""
     if flags.jobs > 1 or flags.max_samples is not None:
         raise ValueError(
             f"{WORD_PROBLEM} goes with --rows, --trials, --max-minutes and --report-only alone: "
@@ -126,7 +132,6 @@ def run_scorecards(flags: Namespace, deadline: float | None) -> None:
     """Train the missing scorecards of layers until the deadline, and write the leaderboard."""
     if flags.trials or flags.max_samples is not None:
         raise ValueError(f"{SCORECARDS}: the protocol fixes trials and samples, leave them out")
-    from scripts.reproduction.pages import HUB_CARDS, write_pages
     from scripts.reproduction.scorecards import missing_cards, train_cards, write_leaderboard
     from scripts.training.signals import Stopped
     from scripts.training.train_state import Paused, RunOptions
@@ -139,8 +144,6 @@ def run_scorecards(flags: Namespace, deadline: float | None) -> None:
     except (Paused, Stopped) as pause:
         print(f"{pause}: the same command goes on")
     print(write_leaderboard(flags.hub_cards))
-    if flags.hub_cards.resolve() == HUB_CARDS:
-        write_pages()
 
 
 if __name__ == "__main__":

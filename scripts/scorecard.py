@@ -71,7 +71,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
     from transformers.utils.logging import disable_progress_bar
 
     from scripts.core.io import write_lines
-    from scripts.scorecards.card import check_name
+    from scripts.scorecards.card import check_name, file_name
     from scripts.scorecards.protocol import read_protocol
     from scripts.scorecards.report import read_baselines, write_report
     from scripts.scorecards.train import CardTraining
@@ -85,7 +85,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
     name = base.name if flags.name is None else flags.name
     check_name(name)
     quick = "-quick" if flags.quick else ""
-    folder = flags.output_dir or Path("scorecards") / f"{name}-{flags.track}{quick}"
+    folder = flags.output_dir or Path("scorecards") / f"{file_name(name)}-{flags.track}{quick}"
     options = RunOptions(deadline=deadline)
     try:
         card = CardTraining(protocol, base, folder, flags.jobs, options).run(name)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from scripts.core.io import write_lines
 from scripts.reproduction.experiments import matching
-from scripts.scorecards.card import choose_rate, summarize_skill
+from scripts.scorecards.card import choose_rate, file_name, summarize_skill
 from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.scorecards.report import compare, draw, rank, read_kept
 from scripts.scorecards.train import CardTraining
@@ -75,8 +75,7 @@ def card_path(hub_cards: Path, layer: str, track: str) -> Path:
     >>> card_path(Path("hub_cards"), "delta rule, both ways", "efficiency").as_posix()
     'hub_cards/scorecards/delta-rule-both-ways-efficiency.json'
     """
-    name = layer.lower().replace(", ", "-").replace(" ", "-")
-    return hub_cards / NAME / f"{name}-{track}.json"
+    return hub_cards / NAME / f"{file_name(layer.lower())}-{track}.json"
 
 
 def train_cards(

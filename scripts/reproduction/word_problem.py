@@ -62,9 +62,15 @@ def train_cells(hub_cards: Path, cells: Sequence[tuple[str, int]]) -> Iterator[d
 
 
 def write_report(hub_cards: Path) -> str:
-    """Write the table and the figure from the kept lines, and return the table."""
+    """Write the table and the figure from the kept lines, and return the table.
+
+    Raises:
+      ValueError: there is no line.
+    """
     order = [*CELLS]
     results = read_jsonl(cells_path(hub_cards), dict)
+    if not results:
+        raise ValueError(f"{cells_path(hub_cards)} has no line: train a cell first")
     results.sort(key=lambda result: (order.index(result["cell"]), result["seed"]))
     for name in ("tables", "figures"):
         (hub_cards / name).mkdir(parents=True, exist_ok=True)

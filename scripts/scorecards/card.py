@@ -8,6 +8,7 @@ from the rest.
 
 import json
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -209,6 +210,15 @@ def check_name(name: str) -> None:
         raise ValueError(
             f"name {name[:80]!r} does not fit a table: use 1 to 60 characters without | and \\"
         )
+
+
+def file_name(name: str) -> str:
+    """Make the name of a file or folder of a layer's name.
+
+    >>> file_name("delta rule, both ways"), file_name("../x")
+    ('delta-rule-both-ways', 'x')
+    """
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "layer"
 
 
 def check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:

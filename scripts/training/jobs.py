@@ -104,7 +104,9 @@ def _receive(worker: Worker) -> Result:
         worker.process.join()
         worker.pipe.close()
         code = worker.process.exitcode
-        result = ValueError(f"its process died with exit code {code}: go on with --resume")
+        result = ValueError(
+            f"its process died with exit code {code}: resumed, it goes on from its checkpoint"
+        )
     return result
 
 

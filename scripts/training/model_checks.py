@@ -135,8 +135,8 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
         checks.append((lambda x: model.model.mix(x, x, None, None), states))
     if not all(_check_rows(called, *check) for check in checks):
         return [f"{called}: gives other numbers each time, in evaluation too; it was not checked"]
-    compute, rows = checks[-1]
-    ahead = first_ahead(compute, rows[0], rows[1])
+    innermost, rows = checks[-1]
+    ahead = first_ahead(innermost, rows[0], rows[1])
     reads = "reads from left to right (causal)"
     if ahead is not None:
         reads = f"looks ahead (bidirectional): position {ahead} depends on later ones"

@@ -40,7 +40,7 @@ def check_loss(loss: float, state: TrainState, recipe: Recipe) -> None:
     if not math.isfinite(loss):
         raise Diverged(
             f"the loss is {loss} after {state.step * recipe.batch_size} samples: lower "
-            f"--learning-rate (now {recipe.learning_rate:g}) or set --max-grad-norm"
+            f"learning_rate (now {recipe.learning_rate:g}) or set max_grad_norm"
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from scripts.core import trial_store
 from scripts.core.trial_store import read_records, read_trials
-from scripts.reproduction import trials
+from scripts.reproduction import pages, trials
 from scripts.reproduction.experiments import TABLES, choose
 from scripts.reproduction.report import render, table_lines
 from tests.commands import ROOT, Result, kill_fork_when, run_command
@@ -169,6 +169,22 @@ def test_killed_between_two_trials_it_goes_on_and_keeps_the_first_line(tmp_path)
     assert {trial.details["seed"] for trial in read_trials(line.parent, ROW)} == {0, 1}
     assert cells(table, ROW)["solved"].startswith("0 of 2 ")
     assert not [*tmp_path.rglob("*.partial")]
+
+
+@pytest.mark.parametrize("name", ["ladder", "word_problem", "scorecards"])
+def test_the_pages_are_written_after_whatever_is_on_them(name, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(pages, "HUB_CARDS", tmp_path / "hub")
+    monkeypatch.setattr(pages, "write_pages", lambda: written.append(name))
+    kept = "results/word_problem"
+    shutil.copytree(ROOT / "hub_cards" / kept, tmp_path / "hub" / kept)
+    reproduce(name, "--report-only", *places(tmp_path))
+    assert written == [name]
+
+
+def test_a_table_of_no_results_is_one_line(tmp_path):
+    done = refused("word_problem", "--report-only", *places(tmp_path))
+    assert "cells.jsonl has no line: train a cell first" in done.stderr
 
 
 def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch):

@@ -218,9 +218,7 @@ def test_a_loss_that_is_not_finite_is_one_clear_line(tmp_path, monkeypatch, modu
         return made * torch.inf if name == "train_step" else made._replace(loss=torch.inf)
 
     monkeypatch.setattr(module, name, spy)
-    with pytest.raises(
-        ValueError, match=r"the loss is inf after 128 samples: lower --learning-rate"
-    ):
+    with pytest.raises(ValueError, match=r"the loss is inf after 128 samples: lower learning_rate"):
         run_trial(Recipe(**BASE, **SHORT), tmp_path)
 
 

@@ -114,7 +114,9 @@ def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monke
         return os._exit(7) if job.seed == 1 else record(job.seed)  # as for its memory
 
     monkeypatch.setattr(jobs, "run_trial", run_trial)
-    with pytest.raises(ValueError, match=r"^seed 1: its process died with exit code 7: go on with"):
+    with pytest.raises(
+        ValueError, match=r"^seed 1: its process died with exit code 7: resumed, it"
+    ):
         run_trials(RECIPE, folder, [0, 1, 2, 3], jobs=2)
     kept = read_records(folder / "trials.jsonl")
     assert sorted(found.seed for found in kept) == [0, 2, 3]
