@@ -21,6 +21,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the 
 
 from scripts.core.cli import Parser, flag_of, int_from, run
 
+COUNT = {"type": int_from(1, 1_000_000), "metavar": "N"}  # they lie in memory together
 FLAGS: dict[str, dict[str, Any]] = {
     "checkpoints": {"nargs": "*", "metavar": "CHECKPOINT", "help": "folders or hub ids"},
     "--data": {"help": "a configuration; default: what the run was trained on, or 'default'"},
@@ -29,11 +30,8 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--grid-all": {"action": "store_true", "help": "the same with all operations"},
     "--length": {"type": int, "nargs": "+", "metavar": "N", "help": "of the grids; default: 5"},
     "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
-    "--num-questions": {
-        "type": int_from(1, 1_000_000),  # which lie in memory together
-        "metavar": "N",
-        "help": "default: all; 1,000 of a grid's",
-    },
+    "--num-samples": {**COUNT, "help": "default: all; 1,000 of a grid's"},
+    "--num-questions": {**COUNT, "dest": "num_samples", "help": "the old name of --num-samples"},
     "--device": {"help": "such as cpu or cuda:0; default: a GPU where there is one"},
     "--output-dir": {"type": Path, "metavar": "DIR", "help": "gets a report"},
     "--trust-remote-code": {"action": "store_true", "help": "run code that a checkpoint brings"},
@@ -70,7 +68,7 @@ def main() -> None:
         data=flags.data,
         split=flags.split or "test",
         grids=tuple(f"{kind}-len{length}" for kind in kinds for length in lengths),
-        num_questions=flags.num_questions,
+        num_samples=flags.num_samples,
         until_wrong=flags.until_wrong,
     )
     device = find_device(flags.device)

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig
-from vsc_dataset.encoding import Examples
+from vsc_dataset.encoding import Samples
 from vsc_dataset.language import Operation, Program, execute, parse, score
 from vsc_dataset.load_dataset import load, register_when_imported
 from vsc_dataset.rewards import reward
@@ -25,9 +25,9 @@ __all__ = [
     "DATA_VERSION",
     "METRIC_PATH",
     "SPLITS",
-    "Examples",
     "Operation",
     "Program",
+    "Samples",
     "TaskConfig",
     "TrainingStream",
     "execute",

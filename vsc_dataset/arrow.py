@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from vsc_dataset.encoding import Examples
+from vsc_dataset.encoding import Samples
 from vsc_dataset.language import LAYOUTS, TOKENS, parse
 from vsc_dataset.vocabulary import IGNORED, PAD
 
@@ -27,7 +27,7 @@ def make_schema(layout: str = "compact", trace: bool = False) -> pa.Schema:
     return pa.schema([*SCHEMA, *(IDS if layout == TOKENS else ()), *([TRACE] if trace else ())])
 
 
-def make_table(samples: Examples, trace: bool = False) -> pa.Table:
+def make_table(samples: Samples, trace: bool = False) -> pa.Table:
     """Make an Arrow table of samples, by `make_schema`.
 
     Args:
@@ -56,7 +56,7 @@ def make_table(samples: Examples, trace: bool = False) -> pa.Table:
 PROMPT_SCHEMA = pa.schema([("prompt", pa.string()), ("completion", pa.string())])
 
 
-def make_prompt_table(samples: Examples, scratchpad: bool = False) -> pa.Table:
+def make_prompt_table(samples: Samples, scratchpad: bool = False) -> pa.Table:
     """Make an Arrow table of prompts and completions, which together are a row's text.
 
     Args:

@@ -14,7 +14,7 @@ from datasets.builder import Key
 from vsc_dataset.arrow import PROMPT_SCHEMA, make_prompt_table, make_schema, make_table
 from vsc_dataset.checking import check_bool, check_choice, check_int
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
-from vsc_dataset.encoding import Examples
+from vsc_dataset.encoding import Samples
 from vsc_dataset.language import quote
 from vsc_dataset.sampling import sample
 
@@ -122,7 +122,7 @@ class VscBuilder(datasets.ArrowBasedBuilder):
                 samples = sample(task, split, indices, self.config.seed)
                 yield Key(number, start - low), self._make_table(samples)
 
-    def _make_table(self, samples: Examples) -> pa.Table:
+    def _make_table(self, samples: Samples) -> pa.Table:
         if self.config.columns == COLUMNS[0]:
             return make_table(samples, self.config.trace)
         return make_prompt_table(samples, self.config.scratchpad)

@@ -29,7 +29,7 @@ IdArray = NDArray[np.unsignedinteger[Any]]
 
 
 @dataclass(frozen=True)
-class Examples:
+class Samples:
     """N samples as a model reads them.
 
     Attributes:
@@ -39,8 +39,8 @@ class Examples:
       length: uint8 (N,), the number of letters.
       nops: uint16 (N,), the operations that were executed.
       layout: how the rows are written.
-      trace: on request, ids like `labels` (N, L): the dense target of each position, MASK where it
-        has none. An operation's last id has the letter that the operation puts at its last
+      targets: on request, ids like `labels` (N, L): the dense target of each position, MASK where
+        it has none. An operation's last id has the letter that the operation puts at its last
         position (`-x`: takes from x), the id after a swap the letter at its first: a model that
         reads from left to right can know both there. Of `tokens`, the operation's one id has the
         letter that it puts at x.
@@ -52,28 +52,28 @@ class Examples:
     length: ByteArray
     nops: NDArray[np.uint16]
     layout: str = "compact"
-    trace: IdArray | None = None
+    targets: IdArray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, samples: slice) -> "Examples":
+    def __getitem__(self, index: slice) -> "Samples":
         """View some of the samples.
 
         Raises:
           TypeError: one number: the arrays of one sample would have no N.
         """
-        if isinstance(samples, Integral):
-            end = samples + 1 or ""
-            raise TypeError(f"examples[{samples}] has no rows: write examples[{samples}:{end}]")
-        return Examples(
-            self.input_ids[samples],
-            self.labels[samples],
-            self.answer_mask[samples],
-            self.length[samples],
-            self.nops[samples],
+        if isinstance(index, Integral):
+            end = index + 1 or ""
+            raise TypeError(f"samples[{index}] has no rows: write samples[{index}:{end}]")
+        return Samples(
+            self.input_ids[index],
+            self.labels[index],
+            self.answer_mask[index],
+            self.length[index],
+            self.nops[index],
             self.layout,
-            None if self.trace is None else self.trace[samples],
+            None if self.targets is None else self.targets[index],
         )
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -116,14 +116,14 @@ class Examples:
         return mask_NxL
 
     def dense_targets(self) -> IdArray:
-        """Return `trace`, made from the texts, slowly, of samples that came without."""
-        if self.trace is not None:
-            return self.trace
+        """Return `targets`, made from the texts, slowly, of samples that came without."""
+        if self.targets is not None:
+            return self.targets
         programs = (replace(parse(text), layout=self.layout) for text in self.questions())
-        rows = [encode_trace(program, self.labels.shape[1]) for program in programs]
+        rows = [encode_targets(program, self.labels.shape[1]) for program in programs]
         return np.array(rows, self.labels.dtype).reshape(self.labels.shape)
 
-    def with_scratchpads(self) -> "Examples":
+    def with_scratchpads(self) -> "Samples":
         """Return scratchpads of the same samples, made from the texts, slowly, if they are none.
 
         Raises:
@@ -227,15 +227,15 @@ def encode(
     return input_ids_L, labels_L
 
 
-def encode_trace(program: Program, width: int) -> IdArray:
-    """Write the dense targets of one sample (see `Examples`), (L,).
+def encode_targets(program: Program, width: int) -> IdArray:
+    """Write the dense targets of one sample (see `Samples`), (L,).
 
     >>> from vsc_dataset.language import Operation
-    >>> encode_trace(Program("YNP", (Operation("-", 3),), "tokens"), 8).tolist()
+    >>> encode_targets(Program("YNP", (Operation("-", 3),), "tokens"), 8).tolist()
     [0, 0, 0, 0, 18, 0, 0, 0]
     """
     vocabulary = VOCABULARIES[program.layout]
-    trace_L = np.full(width, MASK, vocabulary.dtype)
+    targets_L = np.full(width, MASK, vocabulary.dtype)
     end, before = len(program.letters) + len(vocabulary.after_letters), program.letters
     for operation, after in zip(program.operations, program.trace, strict=True):
         end += len(vocabulary.operation_ids(operation))
@@ -243,19 +243,19 @@ def encode_trace(program: Program, width: int) -> IdArray:
         last, following = (before if kind == "-" else after)[x - 1], ""
         if kind == ">" and program.layout != TOKENS:
             last, following = after[y - 1], after[x - 1]
-        targets = vocabulary.letter_ids(last + following)
-        trace_L[end - 1 : end - 1 + len(targets)] = targets
+        ids = vocabulary.letter_ids(last + following)
+        targets_L[end - 1 : end - 1 + len(ids)] = ids
         end, before = end + len(vocabulary.between_operations), after
-    return trace_L
+    return targets_L
 
 
 def encode_all(
     programs: Sequence[Program],
     width: int,
     answer_width: int,
-    trace: bool = False,
+    targets: bool = False,
     scratchpad: bool = False,
-) -> Examples:
+) -> Samples:
     """Encode samples of one layout as rows of one width; see `encode`."""
     layout = programs[0].layout if programs else "compact"
     shape, dtype = (len(programs), width), VOCABULARIES[layout].dtype
@@ -263,13 +263,13 @@ def encode_all(
     input_ids_NxL = np.array([ids for ids, _ in rows], dtype).reshape(shape)
     masked_NxL = input_ids_NxL == MASK
     after_NxL = np.cumsum(masked_NxL[:, ::-1], axis=1)[:, ::-1]  # masks from each place on
-    traces = [encode_trace(program, width) for program in programs] if trace else []
-    return Examples(
+    target_rows = [encode_targets(program, width) for program in programs] if targets else []
+    return Samples(
         input_ids=input_ids_NxL,
         labels=np.array([labels for _, labels in rows], dtype).reshape(shape),
         answer_mask=masked_NxL & (after_NxL <= answer_width),
         length=np.array([len(program.letters) for program in programs], np.uint8),
         nops=np.array([len(program.operations) for program in programs], np.uint16),
         layout=layout,
-        trace=np.array(traces, dtype).reshape(shape) if trace else None,
+        targets=np.array(target_rows, dtype).reshape(shape) if targets else None,
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from vsc_dataset.checking import check_bool, check_int
 from vsc_dataset.configs import TaskConfig, as_config
-from vsc_dataset.encoding import Examples
+from vsc_dataset.encoding import Samples
 from vsc_dataset.generator.buffers import thread_buffers
 from vsc_dataset.generator.draw import CACHED_SAMPLES, ProgramBatch, draw_programs
 from vsc_dataset.generator.hashing import UInt64Array, sample_state_array
@@ -31,9 +31,9 @@ def sample(
     indices: int | Iterable[int] | NDArray[np.integer],
     seed: int = 0,
     pad_to: int | None = None,
-    trace: bool = False,
+    targets: bool = False,
     scratchpad: bool = False,
-) -> Examples:
+) -> Samples:
     """Generate the samples of a split at `indices`: a pure function of its arguments.
 
     Args:
@@ -43,7 +43,7 @@ def sample(
         number n stands for range(n).
       seed: enters the training samples alone; 0 is what `load_dataset` gives.
       pad_to: the width of rows in ids, `config.row_width` (L) or more.
-      trace: make the dense targets as well (see `Examples`).
+      targets: make the dense targets as well (see `Samples`).
       scratchpad: write the state after each operation before the answer.
     Returns:
       N samples as arrays of (N, L).
@@ -57,13 +57,13 @@ def sample(
     """
     config = as_config(config)
     spec, numbers = config.sample_spec(split), _as_indices(indices)
-    key, trace = spec.key(check_int("seed", seed, 0)), check_bool("trace", trace)
+    key, targets = spec.key(check_int("seed", seed, 0)), check_bool("targets", targets)
     scratchpad = check_bool("scratchpad", scratchpad)
     pad_to = config.padded_width(pad_to, scratchpad)
-    if trace and scratchpad:
-        raise ValueError("trace and scratchpad are both True: dense targets are of rows without it")
+    if targets and scratchpad:
+        raise ValueError("targets and scratchpad are both True: rows with states have no targets")
     tables, buffers = make_lookup_tables(spec, config.layout), thread_buffers()
-    rows = _Rows(config, len(numbers), pad_to, trace, scratchpad)
+    rows = _Rows(config, len(numbers), pad_to, targets, scratchpad)
     size = max(1, min(BLOCK, BLOCK_BYTES // (8 * spec.nops[1] + 1)))
     for start in range(0, len(numbers), size):
         block = numbers[start : start + size]
@@ -73,14 +73,14 @@ def sample(
         for first in range(0, len(block), CACHED_SAMPLES):
             part = programs.part(slice(first, first + CACHED_SAMPLES))
             rows.write(start + first, part, tables, spec)
-    return rows.examples()
+    return rows.samples()
 
 
 class _Rows:
     """The arrays of `count` samples, written a part at a time."""
 
     def __init__(
-        self, config: TaskConfig, count: int, width: int, trace: bool, scratchpad: bool
+        self, config: TaskConfig, count: int, width: int, targets: bool, scratchpad: bool
     ) -> None:
         self.config, vocabulary = config, config.vocabulary
         plain = config.row_width if scratchpad else width
@@ -91,7 +91,7 @@ class _Rows:
         self.pads: list[NDArray] = []
         if scratchpad:
             self.pads = [np.empty((count, width), array.dtype) for array in self.rows]
-        self.targets_NxL = np.zeros((count, plain + 1), vocabulary.dtype) if trace else None
+        self.targets_NxL = np.zeros((count, plain + 1), vocabulary.dtype) if targets else None
         self.length, self.nops = np.empty(count, np.uint8), np.empty(count, np.uint16)
 
     def write(
@@ -108,12 +108,12 @@ class _Rows:
             rows, out = ([array[part] for array in arrays] for arrays in (self.rows[1:], self.pads))
             write_scratchpads(programs, tables, config.vocabulary, rows, out)
 
-    def examples(self) -> Examples:
+    def samples(self) -> Samples:
         """Return the samples."""
         input_ids, labels, answer_mask = self.pads or self.rows
-        trace = None if self.targets_NxL is None else self.targets_NxL[:, :-1]
+        targets = None if self.targets_NxL is None else self.targets_NxL[:, :-1]
         layout, length, nops = self.config.layout, self.length, self.nops
-        return Examples(input_ids, labels, answer_mask, length, nops, layout, trace)
+        return Samples(input_ids, labels, answer_mask, length, nops, layout, targets)
 
 
 def _as_indices(indices: int | Iterable[int] | NDArray[np.integer]) -> UInt64Array:

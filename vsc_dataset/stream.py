@@ -6,7 +6,7 @@ import numpy as np
 
 from vsc_dataset.checking import check_bool, check_int
 from vsc_dataset.configs import TaskConfig, as_config
-from vsc_dataset.encoding import Examples
+from vsc_dataset.encoding import Samples
 from vsc_dataset.sampling import sample
 
 BLOCK = 16_384
@@ -19,7 +19,7 @@ MAX_BATCH, MAX_EVERY = 2**28, 2**16
 """More would not fit into memory, or into a sample's number."""
 
 
-class TrainingStream(Iterator[Examples]):
+class TrainingStream(Iterator[Samples]):
     """Endless batches of the split `train`; the whole state is the integer `position`.
 
     It can be read, and set: the next batch begins there.
@@ -36,9 +36,9 @@ class TrainingStream(Iterator[Examples]):
       rank, world_size: which process this is, and of how many.
       every: only each `every`-th batch, from `start` on; the workers of a loader share them so.
       pad_to: the width of rows in ids, L or more.
-      trace, scratchpad: as for `sample`.
+      targets, scratchpad: as for `sample`.
     Yields:
-      Examples, batch_size // world_size of them.
+      Samples, batch_size // world_size of them.
     Raises:
       ValueError: the ranks cannot share a batch evenly, or a number is out of range.
 
@@ -57,7 +57,7 @@ class TrainingStream(Iterator[Examples]):
         world_size: int = 1,
         every: int = 1,
         pad_to: int | None = None,
-        trace: bool = False,
+        targets: bool = False,
         scratchpad: bool = False,
     ) -> None:
         self.batch_size = check_int("batch_size", batch_size, 1, MAX_BATCH)
@@ -65,7 +65,7 @@ class TrainingStream(Iterator[Examples]):
         self._position = check_int("start", start, 0, MAX_START)
         self.world_size = check_int("world_size", world_size, 1)
         self.every = check_int("every", every, 1, MAX_EVERY)
-        self.trace = check_bool("trace", trace)
+        self.targets = check_bool("targets", targets)
         self.scratchpad = check_bool("scratchpad", scratchpad)
         self.rank = check_int("rank", rank, 0, world_size - 1)
         if batch_size % world_size:
@@ -77,7 +77,7 @@ class TrainingStream(Iterator[Examples]):
         self.config.sample_spec("train")
         self.config.padded_width(pad_to, scratchpad)
         self.pad_to = pad_to
-        self._block: Examples | None = None
+        self._block: Samples | None = None
         self._at = 0
 
     @property
@@ -89,14 +89,14 @@ class TrainingStream(Iterator[Examples]):
     def position(self, sample: int) -> None:
         self._position, self._block = check_int("position", sample, 0, MAX_START), None
 
-    def __next__(self) -> Examples:
+    def __next__(self) -> Samples:
         size = self.batch_size // self.world_size
         if self._block is None or self._at == len(self._block):
             batches = np.arange(max(BLOCK // size, 1), dtype=np.uint64)
             indices = batches[:, None] * np.uint64(self.every * self.batch_size)
             ranks = np.arange(self.rank, self.batch_size, self.world_size, dtype=np.uint64)
             indices = indices + ranks + np.uint64(self._position)
-            kind = {"trace": self.trace, "scratchpad": self.scratchpad}
+            kind = {"targets": self.targets, "scratchpad": self.scratchpad}
             self._block = sample(
                 self.config, "train", indices.ravel(), self.seed, self.pad_to, **kind
             )

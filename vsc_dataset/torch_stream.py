@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from vsc_dataset.checking import check_choice, check_int
 from vsc_dataset.configs import TaskConfig, as_config
-from vsc_dataset.encoding import Examples, encode_all
+from vsc_dataset.encoding import Samples, encode_all
 from vsc_dataset.language import parse
 from vsc_dataset.stream import MAX_START, TrainingStream
 from vsc_dataset.vocabulary import IGNORED
@@ -17,7 +17,7 @@ from vsc_dataset.vocabulary import IGNORED
 OBJECTIVES = ("fill", "next-token", "scratchpad")
 
 
-def to_tensors(samples: Examples, objective: str = "fill") -> dict[str, torch.Tensor]:
+def to_tensors(samples: Samples, objective: str = "fill") -> dict[str, torch.Tensor]:
     """Make what a model is called with to train the answer.
 
     Args:
@@ -136,7 +136,7 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
             )
         self._begun[0] = self.position
 
-    def _tensors(self, samples: Examples) -> dict[str, torch.Tensor]:
+    def _tensors(self, samples: Samples) -> dict[str, torch.Tensor]:
         tensors = to_tensors(samples, self.objective)
         return {name: t[0] for name, t in tensors.items()} if self.rows else tensors
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-from vsc_dataset import Examples
+from vsc_dataset import Samples
 from vsc_dataset.vocabulary import BYTES, IGNORED, MASK
 
 
@@ -23,7 +23,7 @@ def objective_of(model: nn.Module) -> str:
 
 
 def model_inputs(
-    model: nn.Module, samples: Examples, loss: str, device: torch.device
+    model: nn.Module, samples: Samples, loss: str, device: torch.device
 ) -> tuple[dict[str, Any], Tensor]:
     """Build the arguments of `model` for these samples, and the labels of its logits.
 
@@ -33,7 +33,7 @@ def model_inputs(
         for a loss over the answer field, the only positions that are to be computed.
       samples: N of them.
       loss: "answer" (of a scratchpad the states too), "all" (and the question; row padding never
-        counts) or "trace" (see `trace_labels`).
+        counts) or "trace" (see `dense_labels`).
     Returns:
       The arguments, tensors int64 (N, L), and the labels, shaped as the logits will be: (N, L),
       IGNORED where the loss does not count, or (N, W) for the answer field alone. A model that
@@ -46,7 +46,7 @@ def model_inputs(
         samples = samples.with_scratchpads()
     mask = samples.attention_mask
     if loss == "trace":
-        labels = torch.from_numpy(trace_labels(samples))
+        labels = torch.from_numpy(dense_labels(samples))
     else:
         counted = mask if loss == "all" else samples.completion_mask
         labels = torch.from_numpy(np.where(counted, samples.labels, np.int64(IGNORED)))
@@ -123,35 +123,35 @@ def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Ten
     )
 
 
-def answer_positions(samples: Examples) -> Tensor:
+def answer_positions(samples: Samples) -> Tensor:
     """Return the positions of the answer field, int64 (N, W)."""
     first = torch.from_numpy(samples.answer_mask.argmax(axis=1))
     width = int(samples.answer_mask[0].sum())
     return first[:, None] + torch.arange(width)
 
 
-def predicting_positions(model: nn.Module, samples: Examples) -> Tensor:
+def predicting_positions(model: nn.Module, samples: Samples) -> Tensor:
     """Return the positions whose logits are the answer's, int64 (N, W), see `model_inputs`."""
     return answer_positions(samples) - int(objective_of(model) != "fill")
 
 
-def trace_labels(samples: Examples, ignored: int = IGNORED) -> NDArray[np.int64]:
+def dense_labels(samples: Samples, ignored: int = IGNORED) -> NDArray[np.int64]:
     """Label the answer field, and at each operation the letters that it moves (dense targets).
 
-    `Examples` says which letter stands where. Nothing is added to a row or to a model, and the
+    `Samples` says which letter stands where. Nothing is added to a row or to a model, and the
     answer is evaluated as ever.
 
     Args:
-      samples: N of them, best made with trace=True: else their texts are parsed, which is slow.
+      samples: N of them, best made with targets=True: else their texts are parsed, which is slow.
       ignored: the label of all other positions.
     Returns:
       (N, L).
 
     >>> from vsc_dataset import sample
-    >>> swaps = sample("swap-nops2", "train", [0], trace=True)
+    >>> swaps = sample("swap-nops2", "train", [0], targets=True)
     >>> swaps.questions(), swaps.answers()
     (['FJTOW:3>1 2>1'], ['JTFOW'])
-    >>> "".join(chr(byte) if byte > 0 else "." for byte in trace_labels(swaps)[0])
+    >>> "".join(chr(byte) if byte > 0 else "." for byte in dense_labels(swaps)[0])
     '........TF..JTJTFOW'
     """
     targets = samples.dense_targets().astype(np.int64)

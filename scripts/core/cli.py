@@ -24,7 +24,7 @@ except ModuleNotFoundError as missing:  # numpy: another Python runs this comman
 OTHER_NAMES = {
     "--learning-rate": ("--lr",),
     "--max-samples": ("--epochs", "--steps", "--max-steps", "--num-train-epochs"),
-    "--num-questions": ("--num-samples", "--max-samples", "--limit"),
+    "--num-samples": ("--max-samples", "--limit"),
     "--mixed-precision": ("--bf16", "--fp16", "--amp"),
     "--trials": ("--seeds", "--runs"),
     "--data": ("--config", "--dataset", "--task"),

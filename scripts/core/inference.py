@@ -17,7 +17,7 @@ from scripts.core.batches import (
     objective_of,
     predicting_positions,
 )
-from vsc_dataset import Examples
+from vsc_dataset import Samples
 from vsc_dataset.encoding import decode_answers
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
@@ -61,7 +61,7 @@ class Measurement(NamedTuple):
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, samples: Examples, loss: str = "answer", progress: str | None = None
+    model: nn.Module, samples: Samples, loss: str = "answer", progress: str | None = None
 ) -> Predictions:
     """Evaluate a model on samples in one pass; scratchpads that are not right are decoded.
 
@@ -99,7 +99,7 @@ def predict(
     return Predictions(answers, sum(losses) / len(samples), seconds, error)
 
 
-def _predict_ids(model: nn.Module, samples: Examples, loss: str) -> tuple[Tensor, float]:
+def _predict_ids(model: nn.Module, samples: Samples, loss: str) -> tuple[Tensor, float]:
     """Return the likeliest ids of the answer field (N, W), of scratchpads all (N, L); the loss."""
     inputs, labels = model_inputs(model, samples, loss, next(model.parameters()).device)
     logits = logits_of(model, inputs, samples.vocab_size)
@@ -110,7 +110,7 @@ def _predict_ids(model: nn.Module, samples: Examples, loss: str) -> tuple[Tensor
     return logits.argmax(-1), mean
 
 
-def complete(model: nn.Module, samples: Examples, predicted_NxL: Tensor) -> tuple[Tensor, int]:
+def complete(model: nn.Module, samples: Samples, predicted_NxL: Tensor) -> tuple[Tensor, int]:
     """Write scratchpads and answers greedily.
 
     Args:
@@ -143,13 +143,13 @@ def complete(model: nn.Module, samples: Examples, predicted_NxL: Tensor) -> tupl
 
 
 def measure(
-    model: nn.Module, samples: Examples, loss: str = "answer", progress: str | None = None
+    model: nn.Module, samples: Samples, loss: str = "answer", progress: str | None = None
 ) -> Measurement:
     """Evaluate a model on samples and count its errors; see `predict` and `error_rates`."""
     return count_errors(samples, predict(model, samples, loss, progress))
 
 
-def count_errors(samples: Examples, predicted: Predictions) -> Measurement:
+def count_errors(samples: Samples, predicted: Predictions) -> Measurement:
     """Count the errors of a model's answers to samples."""
     questions, references = samples.questions(), samples.answers()
     rates = error_rates(predicted.answers, references, questions, samples.answer_width)

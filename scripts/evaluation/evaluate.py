@@ -9,7 +9,7 @@ from scripts.core.inference import Measurement, measure, predict
 from scripts.core.model_loading import LoadedModel, device_name, row_width
 from scripts.core.statistics import HORIZON_SAMPLES, published, survival
 from scripts.evaluation.first_error import first_wrong_steps
-from scripts.evaluation.grid import QUESTIONS, evaluate_grid, split_config
+from scripts.evaluation.grid import SAMPLES, evaluate_grid, split_config
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.error_rates import count_operations
@@ -24,21 +24,21 @@ class Request:
     """What all models are evaluated on.
 
     `data` None is what each model was trained on, or "default"; `grids` come in place of it.
-    `num_questions` None is all of a split, 1,000 of each number of operations of a grid.
+    `num_samples` None is all of a split, 1,000 of each number of operations of a grid.
     """
 
     data: str | None = None
     split: str = "test"
     grids: tuple[str, ...] = ()
-    num_questions: int | None = None
+    num_samples: int | None = None
     until_wrong: bool = False
 
 
 def check_request(models: Sequence[LoadedModel], request: Request) -> None:
     """Raise a ValueError for what some model cannot be evaluated on, before any is."""
-    if request.until_wrong and (request.num_questions or QUESTIONS) < HORIZON_SAMPLES:
+    if request.until_wrong and (request.num_samples or SAMPLES) < HORIZON_SAMPLES:
         raise ValueError(
-            f"--until-wrong needs --num-questions {HORIZON_SAMPLES} or more: of fewer samples "
+            f"--until-wrong needs --num-samples {HORIZON_SAMPLES} or more: of fewer samples "
             "none tells a horizon"
         )
     for loaded in models:
@@ -65,7 +65,7 @@ def _parts(loaded: LoadedModel, request: Request) -> list[tuple[str, TaskConfig,
 
 def evaluate(models: Sequence[LoadedModel], request: Request) -> Iterator[dict[str, Any]]:
     """Evaluate one model after the other: what it is, then `grids` or `data`."""
-    count = request.num_questions or QUESTIONS
+    count = request.num_samples or SAMPLES
     for loaded in models:
         about = {
             "checkpoint": loaded.name,
@@ -85,7 +85,7 @@ def evaluate(models: Sequence[LoadedModel], request: Request) -> Iterator[dict[s
 def _split(loaded: LoadedModel, request: Request) -> dict[str, Any]:
     """Evaluate a split: rates, trivial baselines, samples still right, and the texts."""
     ((name, config, split),) = _parts(loaded, request)
-    count = request.num_questions or config.num_rows(split)
+    count = request.num_samples or config.num_rows(split)
     samples = sample(config, split, range(count), pad_to=row_width(loaded, config))
     measured = measure(loaded.model, samples, progress=f"{loaded.name} {name} {split}")
     return {

@@ -20,7 +20,7 @@ from vsc_models.import_utils import format_error
 UNREADABLE = (IndexError, RuntimeError, ValueError, AssertionError)
 """What models raise for rows that are longer than their positions."""
 
-QUESTIONS = 1000
+SAMPLES = 1000
 """Of each number of operations: what the horizon is defined by."""
 
 FAILED_PCT = 99.0
@@ -35,7 +35,7 @@ ENDS = {
 
 
 def evaluate_grid(
-    loaded: LoadedModel, grid: str, num_questions: int = QUESTIONS, until_wrong: bool = False
+    loaded: LoadedModel, grid: str, num_samples: int = SAMPLES, until_wrong: bool = False
 ) -> dict[str, Any]:
     """Evaluate a model on a grid, such as "grid-len5", one number of operations after the other.
 
@@ -47,29 +47,29 @@ def evaluate_grid(
     """
     listed = published(grid)
     config = split_config(loaded, grid, f"nops{listed[0]}")
-    rows, ended = _evaluate_rows(loaded, grid, num_questions, until_wrong)
+    rows, ended = _evaluate_rows(loaded, grid, num_samples, until_wrong)
     return {
         "grid": grid,
         "length": config.length[1],
         "answer_width": config.answer_width,
         "layout": config.layout,
-        "questions": num_questions,
+        "questions": num_samples,
         "horizon": find_horizon(rows, listed),
-        "questions_per_second": num_questions * len(rows) / sum(row["seconds"] for row in rows),
+        "questions_per_second": num_samples * len(rows) / sum(row["seconds"] for row in rows),
         "ended": ended,
         "rows": rows,
     }
 
 
 def _evaluate_rows(
-    loaded: LoadedModel, grid: str, num_questions: int, until_wrong: bool
+    loaded: LoadedModel, grid: str, num_samples: int, until_wrong: bool
 ) -> tuple[list[dict[str, Any]], str]:
     """Evaluate the numbers of operations in rising order, and say why it ended before the last."""
     rows: list[dict[str, Any]] = []
     listed = published(grid)
     for nops in tqdm(listed, f"{loaded.name} {grid}", unit="nops", disable=None):
         try:
-            rows.append(evaluate_nops(loaded, grid, nops, num_questions))
+            rows.append(evaluate_nops(loaded, grid, nops, num_samples))
         except UNREADABLE as error:
             if not rows:
                 raise
@@ -86,7 +86,7 @@ def _evaluate_rows(
     return rows, ""
 
 
-def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_questions: int) -> dict[str, Any]:
+def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_samples: int) -> dict[str, Any]:
     """Evaluate a model on the samples of a grid with one number of operations.
 
     Returns:
@@ -96,14 +96,14 @@ def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_questions: int)
     """
     config = split_config(loaded, grid, f"nops{nops}")
     width = row_width(loaded, config)
-    samples = sample(config, f"nops{nops}", range(num_questions), pad_to=width)
+    samples = sample(config, f"nops{nops}", range(num_samples), pad_to=width)
     measured = measure(loaded.model, samples)
     return {
         "nops": nops,
         **{key: value for key, value in measured.rates.items() if not key.startswith("by_")},
         "seconds": measured.seconds,
-        "questions_per_second": num_questions / measured.seconds,
-        "floors": _baselines(config, nops, num_questions),
+        "questions_per_second": num_samples / measured.seconds,
+        "floors": _baselines(config, nops, num_samples),
     }
 
 
@@ -122,12 +122,12 @@ def split_config(
 
 
 @lru_cache(maxsize=256)
-def _baselines(config: TaskConfig, nops: int, num_questions: int) -> dict[str, dict[str, float]]:
+def _baselines(config: TaskConfig, nops: int, num_samples: int) -> dict[str, dict[str, float]]:
     """Compute both errors of copying and of executing the first k operations.
 
     These read no more than the first operations, so that long programs need not be executed.
     """
-    samples = sample(replace(config, layout="compact"), f"nops{nops}", range(num_questions))
+    samples = sample(replace(config, layout="compact"), f"nops{nops}", range(num_samples))
     short = [" ".join(question.split(" ", max(KS))[: max(KS)]) for question in samples.questions()]
     answers = samples.answers()
     rates = {

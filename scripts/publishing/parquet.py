@@ -30,7 +30,7 @@ GUARD_TEXT = "Load this dataset by a configuration's name, or by the folder abov
 
 ROWS_PER_FILE = 250_000
 ROWS_PER_GROUP = 50_000
-BASELINE_QUESTIONS = 1_000
+BASELINE_SAMPLES = 1_000
 """Test questions of each configuration on which the trivial baselines are measured."""
 
 WRITING: dict[str, Any] = {
@@ -145,7 +145,7 @@ def write_manifest(folder: Path) -> list[str]:
         "version": DATA_VERSION,
         "configs": {name: describe_config(folder, name) for name in names},
         "floors": {
-            "questions": BASELINE_QUESTIONS,
+            "questions": BASELINE_SAMPLES,
             "by_config": {
                 name: _baselines(name) for name in names if "test" in make_config(name).splits
             },
@@ -212,7 +212,7 @@ def file_sha256(path: Path) -> str:
 
 def _baselines(name: str) -> dict[str, dict[str, float]]:
     """Measure the trivial baselines on a configuration's first test questions."""
-    questions = sample(make_config(name), "test", range(BASELINE_QUESTIONS)).questions()
+    questions = sample(make_config(name), "test", range(BASELINE_SAMPLES)).questions()
     rates_by_baseline = trivial_baselines(questions, make_config(name).answer_width)
     keys = ("sample_error_pct", "mask_error_pct")
     return {name: {key: rates[key] for key in keys} for name, rates in rates_by_baseline.items()}

@@ -32,7 +32,7 @@ from scripts.training.train_state import (
 from scripts.training.trial_log import TrialLog
 from scripts.training.trial_result import finish_trial
 from scripts.training.validation import measure_shared
-from vsc_dataset import Examples, TrainingStream, sample
+from vsc_dataset import Samples, TrainingStream, sample
 from vsc_dataset.vocabulary import IGNORED
 
 ERRORS = ("sample_error_pct", "mask_error_pct", "scratchpad_error_pct")
@@ -83,8 +83,8 @@ def run_trial(job: Job, accelerator: Accelerator, options: RunOptions = DEFAULTS
     state = checkpoints.load_newest() or TrainState()
     scheduler = make_scheduler(recipe, optimizer, state.step)
     stream = make_stream(recipe, seed, accelerator, state.step)
-    count, traced = recipe.validation_samples, recipe.loss == "trace"
-    validation = sample(recipe.config, "validation", range(count), trace=traced)
+    count, dense = recipe.validation_samples, recipe.loss == "trace"
+    validation = sample(recipe.config, "validation", range(count), targets=dense)
     losses = [torch.tensor(loss, device=accelerator.device) for loss in state.losses]
     saver = CheckpointSaver(checkpoints, options)
     with TrialLog(job, state, accelerator, options) as log, STOP.training():
@@ -130,7 +130,7 @@ def make_model(
 
 def make_stream(
     recipe: Recipe, seed: int, accelerator: Accelerator, step: int
-) -> Iterator[Examples]:
+) -> Iterator[Samples]:
     """Give this process's batches from a step on, of each stage of the curriculum in turn."""
     ends = [begin for begin, _ in recipe.stages[1:]] + [recipe.num_steps]
     for (begin, config), end in zip(recipe.stages, ends, strict=True):
@@ -142,7 +142,7 @@ def make_stream(
             start=begin * recipe.batch_size,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
-            trace=recipe.loss == "trace",
+            targets=recipe.loss == "trace",
             scratchpad=recipe.objective == "scratchpad",
         )
         yield from islice(stream, max(end - begin, 0))
@@ -158,7 +158,7 @@ def make_scheduler(recipe: Recipe, optimizer: Optimizer, step: int) -> LRSchedul
 
 def train_step(
     model: nn.Module,
-    batch: Examples,
+    batch: Samples,
     recipe: Recipe,
     accelerator: Accelerator,
     optimizer: Optimizer,
@@ -185,7 +185,7 @@ def train_step(
 
 
 def validate(
-    model: nn.Module, samples: Examples, recipe: Recipe, accelerator: Accelerator, state: TrainState
+    model: nn.Module, samples: Samples, recipe: Recipe, accelerator: Accelerator, state: TrainState
 ) -> None:
     """Measure the model, and add a point to the curve."""
     started = time.perf_counter()

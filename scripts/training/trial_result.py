@@ -14,7 +14,7 @@ from scripts.training.checkpoints import replace_folder
 from scripts.training.distributed import Accelerator
 from scripts.training.train_state import Job, TrainState, check_loss
 from scripts.training.validation import measure_shared
-from vsc_dataset import Examples, sample
+from vsc_dataset import Samples, sample
 from vsc_dataset.configs import TaskConfig
 
 CURVE_FILE = "curve.json"
@@ -42,8 +42,8 @@ def finish_trial(
         if name == "by_nops" and config == recipe.config:
             measured[name] = measured["validation"]
             continue
-        # With the trace, as the generator makes it: from texts it takes longer than the model does.
-        samples = first_samples(config, split, final_samples, trace=recipe.loss == "trace")
+        # With dense targets from the generator: from texts they take longer than the model does.
+        samples = first_samples(config, split, final_samples, targets=recipe.loss == "trace")
         label = f"final evaluation, {name}"
         measured[name] = measure_shared(model, samples, recipe.loss, accelerator, label)
     check_loss(measured["validation"].loss, state, recipe)
@@ -71,11 +71,11 @@ def final_parts(config: TaskConfig) -> dict[str, tuple[TaskConfig, str]]:
 
 
 def first_samples(
-    config: TaskConfig, split: str, count: int | None = None, trace: bool = False
-) -> Examples:
+    config: TaskConfig, split: str, count: int | None = None, targets: bool = False
+) -> Samples:
     """Return the first samples of a split; all of them without a count."""
     rows = config.num_rows(split)
-    return sample(config, split, range(min(rows, count or rows)), trace=trace)
+    return sample(config, split, range(min(rows, count or rows)), targets=targets)
 
 
 def _make_record(

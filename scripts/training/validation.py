@@ -6,12 +6,12 @@ from torch import nn
 
 from scripts.core.inference import Measurement, Predictions, count_errors, measure, predict
 from scripts.training.distributed import Accelerator, gather
-from vsc_dataset import Examples
+from vsc_dataset import Samples
 
 
 def measure_shared(
     model: nn.Module,
-    samples: Examples,
+    samples: Samples,
     loss: str,
     accelerator: Accelerator,
     progress: str | None = None,

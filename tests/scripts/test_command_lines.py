@@ -34,7 +34,7 @@ MISTAKES = {
         ("x --grid-all --data default", "--data and a grid"),
         ("x --length 5", "--length belongs to a grid"),
         ("x --until-wrong", "--until-wrong belongs to a grid"),
-        ("x --num-questions 0", "--num-questions: 0 must be from 1 to 1,000,000"),
+        ("x --num-samples 0", "--num-samples: 0 must be from 1 to 1,000,000"),
     ],
     "reproduce": [
         ("ladder --rows swap-levl-1", "--rows 'swap-levl-1': there is no such row, did you mean"),

@@ -7,18 +7,18 @@ import hashlib
 import tomllib
 from pathlib import Path
 
-from vsc_dataset import CONFIGS, DATA_VERSION, Examples, sample, split_of
+from vsc_dataset import CONFIGS, DATA_VERSION, Samples, sample, split_of
 from vsc_dataset.generator.hashing import sample_state, word
 
 GOLDEN = tomllib.loads((Path(__file__).parent / "golden.toml").read_text("utf-8"))
 
 
-def first_samples(name: str, split: str) -> Examples:
+def first_samples(name: str, split: str) -> Samples:
     """Draw the first samples of a split; fewer of a grid's."""
     return sample(name, split, range(20 if CONFIGS[name].grid_nops else 1_000))
 
 
-def digest(samples: Examples) -> str:
+def digest(samples: Samples) -> str:
     """SHA-256 of samples as lines "question TAB answer NEWLINE".
 
     In the layout "tokens" the ids follow after another tab.

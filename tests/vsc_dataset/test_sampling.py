@@ -1,4 +1,4 @@
-"""Sampling: the the fast path against the reference, byte for byte, and the purity of a sample."""
+"""Sampling: the fast path against the reference, byte for byte, and the purity of a sample."""
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +15,9 @@ from tests.vsc_dataset.golden import GOLDEN, combined, digest, first_samples
 from vsc_dataset import (
     CONFIGS,
     DATA_VERSION,
-    Examples,
     Operation,
     Program,
+    Samples,
     TaskConfig,
     execute,
     parse,
@@ -31,10 +31,10 @@ from vsc_dataset.generator import draw, reference
 from vsc_dataset.language import LAYOUTS
 from vsc_dataset.vocabulary import TOKEN_TEXTS
 
-FIELDS = ("input_ids", "labels", "answer_mask", "length", "nops", "trace")
+FIELDS = ("input_ids", "labels", "answer_mask", "length", "nops", "targets")
 
 
-def assert_same(a: Examples, b: Examples) -> None:
+def assert_same(a: Samples, b: Samples) -> None:
     """The same arrays, of the same types, and the same layout."""
     assert a.layout == b.layout
     for field in FIELDS:
@@ -77,8 +77,8 @@ def test_fast_path_agrees_with_reference_on_named_configurations(name):
 def test_fast_path_agrees_with_reference_on_any_configuration(config, start, seed):
     for split in config.splits:
         indices = range(start, start + 10)
-        expected = reference.sample(config, split, indices, seed, trace=True)
-        samples = sample(config, split, indices, seed, trace=True)
+        expected = reference.sample(config, split, indices, seed, targets=True)
+        samples = sample(config, split, indices, seed, targets=True)
         assert_same(samples, expected)
         assert samples.questions() == expected.questions()
         if min(config.nops[0], config.eval_nops[0]):
@@ -91,8 +91,8 @@ def test_fast_path_agrees_with_reference_on_any_configuration(config, start, see
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_fast_path_agrees_with_reference_on_programs_of_every_size(layout):
     config = TaskConfig(length=(1, 26), nops=(0, 64), layout=layout)
-    samples = sample(config, "train", range(2_000), trace=True)
-    assert_same(samples, reference.sample(config, "train", range(2_000), trace=True))
+    samples = sample(config, "train", range(2_000), targets=True)
+    assert_same(samples, reference.sample(config, "train", range(2_000), targets=True))
     assert set(samples.length) == set(range(1, 27))
     assert set(samples.nops) == set(range(65))
 
@@ -123,8 +123,8 @@ def test_a_scratchpad_without_an_operation_is_refused():
         sample("copy", "test", 1, scratchpad=True)
     with pytest.raises(ValueError, match=": no operation, so its scratchpad would be empty"):
         sample("copy", "test", 1).with_scratchpads()
-    with pytest.raises(ValueError, match="trace and scratchpad are both True"):
-        sample("default", "test", 1, trace=True, scratchpad=True)
+    with pytest.raises(ValueError, match="targets and scratchpad are both True"):
+        sample("default", "test", 1, targets=True, scratchpad=True)
 
 
 @pytest.mark.parametrize("name", ["default", "level-6", "grid-all-len3"])
@@ -272,9 +272,9 @@ def test_a_slice_is_what_it_was_and_one_sample_is_a_slice():
     examples = sample("default-spaced", "train", range(20))
     assert examples[5:9].questions() == examples.questions()[5:9]
     assert examples[5:9].layout == "spaced"
-    with pytest.raises(TypeError, match=r"examples\[1\] has no rows: write examples\[1:2\]"):
+    with pytest.raises(TypeError, match=r"samples\[1\] has no rows: write samples\[1:2\]"):
         examples[1]
-    with pytest.raises(TypeError, match=r"write examples\[-1:\]"):
+    with pytest.raises(TypeError, match=r"write samples\[-1:\]"):
         examples[-1]
 
 

@@ -66,7 +66,7 @@ def test_impossible_stream_is_refused_when_it_is_made(stream, settings, words):
 
 
 def test_rows_are_padded_to_the_given_width():
-    assert next(TrainingStream("default", 4, pad_to=50, trace=True)).trace.shape == (4, 50)
+    assert next(TrainingStream("default", 4, pad_to=50, targets=True)).targets.shape == (4, 50)
 
 
 def test_a_batch_is_not_changed_by_later_ones():

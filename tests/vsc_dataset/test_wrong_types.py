@@ -24,10 +24,10 @@ CALLS = {
     },
     vsc_dataset.sample: {
         "config": "default", "split": "train", "indices": 3, "seed": 0, "pad_to": None,
-        "trace": False, "scratchpad": False,
+        "targets": False, "scratchpad": False,
     },
     vsc_dataset.TrainingStream: {
-        **STREAM, "rank": 0, "world_size": 1, "every": 1, "trace": False, "scratchpad": False,
+        **STREAM, "rank": 0, "world_size": 1, "every": 1, "targets": False, "scratchpad": False,
     },
     TorchTrainingStream: {**STREAM, "objective": "fill"},
     Collator: {"config": "default", "objective": "fill"},

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from string import ascii_uppercase
 
 from vsc_dataset.configs import TaskConfig
-from vsc_dataset.encoding import Examples, encode_all
+from vsc_dataset.encoding import Samples, encode_all
 from vsc_dataset.generator.hashing import sample_state, word
 from vsc_dataset.generator.spec import CHANGES, SampleSpec
 from vsc_dataset.language import Operation, Program
@@ -20,13 +20,13 @@ def sample(
     indices: Iterable[int],
     seed: int = 0,
     pad_to: int | None = None,
-    trace: bool = False,
+    targets: bool = False,
     scratchpad: bool = False,
-) -> Examples:
+) -> Samples:
     """Generate samples of a split, one by one. The twin of `sampling.sample`: see there."""
     programs = [draw_program(config, split, index, seed) for index in indices]
     width = config.padded_width(pad_to, scratchpad)
-    return encode_all(programs, width, config.answer_width, trace, scratchpad)
+    return encode_all(programs, width, config.answer_width, targets, scratchpad)
 
 
 def draw_program(config: TaskConfig, split: str, index: int, seed: int = 0) -> Program:

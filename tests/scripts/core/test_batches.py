@@ -11,9 +11,9 @@ from transformers.modeling_outputs import MaskedLMOutput
 from scripts.core.batches import (
     IGNORED,
     answer_positions,
+    dense_labels,
     logits_of,
     model_inputs,
-    trace_labels,
 )
 from scripts.training.model_factory import build_model
 from scripts.training.recipes import find_recipe
@@ -48,11 +48,11 @@ def test_padding_and_what_the_loss_omits_are_ignored(loss):
 
 
 def test_a_loss_over_the_trace_counts_the_answer_and_the_dense_targets_for_every_model():
-    examples = sample("default", "train", range(200), trace=True)
-    targets = examples.trace.astype(np.int64)
+    examples = sample("default", "train", range(200), targets=True)
+    targets = examples.targets.astype(np.int64)
     dense = np.where(targets, targets, IGNORED)
     expected = np.where(examples.answer_mask, examples.labels, dense)
-    assert (trace_labels(examples) == expected).all()
+    assert (dense_labels(examples) == expected).all()
     slow = sample("default", "train", range(200))
     for model in (Echo(examples.labels), build_model(find_recipe("default-delta"))):
         inputs, labels = model_inputs(model, slow, "trace", CPU)
@@ -91,8 +91,8 @@ def test_a_part_that_is_called_module_is_not_taken_for_the_model():
 @pytest.mark.parametrize("config", ["default", "default-spaced", "level-8"])
 def test_an_answer_can_be_rebuilt_from_the_dense_targets(config):
     """Letters put where their labels say give every step of the trace, so all are right."""
-    samples = sample(config, "train", range(300), trace=True)
-    for question, row in zip(samples.questions(), samples.trace, strict=True):
+    samples = sample(config, "train", range(300), targets=True)
+    for question, row in zip(samples.questions(), samples.targets, strict=True):
         program = parse(question)
         targets = {int(at): chr(row[at]) for at in row.nonzero()[0]}
         cells, stack = list(program.letters), []

@@ -46,7 +46,7 @@ def result(model, name="model", trained_on=None, **options):
 
 
 def test_the_command_evaluates_what_was_trained_and_leaves_its_report(run, tmp_path):
-    flags = (run, run / "seed-0/model", "--num-questions", 40, "--output-dir", "x")
+    flags = (run, run / "seed-0/model", "--num-samples", 40, "--output-dir", "x")
     done = run_command("evaluate", *flags, cwd=tmp_path)
     assert done.exit_code == 0, done.stderr
     assert re.search(r"^nops .* first 4$", done.stdout, re.MULTILINE)
@@ -75,7 +75,7 @@ def test_a_hub_id_tells_what_it_was_trained_on(run):
 def test_the_grid_of_a_model_with_known_errors(tmp_path):
     limit = Solver(lambda program: len(program.operations) > 2)
     names = ("grid-len3", "grid-len5", "grid-all-len5")
-    options = {"grids": names, "num_questions": 299, "until_wrong": True}
+    options = {"grids": names, "num_samples": 299, "until_wrong": True}
     found = [
         result(limit, "limit", **options),
         result(Solver(lambda p: True), "never", **options),
@@ -95,25 +95,25 @@ def test_the_grid_of_a_model_with_known_errors(tmp_path):
 
 def test_survival_is_of_the_trained_numbers_of_operations():
     model = Solver(lambda program: len(program.operations) >= 4)
-    options = {"data": "swap-nops1-5", "num_questions": 50}
+    options = {"data": "swap-nops1-5", "num_samples": 50}
     found = result(model, trained_on="swap-nops2-5", **options)
     assert found["data"]["survival"] == {2: 100, 3: 100, 4: 0}
     assert re.search(r"^model +100.0 +100.0 +0.0$", describe([found]), re.MULTILINE)
     assert result(Solver(), **options)["data"]["survival"] == dict.fromkeys(range(1, 6), 100)
-    unknown = result(model, data="grid-len5", split="nops7", num_questions=9)
+    unknown = result(model, data="grid-len5", split="nops7", num_samples=9)
     assert unknown["data"]["survival"] == {}
     assert "still right" not in describe([unknown])
 
 
 def test_data_that_the_training_changed_is_named_with_its_changes():
     loaded = LoadedModel("model", Solver(), "swap-nops1-5", {"nops": 2, "eval_nops": 2})
-    (found,) = evaluate([loaded], Request(num_questions=9))
+    (found,) = evaluate([loaded], Request(num_samples=9))
     assert found["data"]["config"] == "swap-nops1-5 nops=2 eval_nops=2"
     assert [*found["data"]["by_nops"]] == [2]
 
 
 def test_a_figure_is_that_of_the_published_questions():
-    found = result(Solver(lambda p: p.letters < "M"), data="swap-nops5", num_questions=200)["data"]
+    found = result(Solver(lambda p: p.letters < "M"), data="swap-nops5", num_samples=200)["data"]
     letters = [q for q in sample("swap-nops5", "test", range(200)).questions() if q < "M"]
     assert found["sample_error_pct"] == pytest.approx(len(letters) / 2)
     assert found["by_nops"][5]["questions"] == 200
@@ -125,12 +125,12 @@ def test_a_model_that_is_not_ours_is_evaluated_as_far_as_its_positions_reach(tmp
     other_model("gpt2").save_pretrained(tmp_path)
     loaded = open_model(str(tmp_path))
     assert loaded.trained_on is None
-    found = result(loaded.model, data="default-spaced", num_questions=20)
+    found = result(loaded.model, data="default-spaced", num_samples=20)
     assert found["data"]["sample_error_pct"] == 100
-    (grid,) = result(loaded.model, grids=("grid-len5",), num_questions=5)["grids"]
+    (grid,) = result(loaded.model, grids=("grid-len5",), num_samples=5)["grids"]
     assert [row["nops"] for row in grid["rows"]] == [1, 2]
     with pytest.raises(ValueError, match="model reads rows of at most 64, those of this task have"):
-        result(loaded.model, data="level-6", num_questions=5)
+        result(loaded.model, data="level-6", num_samples=5)
 
 
 def refused(name, words):
@@ -181,7 +181,7 @@ def test_a_model_that_has_diverged_has_its_figures(tmp_path, run):
     with torch.no_grad():
         for weight in model.parameters():
             weight.fill_(torch.nan)
-    request = Request(data="swap-nops5", num_questions=20)
+    request = Request(data="swap-nops5", num_samples=20)
     results = [*evaluate([LoadedModel("nan", model)], request)]
     save_results(tmp_path, results)
     (kept,) = json.loads((tmp_path / "evaluation.json").read_text())
@@ -195,7 +195,7 @@ def test_a_model_that_has_diverged_has_its_figures(tmp_path, run):
         ({"split": "tset"}, r"'tset' does not exist in default: use one of \['train', 'valid"),
         ({"data": "grid-len5"}, r"'test' does not exist in grid-len5: use one of \['nops1'"),
         ({"grids": ("grid-len6",)}, "'grid-len6' is unknown: did you mean 'grid-len"),
-        ({"num_questions": 298, "until_wrong": True, "grids": ("grid-len5",)}, "needs .* 299 or"),
+        ({"num_samples": 298, "until_wrong": True, "grids": ("grid-len5",)}, "needs .* 299 or"),
     ],
 )
 def test_what_cannot_be_evaluated_is_one_clear_line(options, words):
@@ -230,7 +230,7 @@ def test_a_model_without_a_padding_mask_is_evaluated_in_the_rows_of_its_training
     width = make_config("swap-nops5").row_width
     for options in ({"data": "swap-nops2"}, {"grids": ("grid-len5",)}):
         model = Solver(lambda program: len(program.operations) > 1, config)
-        result(model, trained_on="swap-nops5", num_questions=20, **options)
+        result(model, trained_on="swap-nops5", num_samples=20, **options)
         assert model.widths == {width}
 
 
@@ -243,7 +243,7 @@ def test_a_grid_ends_where_the_model_cannot_read_the_row_and_other_results_stay(
             return super().forward(input_ids)
 
     models = [LoadedModel("short", Positions()), LoadedModel("long", Solver())]
-    request = Request(grids=("grid-len3",), num_questions=2)
+    request = Request(grids=("grid-len3",), num_samples=2)
     check_request(models, request)
     (short,), (long,) = (found["grids"] for found in evaluate(models, request))
     assert (short["ended"], long["ended"]) == ("unreadable", "")

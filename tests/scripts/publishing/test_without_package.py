@@ -17,7 +17,7 @@ from tests.commands import SITE, Result, run_python, script
 from tests.fake_hub import clients
 from tests.fake_hub.server import Hub, running
 from tests.scripts.publishing.made import SMALL, make_dataset
-from vsc_dataset import METRIC_PATH, Examples, sample
+from vsc_dataset import METRIC_PATH, Samples, sample
 
 LOAD_ROWS = """
 import json, sys
@@ -86,7 +86,7 @@ def said(done: Result) -> list[str]:
     return done.stdout.splitlines()
 
 
-def rows_of(examples: Examples) -> list[dict]:
+def rows_of(examples: Samples) -> list[dict]:
     columns = (examples.questions(), examples.answers(), examples.length, examples.nops)
     names = ("question", "answer", "length", "nops")
     return [
