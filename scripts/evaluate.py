@@ -58,7 +58,8 @@ def main() -> None:
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # of loading a small model
-    from scripts.core.model_loading import find_device, open_model
+    from scripts.core.devices import find_device
+    from scripts.core.model_loading import open_model
     from scripts.evaluation.evaluate import Request, check_request, evaluate
     from scripts.evaluation.report import describe, save_results, write_report
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, scaled_dot_product_attention, silu, softplus
 
 from .configuration_vsc import VscMambaConfig
+from .counter import rotate
 from .delta_rule import delta_rule
 from .modeling_mamba import VscMambaForMaskedLM
 
@@ -61,10 +62,7 @@ def _rotate(x_BxHxLxK: Tensor) -> Tensor:
     """Rotate pairs of channels by angles that grow with the position."""
     length, size = x_BxHxLxK.shape[-2:]
     rates = 10_000.0 ** (-torch.arange(0, size, 2, device=x_BxHxLxK.device) / size)
-    angles = torch.arange(length, device=x_BxHxLxK.device)[:, None] * rates
-    first, second = x_BxHxLxK.chunk(2, dim=-1)
-    cos, sin = angles.cos(), angles.sin()
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], dim=-1)
+    return rotate(x_BxHxLxK, torch.arange(length, device=x_BxHxLxK.device)[:, None] * rates)
 
 
 class Convolution(nn.Module):

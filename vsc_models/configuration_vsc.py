@@ -118,7 +118,7 @@ class VscConfig(PreTrainedConfig):
         check_choice("objective", self.objective, OBJECTIVES)
         usual = VOCABULARIES[self.layout]
         low = ord("Z") + 1 if usual is _BYTES else usual["vocab_size"]
-        check_range("vocab_size", self.vocab_size, low, usual["vocab_size"])
+        check_limits("vocab_size", self.vocab_size, low, usual["vocab_size"])
         for name in ("mask_token_id", "pad_token_id"):
             if (value := getattr(self, name)) != usual[name]:
                 raise ValueError(
@@ -128,9 +128,9 @@ class VscConfig(PreTrainedConfig):
 
     def validate_shape(self) -> None:
         """Check that widths are one or more."""
-        check_range("hidden_size", self.hidden_size, 1)
+        check_limits("hidden_size", self.hidden_size, 1)
         if self.answer_width is not None:
-            check_range("answer_width", self.answer_width, 1)
+            check_limits("answer_width", self.answer_width, 1)
 
 
 @strict
@@ -158,8 +158,8 @@ class VscScaffoldConfig(VscConfig):
         """Check the kernels and the pointwise layer."""
         for size in self.conv_kernel_sizes:
             check_kernel("conv_kernel_sizes", size, self.causal)
-        check_range("intermediate_size", self.intermediate_size, 1)
-        check_range("num_places", self.num_places, 0)
+        check_limits("intermediate_size", self.intermediate_size, 1)
+        check_limits("num_places", self.num_places, 0)
 
 
 @strict
@@ -205,9 +205,9 @@ class VscDeltaConfig(VscScaffoldConfig):
     def validate_delta(self) -> None:
         """Check sizes, and that keys which are rotated have an even one."""
         for name in ("num_heads", "key_dim", "value_dim", "num_householder", "chunk_size"):
-            check_range(name, getattr(self, name), 1)
-        check_range("num_counters", self.num_counters, 0)
-        check_range("beta_clip_margin", self.beta_clip_margin, 0, 1)
+            check_limits(name, getattr(self, name), 1)
+        check_limits("num_counters", self.num_counters, 0)
+        check_limits("beta_clip_margin", self.beta_clip_margin, 0, 1)
         if self.num_counters and self.key_dim % 2:
             raise ValueError(
                 f"key_dim={self.key_dim} is odd, num_counters={self.num_counters} rotate keys in "
@@ -245,7 +245,7 @@ class VscConvConfig(VscConfig):
 
     def validate_layers(self) -> None:
         """Check the kernel, one entry per layer in each list, and that heads are equally wide."""
-        check_range("num_layers", self.num_layers, 1)
+        check_limits("num_layers", self.num_layers, 1)
         check_kernel("kernel_size", self.kernel_size, self.causal)
         for name, low in (("dilation", 1), ("attention_heads", 0)):
             entries = getattr(self, name)
@@ -257,7 +257,7 @@ class VscConvConfig(VscConfig):
                     "give one per layer"
                 )
             for entry in entries:
-                check_range(name, entry, low)
+                check_limits(name, entry, low)
         for heads in self.attention_heads or ():
             if heads and self.hidden_size % heads:
                 raise ValueError(
@@ -288,7 +288,7 @@ class VscLstmConfig(VscConfig):
 
     def validate_layers(self) -> None:
         """Check that there is at least one layer."""
-        check_range("num_layers", self.num_layers, 1)
+        check_limits("num_layers", self.num_layers, 1)
 
 
 @strict
@@ -334,9 +334,9 @@ class VscMambaConfig(VscConfig):
     def validate_mamba(self) -> None:
         """Check every size, and that the time steps are above zero and in order."""
         for name in ("num_layers", "state_size", "expand", "conv_kernel"):
-            check_range(name, getattr(self, name), 1)
+            check_limits(name, getattr(self, name), 1)
         if self.time_step_rank is not None:
-            check_range("time_step_rank", self.time_step_rank, 1)
+            check_limits("time_step_rank", self.time_step_rank, 1)
         if not 0 < self.time_step_min <= self.time_step_max:
             raise ValueError(
                 f"time_step_min={self.time_step_min}, time_step_max={self.time_step_max}: "
@@ -374,7 +374,7 @@ class VscMixerConfig(VscScaffoldConfig):
 
     def validate_mixer(self) -> None:
         """Check the direction, also against `causal`, and the number of layers."""
-        check_range("num_layers", self.num_layers, 1, MAX_LAYERS)
+        check_limits("num_layers", self.num_layers, 1, MAX_LAYERS)
         check_choice("direction", self.direction, DIRECTIONS)
         if self.causal and self.direction == "both":
             raise ValueError("direction='both' looks ahead: use 'forward', or causal=False")
@@ -382,7 +382,7 @@ class VscMixerConfig(VscScaffoldConfig):
 
 def check_kernel(name: str, size: int, causal: bool) -> None:
     """Raise a ValueError for a centered kernel that is not odd."""
-    check_range(name, size, 1)
+    check_limits(name, size, 1)
     if size % 2 == 0 and not causal:
         raise ValueError(
             f"{name} holds {size}, but a kernel centered on a token is odd: "
@@ -397,7 +397,7 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         raise ValueError(f"{name}={value!r} is unknown: use {allowed}")
 
 
-def check_range(name: str, value: float, low: int, high: int | None = None) -> None:
+def check_limits(name: str, value: float, low: int, high: int | None = None) -> None:
     """Raise a ValueError that names the field, its value and its limits."""
     # NaN is outside every range.
     if not (value >= low and (high is None or value <= high)):

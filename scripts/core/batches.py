@@ -125,9 +125,7 @@ def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Ten
 
 def answer_positions(samples: Samples) -> Tensor:
     """Return the positions of the answer field, int64 (N, W)."""
-    first = torch.from_numpy(samples.answer_mask.argmax(axis=1))
-    width = int(samples.answer_mask[0].sum())
-    return first[:, None] + torch.arange(width)
+    return torch.from_numpy(samples.answer_start)[:, None] + torch.arange(samples.answer_width)
 
 
 def predicting_positions(model: nn.Module, samples: Samples) -> Tensor:

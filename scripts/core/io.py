@@ -1,5 +1,6 @@
 """Write files whole or not at all, and read JSON that may be damaged."""
 
+import hashlib
 import json
 import math
 import os
@@ -150,3 +151,9 @@ def has_type(value: Any, hint: Any) -> bool:
         return bool in types
     finite = not isinstance(value, float) or math.isfinite(value)
     return finite and isinstance(value, (*types, *([int] if float in types else [])))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

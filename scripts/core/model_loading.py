@@ -1,7 +1,6 @@
 """Load a checkpoint, or make a model from a file: ready to be evaluated, in its own format."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -22,10 +21,11 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
+from scripts.core.evaluation_format import format_of, longest_row, masks_padding, write_format
 from scripts.core.io import RUN_FILE, name_file, read_json, replace_file, write_lines
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.import_utils import call, find, find_source, split
-from vsc_models.pipeline_vsc import EvaluationFormat, read_format
+from vsc_models.pipeline_vsc import EvaluationFormat
 from vsc_models.registration import MODELS
 
 MADE_BY = "made_by.json"
@@ -162,7 +162,7 @@ def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
         )
     made_by = read_json(folder / MADE_BY, ("made_by", "arguments"), "copy it again")
     model = make_file_model(f"{folder}/{made_by['made_by']}", made_by["arguments"])
-    _write_format(model, EvaluationFormat(**made_by.get("evaluation_format", {})))
+    write_format(model, EvaluationFormat(**made_by.get("evaluation_format", {})))
     try:
         load_weights(model, str(folder / WEIGHTS))
     except RuntimeError as error:
@@ -197,60 +197,6 @@ def _trained_on(name: str) -> tuple[str | None, Mapping[str, Any]]:
         data, data_args = recipe["data"], recipe.get("data_args", {})
         make_config(data, **data_args)
     return data, data_args
-
-
-def find_device(name: str | None) -> torch.device:
-    """Find the device of this name; None takes a GPU where there is one."""
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        words = str(error).split("\n")[0]
-        raise ValueError(f"--device {name!r} cannot be used ({words}): leave it out") from None
-    return device
-
-
-def device_name(model: nn.Module) -> str:
-    """Return the device of a model in words: a GPU's name, or the CPU with its threads."""
-    device = next(model.parameters()).device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
-
-
-def use_threads(device: str, processes: int = 1) -> None:
-    """Give each of some processes the threads that a device's description names: sums depend on it.
-
-    >>> use_threads(device_name(nn.Linear(1, 1)))
-    """
-    if found := re.fullmatch(r"cpu, (\d+) threads", device):
-        torch.set_num_threads(processes * int(found[1]))
-
-
-def set_format(model: nn.Module, config: TaskConfig, objective: str = "fill") -> None:
-    """Note in a model how it is trained: how rows are written, what it predicts, for its config."""
-    width = None if _masks_padding(model) else config.row_width
-    form = config.layout, config.answer_width, width, longest_row(model), objective
-    _write_format(model, EvaluationFormat(*form))
-
-
-def _write_format(model: Any, trained: EvaluationFormat) -> None:
-    """Write the format into a PreTrainedModel's config, or else as an attribute."""
-    config = getattr(model, "config", None)
-    if not isinstance(config, PreTrainedConfig):
-        model.evaluation_format = trained
-        return
-    for name, value in trained._asdict().items():
-        if value is not None or hasattr(config, name):
-            setattr(config, name, value)
-
-
-def format_of(model: nn.Module) -> EvaluationFormat:
-    """Return how a model's rows are written, as far as the model says."""
-    trained = getattr(model, "evaluation_format", None)
-    return trained or read_format(getattr(model, "config", None))
 
 
 def adapt_config_to_model(loaded: LoadedModel, config: TaskConfig, config_name: str) -> TaskConfig:
@@ -290,7 +236,7 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
             f"{loaded.name} reads rows of at most {limit}, those of this task have {needed}: use a "
             "shorter task"
         )
-    if _masks_padding(loaded.model):
+    if masks_padding(loaded.model):
         return width
     trained_width = format_of(loaded.model).row_width
     if trained_width is None and (trained := loaded.trained_config):
@@ -301,26 +247,3 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
             f"a {RUN_FILE} says how wide the rows of its training were: give the run's folder"
         )
     return max(width, trained_width)
-
-
-def _masks_padding(model: nn.Module) -> bool:
-    """Return whether a model's rows may be padded: all models, but for ours that say otherwise."""
-    return bool(getattr(getattr(model, "config", None), "mask_padding", True))
-
-
-def longest_row(model: nn.Module) -> int | None:
-    """Return the bytes of the longest row that the model can read, None without a limit.
-
-    A table of learned positions has an end; transformers' models call it
-    max_position_embeddings, but so do those that compute positions and can go on.
-    """
-    if (longest := format_of(model).longest_row) is not None:
-        return longest
-    limit = getattr(getattr(model, "config", None), "max_position_embeddings", None)
-    if not isinstance(limit, int):
-        return None
-    # Some tables begin with up to two rows that stand for padding.
-    sizes = (limit, limit + 1, limit + 2)
-    words = getattr(model, "get_input_embeddings", lambda: None)()
-    tables = (m for m in model.modules() if isinstance(m, nn.Embedding) and m is not words)
-    return limit if any(table.num_embeddings in sizes for table in tables) else None

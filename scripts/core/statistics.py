@@ -48,7 +48,7 @@ def format_share(k: int, n: int) -> str:
     return f"{k} of {n} ({words})"
 
 
-def published(grid: str) -> list[int]:
+def grid_nops(grid: str) -> list[int]:
     """List the numbers of operations of a grid."""
     config = make_config(grid)
     if not config.grid_nops:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from scripts.core.devices import device_name
 from scripts.core.inference import Measurement, measure, predict
-from scripts.core.model_loading import LoadedModel, device_name, row_width
-from scripts.core.statistics import HORIZON_SAMPLES, published, survival
+from scripts.core.model_loading import LoadedModel, row_width
+from scripts.core.statistics import HORIZON_SAMPLES, grid_nops, survival
 from scripts.evaluation.first_error import first_wrong_steps
 from scripts.evaluation.grid import SAMPLES, evaluate_grid, split_config
 from vsc_dataset import sample
@@ -54,7 +55,7 @@ def check_request(models: Sequence[LoadedModel], request: Request) -> None:
 def _parts(loaded: LoadedModel, request: Request) -> list[tuple[str, TaskConfig, str]]:
     """List name, configuration and split of what a model is evaluated on; of a grid the first."""
     if request.grids:
-        names = [(grid, f"nops{published(grid)[0]}") for grid in request.grids]
+        names = [(grid, f"nops{grid_nops(grid)[0]}") for grid in request.grids]
         return [(name, split_config(loaded, name, split), split) for name, split in names]
     name, split = request.data or loaded.trained_on or "default", request.split
     trained = None if request.data else loaded.trained_config

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from scripts.core.inference import measure
 from scripts.core.model_loading import LoadedModel, adapt_config_to_model, row_width
-from scripts.core.statistics import find_horizon, is_within_horizon, published
+from scripts.core.statistics import find_horizon, grid_nops, is_within_horizon
 from scripts.reporting.tables import both_errors
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig, make_config
@@ -45,7 +45,7 @@ def evaluate_grid(
       grid, length, answer_width, layout, questions, horizon, questions_per_second, ended (a key of
       ENDS, or "" at the last number) and rows, see `evaluate_nops`.
     """
-    listed = published(grid)
+    listed = grid_nops(grid)
     config = split_config(loaded, grid, f"nops{listed[0]}")
     rows, ended = _evaluate_rows(loaded, grid, num_samples, until_wrong)
     return {
@@ -66,7 +66,7 @@ def _evaluate_rows(
 ) -> tuple[list[dict[str, Any]], str]:
     """Evaluate the numbers of operations in rising order, and say why it ended before the last."""
     rows: list[dict[str, Any]] = []
-    listed = published(grid)
+    listed = grid_nops(grid)
     for nops in tqdm(listed, f"{loaded.name} {grid}", unit="nops", disable=None):
         try:
             rows.append(evaluate_nops(loaded, grid, nops, num_samples))

@@ -7,8 +7,8 @@ from typing import Any
 
 from scripts.core.io import write_lines
 from scripts.evaluation.grid import ENDS
+from scripts.reporting.answers import Answered, worst_and_best
 from scripts.reporting.figures import answers_picture, error_by_nops, survival_curves
-from scripts.reporting.report import Answered, worst_and_best
 from scripts.reporting.tables import (
     HORIZON,
     RATES,

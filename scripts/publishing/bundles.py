@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.hub_ids import check_repo_id
-from scripts.core.io import read_json
+from scripts.core.io import file_sha256, read_json
 from scripts.publishing.cards import (
     HUB_CARDS,
     RESULTS,
@@ -25,7 +25,7 @@ from scripts.publishing.cards import (
     space_card,
     version,
 )
-from scripts.publishing.parquet import CARD, GUARD, MANIFEST, file_sha256, read_manifest
+from scripts.publishing.parquet import CARD, GUARD, MANIFEST, read_manifest
 from vsc_dataset.configs import DATA_VERSION
 
 MARKER = "vsc.json"

@@ -16,7 +16,8 @@ from jinja2 import Environment, StrictUndefined
 
 from scripts.core.cli import hide_credentials
 from scripts.core.io import name_file, read_json
-from scripts.core.trial_store import SOLVED_PCT, group_by_setting, read_records, summarize
+from scripts.core.trial_store import read_records
+from scripts.core.trial_summary import SOLVED_PCT, group_by_setting, summarize
 from scripts.reporting.ranking import rank_key
 from scripts.reporting.tables import nops_table, trials_table
 from scripts.training.recipes import Recipe, read_recipes

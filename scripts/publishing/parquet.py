@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scripts.core.io import read_json, replace_file, write_lines
+from scripts.core.io import file_sha256, read_json, replace_file, write_lines
 from scripts.publishing.cards import dataset_card
+from scripts.reporting.tables import both_errors
 from vsc_dataset.arrow import make_table
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
@@ -204,18 +205,11 @@ def _shares(column: pa.ChunkedArray) -> dict[str, float]:
     return {str(v): round(c / len(column), 6) for v, c in zip(values, counts.tolist(), strict=True)}
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _baselines(name: str) -> dict[str, dict[str, float]]:
     """Measure the trivial baselines on a configuration's first test questions."""
     questions = sample(make_config(name), "test", range(BASELINE_SAMPLES)).questions()
     rates_by_baseline = trivial_baselines(questions, make_config(name).answer_width)
-    keys = ("sample_error_pct", "mask_error_pct")
-    return {name: {key: rates[key] for key in keys} for name, rates in rates_by_baseline.items()}
+    return {name: both_errors(rates) for name, rates in rates_by_baseline.items()}
 
 
 def _hash_manifest(manifest: Mapping[str, Any]) -> str:

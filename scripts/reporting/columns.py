@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scripts.core.statistics import format_share, ratio_of_medians
-from scripts.core.trial_store import Trial, samples_to, spread
+from scripts.core.trial_store import Trial
+from scripts.core.trial_summary import samples_to, spread
 from scripts.reporting.ranking import Line, chance_error
 from vsc_dataset.configs import make_config
 from vsc_dataset.splits import HELD_OUT_MIN_OPS

@@ -7,8 +7,9 @@ from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from scripts.core.statistics import find_horizon, published
-from scripts.core.trial_store import Trial, median_trial, summarize
+from scripts.core.statistics import find_horizon, grid_nops
+from scripts.core.trial_store import Trial
+from scripts.core.trial_summary import median_trial, summarize
 from vsc_dataset.configs import make_config
 
 CHANCE = ("copy", "guess")
@@ -82,7 +83,7 @@ class Line:
 
 def kept_horizon(grid: Mapping[str, Any]) -> int | str | None:
     """Find the horizon in a kept grid: its own is that of an older definition."""
-    return find_horizon(grid["rows"], published(grid["name"]))
+    return find_horizon(grid["rows"], grid_nops(grid["name"]))
 
 
 def chance_error(
@@ -111,7 +112,7 @@ def chance_error(
     return chance
 
 
-def trivial_baselines(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
+def baselines_by_data(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
     """Find, by data, what answers without a model reach there: any trial has them."""
     return {line.data: levels for line in lines for levels in line.details("floors")}
 
@@ -173,7 +174,7 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
 
     Those that are not better than chance, or were not run, have these words in place of a rank.
     """
-    baselines, data = trivial_baselines(lines), [line.data for line in lines]
+    baselines, data = baselines_by_data(lines), [line.data for line in lines]
 
     def place(line: Line) -> tuple[int, int]:
         return data.index(line.data), -line.budget

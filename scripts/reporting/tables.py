@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.core.statistics import format_share
 from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
-from scripts.reporting.ranking import Line, rank_lines, trivial_baselines
+from scripts.reporting.ranking import Line, baselines_by_data, rank_lines
 from vsc_dataset.configs import CONFIGS
 from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
@@ -145,7 +145,7 @@ def results_table(
 def _notes(lines: Sequence[Line]) -> str:
     """Say what the table's words mean, and which answers need no model."""
     trials = [trial for line in lines for trial in line.trials]
-    baselines = trivial_baselines(lines)
+    baselines = baselines_by_data(lines)
     notes = [
         "Values are medians over trials where nothing else is said, on validation samples; "
         "solved: at most 1% sample error, with the exact 95% interval of the share. Rows are "

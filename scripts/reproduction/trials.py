@@ -8,12 +8,14 @@ from typing import Any
 
 from torch import nn
 
+from scripts.core.devices import find_device
 from scripts.core.inference import measure
 from scripts.core.io import RUN_FILE, read_json
-from scripts.core.model_loading import LoadedModel, find_device, load_model
+from scripts.core.model_loading import LoadedModel, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import evaluate_grid
-from scripts.reporting.report import Answered, worst_and_best
+from scripts.reporting.answers import Answered, worst_and_best
+from scripts.reporting.tables import both_errors
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
@@ -127,7 +129,7 @@ def _baselines(config: TaskConfig) -> dict[str, dict[str, float]]:
     """Both errors of answers that need no model, on all validation samples."""
     questions = sample(config, "validation", range(config.num_validation)).questions()
     levels = trivial_baselines(questions, config.answer_width)
-    return {name: {key: rates[key] for key in ERRORS} for name, rates in levels.items()}
+    return {name: both_errors(rates) for name, rates in levels.items()}
 
 
 def _test(model: nn.Module, row: Row) -> dict[str, int]:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.io import check_shape, has_type, read_json
-from scripts.core.statistics import find_horizon, format_share, published
-from scripts.core.trial_store import SOLVED_PCT
+from scripts.core.statistics import find_horizon, format_share, grid_nops
+from scripts.core.trial_summary import SOLVED_PCT
 from scripts.scorecards.protocol import Protocol, read_protocol
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
@@ -139,7 +139,7 @@ def summarize_skill(
 
 def summarize_horizon(protocol: Protocol, horizons: Mapping[str, Any]) -> dict[str, Any]:
     """Give the horizons of the trials, rising; of two in the middle the lower one counts."""
-    listed = published(protocol.tables["horizon"]["grid"])
+    listed = grid_nops(protocol.tables["horizon"]["grid"])
     found = [find_horizon(rows, listed) for rows in horizons.values()]
     found.sort(key=lambda horizon: (isinstance(horizon, str), horizon or 0))
     middle = found[(len(found) - 1) // 2]
@@ -288,7 +288,7 @@ def _check_horizons(horizons: Mapping[str, Any], protocol: Protocol) -> None:
         raise ValueError(f"horizons have the seeds {sorted(horizons)}, not {protocol.seeds}")
     check_shape(horizons, {str: [HORIZON_ROW]}, "horizons")
     grid = protocol.tables["horizon"]
-    listed = published(grid["grid"])
+    listed = grid_nops(grid["grid"])
     for seed, rows in horizons.items():
         nops = [row["nops"] for row in rows]
         if not rows or nops != listed[: len(rows)]:

@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from scripts.core.causality import looks_ahead
+from scripts.core.devices import use_threads
 from scripts.core.io import FAULTS, read_json, read_jsonl, write_lines
-from scripts.core.model_loading import LoadedModel, load_model, use_threads
-from scripts.core.statistics import published, share_interval
+from scripts.core.model_loading import LoadedModel, load_model
+from scripts.core.statistics import grid_nops, share_interval
 from scripts.core.trial_store import TrialRecord
 from scripts.evaluation.grid import evaluate_grid
 from scripts.scorecards.card import (
@@ -167,7 +168,7 @@ class CardTraining:
         """Evaluate a trial's model on the grid until it fails."""
         grid = self.protocol.tables["horizon"]
         if trial["samples"] == 0:  # it diverged: there is no model
-            first = {"nops": published(grid["grid"])[0], "questions": grid["samples"]}
+            first = {"nops": grid_nops(grid["grid"])[0], "questions": grid["samples"]}
             return [{**first, "sample_error_pct": 100.0}]
         # The run has written the model's code itself.
         folder = self.trial_folder(*_key(trial)) / "model"

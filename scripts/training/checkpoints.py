@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from scripts.core.io import file_sha256
 from scripts.training.distributed import Accelerator, from_main, gather
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import TrainState
@@ -67,7 +68,9 @@ class CheckpointFolder:
                         "state": asdict(state),
                         "identity": self.identity,
                         "written_by": self._workers(),
-                        "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+                        "sha256": {
+                            path.name: file_sha256(path) for path in sorted(folder.iterdir())
+                        },
                     }
                 )
                 digest = hashlib.sha256(text.encode()).hexdigest()
@@ -122,7 +125,7 @@ class CheckpointFolder:
         if not Recipe.from_dict(ours.pop("recipe")).same_training(recipe) or ours != theirs:
             raise ValueError("it belongs to another recipe, layer file or seed")
         for name, digest in written["sha256"].items():
-            if _sha256(path / name) != digest:
+            if file_sha256(path / name) != digest:
                 raise ValueError(f"{name} is torn")
         if written["written_by"] != self._workers():
             print(
@@ -222,8 +225,3 @@ def _set_random_state(state: Mapping[str, Any]) -> None:
     if len(state["cuda"]) == torch.cuda.device_count():
         states = [torch.tensor(one, dtype=torch.uint8) for one in state["cuda"]]
         torch.cuda.set_rng_state_all(states)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

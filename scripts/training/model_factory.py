@@ -25,7 +25,8 @@ from transformers.models.auto.modeling_auto import (
 )
 
 import vsc_models  # noqa: F401  registers our model types
-from scripts.core.model_loading import head_of, load_model, make_file_model, set_format
+from scripts.core.evaluation_format import set_format
+from scripts.core.model_loading import head_of, load_model, make_file_model
 from scripts.training.recipes import Recipe, recipe_flag
 from vsc_dataset.checking import nearest
 from vsc_dataset.language import TOKENS

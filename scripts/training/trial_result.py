@@ -7,9 +7,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
+from scripts.core.devices import device_name
 from scripts.core.inference import Measurement
-from scripts.core.model_loading import device_name
-from scripts.core.trial_store import TrialRecord, samples_to_solved
+from scripts.core.trial_store import TrialRecord
+from scripts.core.trial_summary import samples_to_solved
 from scripts.training.checkpoints import replace_folder
 from scripts.training.distributed import Accelerator
 from scripts.training.train_state import Job, TrainState, check_loss

@@ -38,7 +38,8 @@ USERS = {
         "scripts/training vsc_dataset/torch_stream.py vsc_models"
     ),
     "transformers": (
-        "scripts/benchmarks scripts/build_dataset.py scripts/core/model_loading.py "
+        "scripts/benchmarks scripts/build_dataset.py scripts/core/evaluation_format.py "
+        "scripts/core/model_loading.py "
         "scripts/evaluate.py scripts/publishing/checkpoint.py scripts/reproduce.py "
         "scripts/scorecard.py scripts/train.py scripts/training vsc_models"
     ),

@@ -11,10 +11,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from scripts.core.batches import logits_of
+from scripts.core.evaluation_format import format_of
 from scripts.core.model_loading import (
     LoadedModel,
     adapt_config_to_model,
-    format_of,
     head_of,
     load_model,
     make_file_model,

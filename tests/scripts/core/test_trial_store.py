@@ -11,16 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from scripts.core.trial_store import (
-    Trial,
-    append_record,
-    median_trial,
-    read_records,
-    read_trials,
-    save_trial,
-    spread,
-    summarize,
-)
+from scripts.core.trial_store import Trial, append_record, read_records, read_trials, save_trial
+from scripts.core.trial_summary import median_trial, spread, summarize
 from tests.commands import ROOT
 from tests.scripts.reporting.cases import kept, record
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from scripts.core.model_loading import LoadedModel, find_device, open_model
+from scripts.core.devices import find_device
+from scripts.core.model_loading import LoadedModel, open_model
 from scripts.evaluation.evaluate import Request, check_request, evaluate
 from scripts.evaluation.report import describe, save_results, write_report
 from tests.commands import run_command

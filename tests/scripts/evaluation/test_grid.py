@@ -6,7 +6,7 @@ import pytest
 from torch import nn
 
 from scripts.core.model_loading import LoadedModel
-from scripts.core.statistics import HORIZON_SAMPLES, find_horizon, published
+from scripts.core.statistics import HORIZON_SAMPLES, find_horizon, grid_nops
 from scripts.evaluation.grid import evaluate_grid, evaluate_nops
 from tests.scripts.evaluation.solver import Solver
 from vsc_dataset import sample
@@ -48,7 +48,7 @@ def test_of_1000_samples_4_may_be_wrong(wrong, found):
 
 
 def test_the_horizon_of_a_perfect_model_is_beyond_the_list_and_needs_every_number():
-    listed = published("grid-len5")
+    listed = grid_nops("grid-len5")
     rows = [{"nops": n, "questions": 1000, "sample_error_pct": 0.0} for n in listed]
     assert find_horizon(rows, listed) == ">1024"
     assert find_horizon(rows[:-1], listed) == 1000

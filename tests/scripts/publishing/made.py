@@ -16,8 +16,8 @@ import vsc_models  # noqa: F401  registers the model types
 from scripts.core.model_loading import head_of
 from scripts.core.trial_store import append_record
 from scripts.publishing import parquet
-from scripts.reporting.report import write_report
 from scripts.training.recipes import find_recipe
+from scripts.training.run_report import write_report
 from tests.scripts.reporting.cases import answered, curve, record
 from vsc_dataset import CONFIGS, TaskConfig
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from scripts.core.io import file_sha256
 from scripts.publishing import parquet
-from scripts.publishing.parquet import file_sha256, shards_of
+from scripts.publishing.parquet import shards_of
 from tests.commands import run_command
 from tests.scripts.publishing.made import SMALL, make_dataset, small_configs
 from vsc_dataset import DATA_VERSION, sample

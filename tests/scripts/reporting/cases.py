@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from scripts.core.trial_store import Trial, TrialRecord
-from scripts.reporting.report import Answered
+from scripts.reporting.answers import Answered
 from vsc_dataset import sample
 from vsc_dataset.metrics.vsc_error.trivial_baselines import baseline_predictions
 

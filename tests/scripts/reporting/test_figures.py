@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from scripts.reporting import figures
+from scripts.reporting.answers import Answered, worst_and_best
 from scripts.reporting.figures import (
     AnswerRow,
     answers_picture,
@@ -13,7 +14,6 @@ from scripts.reporting.figures import (
     survival_curves,
     training_curves,
 )
-from scripts.reporting.report import Answered, worst_and_best
 from tests.scripts.reporting.cases import curve
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from scripts.core.statistics import published
+from scripts.core.statistics import grid_nops
 from scripts.core.trial_store import Trial, save_trial
 from scripts.reporting import figures
 from scripts.reporting.ranking import Line, best_of, rank_lines, split_budgets
@@ -16,7 +16,7 @@ from tests.scripts.reporting.cases import COPY, cells, kept, record, training
 
 def grid(horizon, beyond=100.0):
     """A kept grid without an error up to the horizon, that ended after two numbers beyond it."""
-    listed = published("grid-all-len5")
+    listed = grid_nops("grid-all-len5")
     rows = [
         {"nops": n, "questions": 1000, "sample_error_pct": 0.0 if n <= horizon else beyond}
         for n in listed[: listed.index(horizon) + 3]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.core.trial_store import summarize
+from scripts.core.trial_summary import summarize
 from scripts.reporting.tables import nops_table, trials_table, with_baselines
 from tests.scripts.reporting.cases import answered, record
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates

@@ -11,7 +11,6 @@ from accelerate.state import AcceleratorState
 from scripts.core.batches import logits_of, model_inputs
 from scripts.core.inference import measure
 from scripts.core.model_loading import load_model
-from scripts.reporting import report
 from scripts.training import loop, run_report, trial_result
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import (
@@ -195,7 +194,7 @@ def test_a_run_that_is_cut_off_at_its_end_is_not_taken_for_whole(tmp_path, monke
     recipe = Recipe(**BASE, **SHORT)
     record = run_trial(recipe, tmp_path / "seed-0")
     # The second time as after more trials: the files of the first are there.
-    for place, name in ((run_report.shutil, "copyfile"), (report, "answers_picture")):
+    for place, name in ((run_report.shutil, "copyfile"), (run_report, "answers_picture")):
         with monkeypatch.context() as patch:
             patch.setattr(place, name, lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):

@@ -2,17 +2,13 @@
 
 import json
 import re
-from dataclasses import replace
 
 import matplotlib
 import matplotlib.image
 import pytest
 
-from scripts.reporting.held_out import programs_seen
-from scripts.reporting.report import Answered, worst_and_best, write_report
+from scripts.training.run_report import write_report
 from tests.scripts.reporting.cases import answered, curve, record
-from vsc_dataset import parse, sample
-from vsc_dataset.configs import make_config
 
 HELD_OUT = ("test_programs", "test")
 
@@ -66,33 +62,3 @@ def test_a_report_begins_with_held_out_programs_and_has_the_baselines(report):
     assert "solved 1 of 3 (0% to 91%)" in text
     assert re.search(r"^nops .* first 4$", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) <= 110
-
-
-@pytest.mark.parametrize("layout", ["compact", "spaced"])
-def test_the_share_of_programs_seen_is_that_of_a_slow_count(layout):
-    def program(question):
-        return [(op.kind, *sorted((op.x, op.y or 0))) for op in parse(question).operations]
-
-    config = replace(make_config("default"), layout=layout, num_test=200)
-    seen = [program(q) for q in sample(config, "train", range(300), seed=3).questions()]
-    share = sum(program(q) in seen for q in sample(config, "test", range(200)).questions()) / 2
-    assert 20 < share < 90
-    assert programs_seen(config, "test", 3, 300) == share
-    assert programs_seen(config, "test_programs", 3, 300) == 0
-    assert programs_seen(config, "test", 3, 10**8) is None
-    first = replace(config, nops=(1, 1))
-    seen = [program(q) for q in sample(first, "train", range(300), seed=3).questions()]
-    share = sum(program(q) in seen for q in sample(config, "test", range(200)).questions()) / 2
-    assert programs_seen(config, "test", 3, 300, [(0, first), (300, config)]) == share
-
-
-def test_worst_and_best_are_the_answers_with_most_and_fewest_wrong_characters():
-    references = ["ABC", "ABC", "ABC", "A"]
-    predictions = ["ABC", "CBA", "BCA", "AX"]
-    questions = ["ABC:", "CBA:1>3", "BCA:", "AX:-2"]
-    blocks = worst_and_best(Answered(questions, references, predictions), 3, rows=2)
-    (worst_title, worst), (best_title, best) = blocks.items()
-    assert "3 of 4 answers are wrong" in worst_title
-    assert "1 of 4 answers are right" in best_title
-    assert [(row.question, sum(row.wrong)) for row in worst] == [("BCA:", 3), ("CBA:1>3", 2)]
-    assert [(row.question, sum(row.wrong)) for row in best] == [("ABC:", 0), ("AX:-2", 1)]
