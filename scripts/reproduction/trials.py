@@ -140,12 +140,15 @@ def _test(model: nn.Module, row: Row) -> dict[str, int]:
 
 
 def _grid(model: nn.Module, row: Row) -> dict[str, Any]:
-    """Evaluate a grid until the model fails; `lost`, a key of kept results, says that it did."""
+    """Evaluate a grid until the model fails; `lost`, a key of kept results, says that it did.
+
+    The horizon follows from the rows.
+    """
     assert row.grid is not None
     grid = evaluate_grid(LoadedModel(row.recipe.name, model, row.recipe.data), row.grid)
     rows = [_rounded({k: v for k, v in one.items() if k not in CLOCKS}) for one in grid["rows"]]
     failed = grid["ended"] == "failed"
-    return {"name": row.grid, "horizon": grid["horizon"], "lost": failed, "rows": rows}
+    return {"name": row.grid, "lost": failed, "rows": rows}
 
 
 def _rounded(value: Any) -> Any:

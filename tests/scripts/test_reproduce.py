@@ -67,13 +67,13 @@ def test_a_trial_leaves_line_details_table_and_pictures(done):
     assert record == trial
     (kept,) = read_trials(hub / "results", ROW)
     assert [point["samples"] for point in kept.details["curve"]][-1] == 640
-    assert kept.details["grid"]["horizon"] == 0
     assert kept.details["grid"]["lost"]
     assert [row["nops"] for row in kept.details["grid"]["rows"]] == [1, 2]
     assert kept.details["floors"]["first 2"]["mask_error_pct"] == 0
     assert kept.details["questions_per_second"] > 0
     shown = cells((hub / "tables" / "ladder.md").read_text(), ROW)
     assert shown["rank"] == "at chance"
+    assert shown["horizon"] == "0"
     assert shown["training samples"] == "640 of 100,000"
     assert shown["mask error %"] == f"{record.mask_error_pct:.2f}"
     assert shown["sample error % at 1,024"] == "≥99"
