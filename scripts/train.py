@@ -3,6 +3,8 @@
 accelerate launch scripts/train.py --recipe swap-delta
 accelerate launch scripts/train.py --recipe swap-delta --trials 10 --jobs 2 --output-dir runs/ten
 accelerate launch scripts/train.py --recipe mixed-l6 --max-samples 100000 --learning-rate 1e-3
+
+The flags from --data on take the place of the recipe's fields.
 """
 
 import sys
@@ -20,7 +22,7 @@ def main() -> None:
     """Train, measure, report."""
     started = time.time()
     STOP.listen()
-    flags, recipe = read_flags()
+    flags, recipe = read_flags(description=__doc__)
     from transformers.utils.logging import disable_progress_bar
 
     from scripts.training.distributed import make_accelerator

@@ -14,10 +14,6 @@ from scripts.training.recipes import HINTS, UNTRAINED, Recipe, find_recipe, reci
 from vsc_dataset.checking import nearest
 
 TRAINED = [one.name for one in fields(Recipe) if one.name not in UNTRAINED]
-DESCRIPTION = """Train a recipe, once or in several trials; measure, report.
-
-The flags from --data on take the place of the recipe's fields.
-"""
 NAME = "of the run and its folder; default: the recipe's, or that of the layer or model in a flag"
 FLAGS: dict[str, dict[str, Any]] = {
     "--recipe": {"required": True, "help": "a table of scripts/recipes.toml"},
@@ -59,7 +55,9 @@ def recipe_flags() -> dict[str, dict[str, Any]]:
     return flags
 
 
-def read_flags(words: Sequence[str] | None = None) -> tuple[Namespace, Recipe]:
+def read_flags(
+    words: Sequence[str] | None = None, description: str | None = None
+) -> tuple[Namespace, Recipe]:
     """Read the command line: the flags of FLAGS, and the recipe as the others change it.
 
     `seeds` is added to the flags: those that are wanted; None takes those of the run that is
@@ -69,7 +67,7 @@ def read_flags(words: Sequence[str] | None = None) -> tuple[Namespace, Recipe]:
       ValueError: an unknown flag (the nearest is named), a value that cannot work, or flags that
         contradict each other.
     """
-    flags = Parser(DESCRIPTION, {**FLAGS, **recipe_flags()}, HINTS_FOR).parse_args(words)
+    flags = Parser(description, {**FLAGS, **recipe_flags()}, HINTS_FOR).parse_args(words)
     _check(flags)
     recipe = find_recipe(flags.recipe)
     changes = {name: value for name in TRAINED if (value := getattr(flags, name)) is not None}
