@@ -36,14 +36,7 @@ def looks_ahead(
     """
     probe, bits = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(seed)
     add_noise(probe, bits)
-    device = next(probe.parameters()).device
-    ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=bits).to(device)
-    others_L = _FIRST_PLAIN_ID + (ids_L == _FIRST_PLAIN_ID).long()
-
-    def logits(ids_BxL: Tensor) -> Tensor:
-        return logits_of(probe, call_arguments(probe, ids_BxL), vocab_size)
-
-    return first_ahead(logits, ids_L, others_L)
+    return first_logits_ahead(probe, vocab_size, length, bits)
 
 
 @torch.no_grad()
@@ -51,6 +44,20 @@ def add_noise(model: nn.Module, bits: torch.Generator) -> None:
     """Move every weight a little."""
     for weight in model.parameters():
         weight.add_(torch.randn(weight.shape, generator=bits).to(weight), alpha=_NOISE)
+
+
+def first_logits_ahead(
+    model: nn.Module, vocab_size: int, length: int, bits: torch.Generator
+) -> int | None:
+    """Find `first_ahead` of a model's logits, on a row of `length` tokens."""
+    ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=bits)
+    ids_L = ids_L.to(next(model.parameters()).device)
+    others_L = _FIRST_PLAIN_ID + (ids_L == _FIRST_PLAIN_ID).long()
+
+    def logits(ids_BxL: Tensor) -> Tensor:
+        return logits_of(model, call_arguments(model, ids_BxL), vocab_size)
+
+    return first_ahead(logits, ids_L, others_L)
 
 
 @torch.no_grad()

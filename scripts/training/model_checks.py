@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.core.batches import logits_of, loss_of, model_inputs
-from scripts.core.causality import add_noise, first_ahead, looks_ahead
+from scripts.core.causality import add_noise, first_ahead, first_logits_ahead, looks_ahead
 from scripts.training.model_factory import build_model, describe, list_arguments
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
@@ -119,24 +119,31 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
     inputs, _ = model_inputs(model, samples, "all", device)
     rows = inputs["input_ids"]
 
-    def compute(ids: Tensor) -> Tensor:
+    def logits(ids: Tensor) -> Tensor:
         others = {k: x[-len(ids) :] if isinstance(x, Tensor) else x for k, x in inputs.items()}
         return logits_of(model, {**others, "input_ids": ids}, samples.vocab_size)
 
-    if not torch.isfinite(compute(rows)).all():
+    if not torch.isfinite(logits(rows)).all():
         raise ValueError(
             f"{called} gives NaN or infinity before it is trained: see its first weights"
         )
     bits = torch.Generator().manual_seed(0)
     add_noise(model, bits)
-    checks: list[tuple[Compute, Tensor]] = [(compute, rows)]
+    same = _check_rows(called, logits, rows)
     if recipe.mixer:  # the scaffold's convolutions may look ahead where the layer does not
         states = torch.randn(*rows.shape, model.config.hidden_size, generator=bits).to(device)
-        checks.append((lambda x: model.model.mix(x, x, None, None), states))
-    if not all(_check_rows(called, *check) for check in checks):
+
+        def mix(x: Tensor) -> Tensor:
+            out: Tensor = model.model.mix(x, x, None, None)
+            return out
+
+        same = same and _check_rows(called, mix, states)
+    if not same:
         return [f"{called}: gives other numbers each time, in evaluation too; it was not checked"]
-    innermost, rows = checks[-1]
-    ahead = first_ahead(innermost, rows[0], rows[1])
+    if recipe.mixer:
+        ahead = first_ahead(mix, states[0], states[1])
+    else:
+        ahead = first_logits_ahead(model, samples.vocab_size, rows.shape[1], bits)
     reads = "reads from left to right (causal)"
     if ahead is not None:
         reads = f"looks ahead (bidirectional): position {ahead} depends on later ones"
