@@ -38,8 +38,8 @@ def main() -> None:
         deadline=flags.max_minutes and started + 60 * flags.max_minutes,
         final_samples=flags.final_samples,
         trust_remote_code=flags.trust_remote_code,
-        built=check_recipe(recipe, flags.seed or 0, accelerator, flags.trust_remote_code),
     )
+    check_recipe(recipe, flags.seed or 0, accelerator, flags.trust_remote_code)
     folder, seeds = open_run(recipe, flags.output_dir, flags.seeds, flags.resume, accelerator)
     again = f"the same command with --output-dir {folder} --resume goes on"
     try:

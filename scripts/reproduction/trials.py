@@ -1,7 +1,6 @@
 """Train a row's missing trials, and measure what is kept next to each record."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -66,11 +65,10 @@ def run_row(
     if not seeds:
         return
     accelerator = make_accelerator(recipe.mixed_precision)
-    built = check_recipe(recipe, seeds[0], accelerator)
+    check_recipe(recipe, seeds[0], accelerator)
     folder = runs / recipe.name / str(recipe.num_samples)
     open_run(recipe, folder, seeds, resume=(folder / RUN_FILE).exists(), accelerator=accelerator)
-    options = replace(options or RunOptions(), built=built)
-    for record in each_trial(recipe, folder, seeds, accelerator, jobs, options):
+    for record in each_trial(recipe, folder, seeds, accelerator, jobs, options or RunOptions()):
         yield Trial(record, measure_details(row, folder, record))
 
 

@@ -62,10 +62,10 @@ class CardTraining:
         self.jobs, self.options = jobs, options
         recipe = protocol.recipe(base, protocol.skills[0], protocol.learning_rates[0])
         self.accelerator = make_accelerator(recipe.mixed_precision)
-        built = check_recipe(recipe, 0, self.accelerator, options.trust_remote_code)
-        self.parameters = sum(p.numel() for p in built.model.parameters())
+        model = check_recipe(recipe, 0, self.accelerator, options.trust_remote_code)
+        self.parameters = sum(p.numel() for p in model.parameters())
         protocol.check_parameters(self.parameters)
-        self.causal = looks_ahead(built.model, length=ROW) is None
+        self.causal = looks_ahead(model, length=ROW) is None
         self.identity = {
             "protocol": protocol.version,
             "track": protocol.track,

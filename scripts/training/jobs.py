@@ -89,7 +89,7 @@ def _start(position: int, options: RunOptions, threads: int) -> Worker:
     """Start a process, which takes about as long for its imports as a short trial for its steps."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    options = replace(options, bar_position=position, built=None)
+    options = replace(options, bar_position=position)
     process = context.Process(target=_work, args=(theirs, options, threads, getpid()), daemon=True)
     process.start()
     theirs.close()  # so that the end of the process is the end of the pipe

@@ -25,7 +25,6 @@ from scripts.training.train_state import (
     Job,
     Paused,
     RunOptions,
-    SeededModel,
     TrainState,
     check_loss,
 )
@@ -42,7 +41,7 @@ LOG_EVERY = 20
 
 def check_recipe(
     recipe: Recipe, seed: int, accelerator: Accelerator, trust_remote_code: bool = False
-) -> SeededModel:
+) -> nn.Module:
     """Check that a recipe can be trained, before anything is written; a ValueError says why not.
 
     Returns:
@@ -65,8 +64,7 @@ def check_recipe(
         )
     torch.manual_seed(seed)
     device, report = accelerator.device, accelerator.print
-    model = check_model(recipe, device, processes, trust_remote_code, report)
-    return SeededModel(seed, model, torch.get_rng_state())
+    return check_model(recipe, device, processes, trust_remote_code, report)
 
 
 def run_trial(job: Job, accelerator: Accelerator, options: RunOptions = DEFAULTS) -> TrialRecord:
@@ -115,12 +113,8 @@ def make_model(
     recipe: Recipe, seed: int, accelerator: Accelerator, options: RunOptions = DEFAULTS
 ) -> tuple[nn.Module, Optimizer]:
     """Build the recipe's model from a seed, and AdamW for it, prepared for all processes."""
-    if options.built and options.built.seed == seed:
-        _, model, random_state = options.built
-        torch.set_rng_state(random_state)
-    else:
-        torch.manual_seed(seed)
-        model = build_model(recipe, options.trust_remote_code, sized=True)
+    torch.manual_seed(seed)
+    model = build_model(recipe, options.trust_remote_code)
     optimizer = make_optimizer(model, recipe)
     accelerator.free_memory()  # of the trial before
     # accelerate's wrapper of the optimizer serves float16 and accumulation alone.

@@ -44,7 +44,7 @@ def check_model(
         try:
             probe = copy.deepcopy(model)
         except Exception:  # a custom layer may hold what cannot be copied
-            probe = build_model(recipe, trust_remote_code, sized=True)
+            probe = build_model(recipe, trust_remote_code)
         try:
             _try_step(recipe, probe.to(device).train(), device)
             if recipe.mixer or not recipe.model.startswith("vsc_"):

@@ -2,8 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from functools import partial
 from hashlib import sha256
@@ -12,11 +11,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.module import (
-    register_module_module_registration_hook,
-    register_module_parameter_registration_hook,
-)
-from torch.nn.parameter import is_lazy
 from transformers import AutoConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import (
@@ -51,15 +45,14 @@ ELSEWHERE = {"answer_width": "data", "layout": "data"}
 ELSEWHERE |= {name: name for name in ("objective", "mixer", "mixer_args", "direction")}
 """Fields of our configurations, and the field of a recipe that they follow from."""
 
-MAX_PARTS = 20_000
-"""Parameters and modules that a constructor registers: more would take minutes."""
+MAX_LAYERS = 1_000
+"""More would take minutes to build, also where they take no memory."""
 
-MAX_LAYERS = 10_000
 COUNTS = re.compile(r"layers?$|blocks?$|depth")
 """Fields that say how many layers there are."""
 
 
-def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = False) -> nn.Module:
+def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
     """Build the recipe's model; it knows how the rows of its data are written.
 
     Args:
@@ -67,7 +60,6 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = F
         model_args; or a checkpoint's folder or hub id, trained on. A `mixer` takes the delta
         layer's place.
       trust_remote_code: run the code that a checkpoint brings.
-      sized: its size was checked before, without memory.
     Raises:
       ValueError: one line: there is no such model, a setting of it is unknown or cannot work, a
         package is missing, or it has more than max_parameters.
@@ -77,10 +69,8 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False, sized: bool = F
         model.train().float()  # in 16 bits small steps of the optimizer would be rounded away
     else:
         make = _maker(recipe)
-        if not sized:
-            _check_size(recipe, _size_without_memory(recipe, make))
-        with _bounded(describe(recipe), recipe.max_parameters):
-            model = make()
+        _check_size(recipe, _size_without_memory(recipe, make))
+        model = make()
     _check_size(recipe, sum(p.numel() for p in model.parameters()))
     set_format(model, recipe.config, recipe.objective)
     return model
@@ -202,50 +192,9 @@ def list_arguments(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "no args"
 
 
-class _TooLargeError(BaseException):
-    """Goes through code that catches every Exception; `_bounded` makes a ValueError of it."""
-
-
-@contextmanager
-def _bounded(called: str, max_parameters: int) -> Iterator[None]:
-    """Stop a constructor that would not end in time: count what it registers.
-
-    A ValueError says that it has far more parameters than max_parameters (some are replaced when
-    weights are tied), or more parts than any model here.
-    """
-    parts = parameters = 0
-
-    def count(module: nn.Module, name: str, part: Any) -> None:
-        nonlocal parts, parameters
-        parts += 1
-        if isinstance(part, nn.Parameter) and not is_lazy(part):
-            parameters += part.numel()
-        if parts > MAX_PARTS or parameters > 4 * max_parameters:
-            raise _TooLargeError
-
-    hooks = (
-        register_module_parameter_registration_hook(count),
-        register_module_module_registration_hook(count),
-    )
-    try:
-        yield
-    except _TooLargeError:
-        words = f"has {parameters:,} parameters or more, max_parameters is {max_parameters:,}"
-        if parts > MAX_PARTS:
-            words = f"is made of more than {MAX_PARTS:,} parts"
-        raise ValueError(f"{called} {words}: give smaller sizes") from None
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
 def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
     """Count the parameters where tensors take no memory; 0 if the user's code cannot do that."""
-    with (
-        _bounded(describe(recipe), recipe.max_parameters),
-        torch.random.fork_rng(devices=[]),
-        torch.device("meta"),
-    ):
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
         try:
             return sum(p.numel() for p in make().parameters())
         except Exception:

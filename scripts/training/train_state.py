@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch import Tensor, nn
-
 from scripts.training.recipes import Recipe
 
 
@@ -44,14 +42,6 @@ def check_loss(loss: float, state: TrainState, recipe: Recipe) -> None:
         )
 
 
-class SeededModel(NamedTuple):
-    """A model that was just initialized from a seed, and torch's generator after that."""
-
-    seed: int
-    model: nn.Module
-    random_state: Tensor
-
-
 @dataclass(frozen=True)
 class RunOptions:
     """How a trial is run; nothing here changes its bits."""
@@ -62,7 +52,6 @@ class RunOptions:
     final_samples: int | None = None  # of each split that are evaluated at the end; None: all
     bar_position: int = 0  # the line of its progress bar
     trust_remote_code: bool = False  # run the code that a checkpoint to train on brings
-    built: SeededModel | None = None  # the model of one seed, which is not built again
 
 
 DEFAULTS = RunOptions()

@@ -134,19 +134,12 @@ class MixesRows(nn.GRU):
 
 class GivesNan(Causal):
     def forward(self, x):
-        return super().forward(x).log()
+        return (super().forward(x) - 1000).log()
 
 
 class RandomAlways(Causal):
     def forward(self, x):
         return super().forward(x + torch.randn_like(x))
-
-
-def make_endless(hidden_size, count):
-    try:
-        return nn.Sequential(*(nn.Linear(2, 2) for _ in range(count)))
-    except Exception:  # a limit goes through this
-        return nn.Linear(hidden_size, hidden_size)
 
 
 def make_model(width=16):
