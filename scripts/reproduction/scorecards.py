@@ -117,15 +117,16 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
             if len({one["verdict"] for one in alone}) > 1:
                 divided.append(f"{card['name']}: {skill}")
     seconds = [sum(line["seconds"] for line in card["search"] + card["trials"]) for card in cards]
+    minutes = dict.fromkeys(f"{one / 60:.0f}" for one in (min(seconds), max(seconds)))
     named = f", but for {', '.join(divided)}" if divided else ""
     return (
-        f"A scorecard's trainings took {min(seconds) / 60:.0f} to {max(seconds) / 60:.0f} minutes, "
-        "one after the other on a shared thread. "
+        f"A scorecard's trainings took {' to '.join(minutes)} minutes, one after the other on a "
+        "shared thread. "
         f"Judged one by one, the trials of a layer and a skill agree{named}. "
-        f"Of {len(cards) * len(protocol.skills)} searches {at_edge} choose the highest learning "
-        f"rate of the protocol, {highest:g}, so that a higher one might be better yet; in {blind} "
-        "none of the rates is better than chance after the search's samples, and the choice means "
-        "little."
+        f"The highest learning rate of the protocol, {highest:g}, is chosen in {at_edge} of "
+        f"{len(cards) * len(protocol.skills)} searches, so that a higher one might be better yet; "
+        f"in {blind} none of the rates is better than chance after the search's samples, and the "
+        "choice means little."
     )
 
 
