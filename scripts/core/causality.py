@@ -71,7 +71,7 @@ def first_ahead(compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Te
     Returns:
       None where there is no such position: the row is read from left to right.
     Raises:
-      ValueError: the same row has another output each time.
+      ValueError: the same row has another output each time, or one that is not finite.
     """
     length = len(row_L)
     near, spread = range(1, min(length, _NEAR)), range(length - 1, 0, -max(1, length // _SPREAD))
@@ -79,6 +79,8 @@ def first_ahead(compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Te
     changed_PxL = row_L.repeat(len(positions) + 1, *[1] * row_L.ndim)  # the last is as it was
     changed_PxL[range(len(positions)), positions] = others_L[positions]
     out_PxLxD = compute(changed_PxL).float()
+    if not torch.isfinite(out_PxLxD).all():  # no comparison would find anything
+        raise ValueError("the model gives NaN or infinity with weights moved a little")
     allowed = _TOLERANCE * out_PxLxD[-1].abs().max()
     if (compute(changed_PxL) - out_PxLxD).abs().max() > allowed:
         raise ValueError(

@@ -137,6 +137,17 @@ class GivesNan(Causal):
         return (super().forward(x) - 1000).log()
 
 
+class NanNearby(Causal):
+    """Finite at its first weights, and not where one of them is a little lower."""
+
+    def __init__(self, d_model):
+        super().__init__(d_model)
+        self.scale = nn.Parameter(torch.zeros(d_model))
+
+    def forward(self, x):
+        return super().forward(x) * (1 + self.scale.sqrt())
+
+
 class RandomAlways(Causal):
     def forward(self, x):
         return super().forward(x + torch.randn_like(x))

@@ -124,6 +124,7 @@ def test_a_mixer_takes_the_sizes_of_the_scaffold_that_it_replaces():
         ("Causal", ["gain=0.5", "do not mix", "reads from left to right (causal)"]),
         ("SeesBothWays", ["no args", "do not mix", "looks ahead (bidirectional): position 0"]),
         ("RandomAlways", ["no args", "gives other numbers each time"]),
+        ("NanNearby", ["no args", "NaN or infinity with weights moved a little; it was not"]),
     ],
 )
 def test_a_custom_layer_is_told_what_it_gets_and_what_it_reads(name, words):
