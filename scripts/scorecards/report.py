@@ -24,12 +24,16 @@ MEANINGS = (
 )
 
 
-def compare(cards: Sequence[Card]) -> str:
-    """Lay out scorecards of one protocol and track, a line each: sample error, trials solved."""
+def compare(cards: Sequence[Card], bold: int | None = None) -> str:
+    """Lay out scorecards of one protocol and track, a line each: sample error, trials solved.
+
+    One of them may be in bold, for a layer may have the name of a kept one.
+    """
     skills = [*cards[0]["summary"]["skills"]]
     rows = []
-    for card in cards:
-        row = [_label(card), "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
+    for i, card in enumerate(cards):
+        label = f"**{_label(card)}**" if i == bold else _label(card)
+        row = [label, "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
         for skill in card["summary"]["skills"].values():
             row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
         horizon = card["summary"]["horizon"]
@@ -103,7 +107,7 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
             "\n".join([*lines, f"- **horizon**: {summary['horizon']['sentence']}."]),
             "Sample error on held-out programs where the skill has them (median over trials), and "
             "trials solved (sample error at most 1%):",
-            compare([card, *rank(baselines)]),
+            compare([card, *rank(baselines)], bold=0),
         ]
     )
     write_lines(folder / "scorecard.md", [page])
