@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.io import check_shape, has_type, read_json
-from scripts.core.statistics import find_horizon, format_share, grid_nops
+from scripts.core.statistics import find_horizon, format_share, grid_nops, prediction_interval
 from scripts.core.trial_summary import SOLVED_PCT
 from scripts.scorecards.protocol import Protocol, read_protocol
 from vsc_dataset import sample
@@ -198,6 +198,23 @@ def check_card(card: Mapping[str, Any]) -> None:
     _check_horizons(card["horizons"], protocol)
     if card["summary"] != json.loads(json.dumps(summarize_card(card, protocol))):
         raise ValueError("summary does not follow from the trials")
+
+
+def check_repeated(card: Mapping[str, Any], trial: Trial) -> None:
+    """Raise a ValueError where a trial that was trained again is not as one more seed would be.
+
+    It is where both it and the scorecard solve the skill, or by the spread of the kept trials.
+    """
+    skill, wrong, questions = trial["skill"], trial["wrong"], trial["questions"]
+    solved = card["summary"]["skills"][skill]["verdict"] == "solved"
+    counts = [kept["wrong"] for kept in card["trials"] if kept["skill"] == skill]
+    low, high = prediction_interval(counts, questions)
+    both_solve = solved and sample_error_pct(trial) <= SOLVED_PCT
+    if not both_solve and not low <= wrong / questions <= high:
+        raise ValueError(
+            f"seed {trial['seed']}, {skill}: {wrong} of {questions} samples wrong, and one more "
+            f"trial like the scorecard's would have {low:.2%} to {high:.2%}"
+        )
 
 
 def check_name(name: str) -> None:

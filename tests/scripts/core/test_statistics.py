@@ -10,6 +10,7 @@ from scripts.core.statistics import (
     HORIZON_SAMPLES,
     format_share,
     is_within_horizon,
+    prediction_interval,
     ratio_of_medians,
     share_interval,
     survival,
@@ -50,6 +51,23 @@ def test_a_share_is_written_with_an_interval_that_is_not_rounded_inward():
     assert format_share(3, 3) == "3 of 3 (at least 29%)"  # 29.24
     assert format_share(0, 3) == "0 of 3 (at most 71%)"  # 70.76
     assert format_share(2, 3) == "2 of 3 (9% to 100%)"  # 9.43 to 99.16
+
+
+@pytest.mark.parametrize("mean, spread", [(0.1, 0.0), (0.5, 0.1), (0.98, 0.005)])
+def test_one_more_trial_is_outside_its_interval_as_seldom_as_said(mean, spread):
+    random, n, outside = np.random.default_rng(0), 10_000, 0
+    for _ in range(3000):
+        shares = np.clip(random.normal(mean, spread, 6), 0, 1)
+        *kept, new = random.binomial(n, shares)
+        low, high = prediction_interval(kept, n, confidence=0.95)
+        outside += not low <= new / n <= high
+    assert outside <= 165  # 150 are expected where the spread alone counts, else fewer
+
+
+def test_a_trial_that_no_seed_explains_is_outside():
+    low, high = prediction_interval([300, 310, 320, 305, 315], 10_000)
+    assert low < 0.03 < 0.032 < high < 0.06
+    assert prediction_interval([300], 10_000)[1] < 0.05
 
 
 def test_survival_is_the_share_still_right_and_shorter_samples_do_not_count_as_right():

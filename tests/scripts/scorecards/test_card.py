@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from scripts.scorecards.card import check_card, choose_rate, read_card
+from scripts.scorecards.card import check_card, check_repeated, choose_rate, read_card
 from scripts.scorecards.protocol import PROTOCOL, read_protocol
 from tests.scripts.scorecards.cases import make_card
 from vsc_dataset import sample
@@ -44,6 +44,20 @@ def test_the_values_of_a_published_protocol_never_change():
     values = tomllib.loads(PROTOCOL.read_text("utf-8"))
     words = json.dumps(values, sort_keys=True).encode()
     assert sha256(words).hexdigest()[:16] == PUBLISHED[values["version"]]
+
+
+@pytest.mark.parametrize("skill, wrong", [("copy", 0.01), ("select", 0.39), ("select", 0.41)])
+def test_a_trial_again_may_end_as_one_more_seed_would(card, skill, wrong):
+    trial = next(trial for trial in card["trials"] if trial["skill"] == skill)
+    check_repeated(card, {**trial, "wrong": round(wrong * trial["questions"])})
+
+
+@pytest.mark.parametrize("skill, wrong", [("copy", 0.011), ("select", 0.0), ("select", 0.5)])
+def test_a_trial_again_that_ends_otherwise_is_refused(card, skill, wrong):
+    trial = next(trial for trial in card["trials"] if trial["skill"] == skill)
+    wrong = round(wrong * trial["questions"])
+    with pytest.raises(ValueError, match=f"{skill}: {wrong} of .* would have"):
+        check_repeated(card, {**trial, "wrong": wrong})
 
 
 def test_validation_alone_chooses_the_learning_rate():

@@ -135,16 +135,19 @@ def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):
     (tmp_path / "better.json").write_text(json.dumps(card))
     result = run_command("scorecard", "--check", tmp_path / "better.json", "--rerun", 1)
     assert result.exit_code == 1
-    assert "samples wrong, the scorecard's trials have 0 to 0" in result.stderr
+    assert (
+        "samples wrong, and one more trial like the scorecard's would have 0.00% to"
+        in result.stderr
+    )
 
 
-def test_a_seed_that_ends_otherwise_is_within_the_range_of_the_trials(scored, tmp_path):
+def test_a_seed_that_ends_otherwise_ends_as_one_more_would(scored, tmp_path):
     card = json.loads((scored[0] / "scorecard.json").read_text())
     card["trials"][0]["val_loss"] += 0.01  # as after sums in another order
     (tmp_path / "elsewhere.json").write_text(json.dumps(card))
     result = run_command("scorecard", "--check", tmp_path / "elsewhere.json", "--rerun", 1)
     assert result.exit_code == 0, result.stderr
-    assert "seed 1: other numbers, within the range of the scorecard's trials" in result.stdout
+    assert "seed 1: other numbers, such as one more seed gives" in result.stdout
 
 
 @pytest.mark.parametrize(
