@@ -23,14 +23,21 @@ from scripts.core.cli import Parser, int_from, positive, read_pairs, run
 CARDS = Path(__file__).resolve().parents[1] / "hub_cards" / "scorecards"
 FLAGS: dict[str, dict[str, Any]] = {
     "--mixer": {"metavar": "LAYER", "help": "FILE.py:CLASS or package.module:CLASS"},
-    "--mixer-args": {"nargs": "+", "metavar": "K=V", "help": "arguments of that layer"},
-    "--direction": {"default": "forward", "help": "how the layer reads a row: forward, or both"},
-    "--bidirectional": {"action": "store_true", "help": "convolutions see what follows"},
+    "--mixer-args": {"nargs": "+", "metavar": "K=V", "help": "arguments of a --mixer"},
+    "--direction": {
+        "default": "forward",
+        "choices": ["forward", "both"],
+        "help": "of a --mixer: forward, or both ways, and the convolutions too",
+    },
+    "--bidirectional": {
+        "action": "store_true",
+        "help": "of a --mixer that looks ahead by itself: so do the convolutions",
+    },
     "--model": {
         "metavar": "TYPE",
         "help": "a whole model: a type of transformers, or FILE.py:NAME",
     },
-    "--model-args": {"nargs": "+", "metavar": "K=V", "help": "fields of its configuration"},
+    "--model-args": {"nargs": "+", "metavar": "K=V", "help": "fields of a --model's configuration"},
     "--recipe": {"metavar": "NAME", "help": "the whole model of a recipe, without the scaffold"},
     "--name": {"help": "of the layer in tables; default: its class, type or recipe"},
     "--track": {"default": "efficiency", "help": "efficiency (default) or capability"},
@@ -61,7 +68,7 @@ def main() -> None:
     if flags.check:
         check(flags)
     elif layers != 1:
-        raise ValueError("give the layer as --mixer, or a whole model as --model or --recipe")
+        raise ValueError("give one of --mixer, a layer, --model and --recipe, whole models")
     else:
         score(flags, flags.max_minutes and started + 60 * flags.max_minutes)
 
@@ -74,7 +81,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
     from scripts.scorecards.card import check_name, file_name
     from scripts.scorecards.protocol import read_protocol
     from scripts.scorecards.report import read_baselines, write_report
-    from scripts.scorecards.train import CardTraining
+    from scripts.scorecards.train import CardTraining, find_folder
     from scripts.training.signals import STOP, Stopped
     from scripts.training.train_state import Paused, RunOptions
 
@@ -85,7 +92,10 @@ def score(flags: Namespace, deadline: float | None) -> None:
     name = base.name if flags.name is None else flags.name
     check_name(name)
     quick = "-quick" if flags.quick else ""
-    folder = flags.output_dir or Path("scorecards") / f"{file_name(name)}-{flags.track}{quick}"
+    usual = Path("scorecards") / f"{file_name(name)}-{flags.track}{quick}"
+    folder = flags.output_dir or find_folder(usual, protocol, base)
+    if folder not in (usual, flags.output_dir):
+        print(f"{usual} holds another state of this layer: this one goes into {folder}")
     options = RunOptions(deadline=deadline)
     try:
         card = CardTraining(protocol, base, folder, flags.jobs, options).run(name)
@@ -113,7 +123,8 @@ def scored_recipe(flags: Namespace, protocol: Any) -> Any:
     if flags.model:
         return protocol.model(flags.model, read_pairs("--model-args", flags.model_args or []))
     pairs = read_pairs("--mixer-args", flags.mixer_args or [])
-    return protocol.scaffold(flags.mixer, pairs, flags.direction, not flags.bidirectional)
+    causal = not flags.bidirectional and flags.direction == "forward"
+    return protocol.scaffold(flags.mixer, pairs, flags.direction, causal)
 
 
 def check(flags: Namespace) -> None:
@@ -121,15 +132,22 @@ def check(flags: Namespace) -> None:
     from scripts.scorecards.card import read_card
 
     for path in flags.check:
+        path = path / "scorecard.json" if path.is_dir() else path
         card = read_card(path)
         quick = ", a first look (--quick)" if card["quick"] else ""
         print(
-            f"{path}: {card['name']}, protocol {card['protocol']}{quick}: as it must be", flush=True
+            f"{path}: {card['name']}, protocol {card['protocol']}{quick}: whole, and its verdicts "
+            "follow from its numbers"
+            + ("; --rerun SEED tells whether they can be repeated" * (flags.rerun is None)),
+            flush=True,
         )
         if flags.rerun is not None:
             from scripts.scorecards.train import rerun
 
-            print(rerun(card, flags.rerun, flags.jobs), flush=True)
+            try:
+                print(rerun(card, flags.rerun, flags.jobs), flush=True)
+            except KeyboardInterrupt:
+                raise ValueError("interrupted: a --rerun starts anew") from None
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, distribution, packages_distributions, version
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from torch import nn
@@ -47,7 +47,9 @@ def find(target: str) -> Any:
     where, name = split(target)
     module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     if not hasattr(module, name):
-        names = [key for key in vars(module) if not key.startswith("_")]
+        made = {key: x for key, x in vars(module).items() if isinstance(x, type | FunctionType)}
+        own = [key for key, x in made.items() if x.__module__ == module.__name__]
+        names = own if is_file(target) else [key for key in made if not key.startswith("_")]
         raise ValueError(f"{where} has no {name!r}: {_nearest(name, names)}")
     return getattr(module, name)
 
@@ -130,7 +132,13 @@ def make_layer(
             f"{target} needs a config object: write a function that makes config and layer, and "
             "name that, FILE.py:FUNCTION; it is called with hidden_size where it takes that"
         )
-    layer = call(target, make, {**usual, **arguments})
+    try:
+        layer = call(target, make, {**usual, **arguments})
+    except ValueError as error:
+        if "missing" not in str(error) or {*WIDTHS} & {*parameters}:
+            raise
+        hint = f"give it among the layer's arguments; a width is called {WIDTHS[0]!r} or the like"
+        raise ValueError(f"{error}: {hint}") from error.__cause__
     if not isinstance(layer, nn.Module):
         raise ValueError(f"{target} returns a {type(layer).__name__}, not a torch.nn.Module")
     return layer

@@ -139,7 +139,10 @@ def write_leaderboard(hub_cards: Path) -> str:
     for track in TRACKS:
         kept = [card for card in cards if card["track"] == track]
         if kept:
-            says = read_protocol(track).tables["tracks"][track]["says"]
+            protocol = read_protocol(track)
+            says = protocol.tables["tracks"][track]["says"]
+            budget = ", ".join(f"{one} {protocol.num_samples(one):,}" for one in protocol.skills)
+            says += "" if protocol.stops_early else f" ({budget})"
             parts += [f"Track {track}: {says}.", compare(rank(kept)), describe_trainings(kept)]
             draw(rank(kept), hub_cards / "figures" / f"{NAME}-{track}.png")
     text = "\n\n".join(parts) + "\n"

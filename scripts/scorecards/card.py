@@ -1,9 +1,9 @@
 """A scorecard as data: its trials, the verdicts that follow from them, and how it is checked.
 
-scorecard.json holds protocol, track, quick, name, model (what the recipe says of it), code (its
-hash), causal (measured), parameters, versions, device, `search` and `trials` (a line each, see
-`TRIAL`), `horizons` (a grid's rows for each seed) and `summary`, which `summarize_card` computes
-from the rest.
+scorecard.json holds protocol, track, quick, name, model (see `protocol.MODEL`), code (its hash),
+causal (measured), parameters, versions, device, `search` and `trials` (a line each, see `TRIAL`),
+`horizons` (a grid's rows for each seed) and `summary`, which `summarize_card` computes from the
+rest.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import Any
 from scripts.core.io import check_shape, has_type, read_json
 from scripts.core.statistics import find_horizon, format_share, grid_nops, prediction_interval
 from scripts.core.trial_summary import SOLVED_PCT
-from scripts.scorecards.protocol import Protocol, read_protocol
+from scripts.scorecards.protocol import MODEL, Protocol, read_protocol
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
@@ -73,18 +73,21 @@ def headline_split(config: TaskConfig) -> str:
 
 
 @lru_cache(maxsize=16)
-def chance_mask_error(config: TaskConfig, copying: bool) -> float:
-    """Compute the mask error, in percent, of the best answers that read no operation.
+def chance_errors(config: TaskConfig, copying: bool) -> dict[str, float]:
+    """Compute both errors, in percent, of the better of copying and guessing the letters.
 
     Args:
       config: of the data.
       copying: without an operation copying is the task itself, so only guessing counts.
+    Returns:
+      `sample_error_pct` and `mask_error_pct`, each the lower one of the two.
     """
     split = headline_split(config)
     questions = sample(config, split, range(config.num_rows(split))).questions()
     rates = trivial_baselines(questions, config.answer_width, ks=())
     names = ("guess",) if copying else ("copy", "guess")
-    return round(min(rates[name]["mask_error_pct"] for name in names), 2)
+    kinds = ("sample_error_pct", "mask_error_pct")
+    return {kind: round(min(rates[name][kind] for name in names), 2) for kind in kinds}
 
 
 def sample_error_pct(trial: Trial) -> float:
@@ -157,7 +160,7 @@ def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any
     for skill in protocol.skills:
         task = protocol.tables["skills"][skill]
         trials = [trial for trial in card["trials"] if trial["skill"] == skill]
-        chance = chance_mask_error(protocol.config(skill), skill == "copy")
+        chance = chance_errors(protocol.config(skill), skill == "copy")["mask_error_pct"]
         skills[skill] = summarize_skill(trials, chance, task["says"], protocol.tables["partly"])
     lacking = [skill for skill in skills if skills[skill]["verdict"] != "solved"]
     return {
@@ -184,6 +187,7 @@ def check_card(card: Mapping[str, Any]) -> None:
       ValueError: it is not one of this protocol, a trial is missing, or a number does not follow.
     """
     check_fields(card, CARD, "the scorecard")
+    check_fields(card["model"], MODEL, "its model")
     check_name(card["name"])
     protocol = read_protocol(card["track"], card["quick"])
     if card["protocol"] != protocol.version:

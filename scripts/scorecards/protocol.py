@@ -10,6 +10,15 @@ from scripts.training.recipes import Recipe
 from vsc_dataset.configs import TaskConfig, make_config
 
 PROTOCOL = Path(__file__).parents[1] / "protocol.toml"
+MODEL: dict[str, Any] = {
+    "name": str,
+    "model": str,
+    "model_args": Mapping,
+    "mixer": str,
+    "mixer_args": Mapping,
+    "direction": str,
+}
+"""What a scorecard keeps of the recipe that it scores: all else is the protocol's."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,15 @@ class Protocol:
         """Take a whole model without the scaffold: see `Recipe.model`."""
         data = self.tables["skills"][self.skills[0]]["data"]
         return Recipe(name=kind.rpartition(":")[2], data=data, model=kind, model_args=model_args)
+
+    def read_model(self, kept: Mapping[str, Any]) -> Recipe:
+        """Read what `write_model` wrote."""
+        return Recipe.from_dict({"data": self.tables["skills"][self.skills[0]]["data"], **kept})
+
+    @staticmethod
+    def write_model(recipe: Recipe) -> dict[str, Any]:
+        """Return what a scorecard keeps of a recipe."""
+        return {name: value for name, value in recipe.to_json().items() if name in MODEL}
 
     def recipe(
         self, base: Recipe, skill: str, learning_rate: float, search: bool = False
@@ -124,8 +142,8 @@ class Protocol:
         if not band["least"] <= count <= band["most"]:
             raise ValueError(
                 f"the model has {count:,} parameters: protocol {self.version} compares models of "
-                f"{band['least']:,} to {band['most']:,}; change its size by --mixer-args "
-                "or --model-args"
+                f"{band['least']:,} to {band['most']:,}; change its sizes, "
+                "those of a --mixer by --mixer-args, of a --model by --model-args"
             )
 
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from scripts.core.io import read_json, replace_file, write_lines
 from scripts.reporting.tables import table
-from scripts.scorecards.card import read_card
+from scripts.scorecards.card import chance_errors, read_card
 from scripts.scorecards.protocol import read_protocol
 
 Card = Mapping[str, Any]
@@ -19,7 +19,7 @@ COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 
 MEANINGS = (
     "solved: sample error at most 1% in most trials",
-    "partly: mask error at least a tenth below chance",
+    "partly: mask error (in brackets) at least a tenth below chance",
     "less than that",
 )
 
@@ -27,8 +27,10 @@ MEANINGS = (
 def compare(cards: Sequence[Card], bold: int | None = None) -> str:
     """Lay out scorecards of one protocol and track, a line each: sample error, trials solved.
 
-    One of them may be in bold, for a layer may have the name of a kept one.
+    One of them may be in bold, for a layer may have the name of a kept one. The last line is that
+    of answers without a model.
     """
+    protocol = read_protocol(cards[0]["track"])
     skills = [*cards[0]["summary"]["skills"]]
     rows = []
     for i, card in enumerate(cards):
@@ -41,6 +43,9 @@ def compare(cards: Sequence[Card], bold: int | None = None) -> str:
         if horizon["horizons"][0] != horizon["horizons"][-1]:
             row[-1] += f" ({horizon['horizons'][0]} to {horizon['horizons'][-1]})"
         rows.append([*row, card["summary"]["first_unsolved"] or "none"])
+    chance = [chance_errors(protocol.config(skill), skill == "copy") for skill in skills]
+    errors = [f"{one['sample_error_pct']:.2f}%" for one in chance]
+    rows.append(["copying or guessing the letters", "-", "-", *errors, "-", "-"])
     return table(
         ["layer", "causal", "parameters", *skills, "horizon", "first unsolved"], rows, markdown=True
     )
@@ -119,7 +124,8 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     """Draw scorecards as colored cells, layers by skills; one of them may be in bold."""
     skills = [*cards[0]["summary"]["skills"]]
     tables = read_protocol(cards[0]["track"]).tables
-    says = [*(tables["skills"][skill]["says"] for skill in skills), "how many operations it holds"]
+    says = [tables["skills"][skill]["says"] for skill in skills]
+    says.append("how many operations\nit holds")
     names = [_label(card) for card in cards]
     height = 2.0 + 0.42 * len(cards)
     figure = Figure(figsize=(2.6 + 1.75 * len(says), height))
@@ -135,8 +141,11 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
         above: dict[str, Any] = {
             "xy": (x, -0.5), "textcoords": "offset points", "ha": "center", "va": "bottom",
         }  # fmt: skip
-        axes.annotate(fill(words, 24), xytext=(0, 4), fontsize=7.5, **above)
-        axes.annotate(skill, xytext=(0, 34), fontsize=11, fontweight="bold", **above)
+        if skill in skills:
+            chance = cards[0]["summary"]["skills"][skill]["chance_mask_error_pct"]
+            words = f"{fill(words, 24)}\n(chance: {chance:.1f}%)"
+        axes.annotate(words, xytext=(0, 4), fontsize=7.5, **above)
+        axes.annotate(skill, xytext=(0, 42), fontsize=11, fontweight="bold", **above)
     axes.set_xticks([])
     axes.set_yticks(range(len(cards)), names, parse_math=False)
     if bold is not None:
@@ -146,14 +155,14 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     about = f"protocol {cards[0]['protocol']}, track {cards[0]['track']}"
     if any(card["quick"] for card in cards):
         about += f"; (quick): {read_protocol(quick=True).quick_share}"
-    axes.set_title(f"What a layer learns: sample error (mask error), {about}", pad=56, fontsize=11)
+    axes.set_title(f"What a layer learns: sample error (mask error), {about}", pad=64, fontsize=11)
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in COLORS.values()]
     axes.legend(
         handles, MEANINGS, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=3, frameon=False
     )
     figure.subplots_adjust(left=0.13, right=0.99, bottom=0.5 / height, top=1 - 1.2 / height)
     with replace_file(path) as tmp_path:
-        figure.savefig(tmp_path, dpi=150, format="png")
+        figure.savefig(tmp_path, dpi=150, format="png", bbox_inches="tight")
 
 
 def _label(card: Card) -> str:

@@ -1,5 +1,6 @@
 """Train what a scorecard lacks; a finished trial is a line of a file: interrupted, it goes on."""
 
+import itertools
 import json
 import math
 import time
@@ -42,6 +43,31 @@ SAME = ("wrong", "mask_error_pct", "val_loss")
 Line = Mapping[str, Any]
 
 
+def identify(protocol: Protocol, base: Recipe) -> dict[str, Any]:
+    """Return what two scorecards have in common that may stand in one folder."""
+    return {
+        "protocol": protocol.version,
+        "track": protocol.track,
+        "quick": protocol.quick,
+        "model": protocol.write_model(base),
+        "code": " ".join(code_of(base).values()),
+    }
+
+
+def find_folder(first: Path, protocol: Protocol, base: Recipe) -> Path:
+    """Return the first of FOLDER, FOLDER-2, … that holds this scorecard or none.
+
+    A layer is changed and scored again many times: each of its states has a folder.
+    """
+    wanted = identify(protocol, base)
+    others = (first.with_name(f"{first.name}-{number}") for number in itertools.count(2))
+    return next(
+        folder
+        for folder in itertools.chain([first], others)
+        if not (path := folder / IDENTITY).exists() or read_json(path, hint="remove it") == wanted
+    )
+
+
 class CardTraining:
     """The trainings of one scorecard, in a folder."""
 
@@ -67,13 +93,7 @@ class CardTraining:
         self.parameters = sum(p.numel() for p in model.parameters())
         protocol.check_parameters(self.parameters)
         self.causal = looks_ahead(model, length=ROW) is None
-        self.identity = {
-            "protocol": protocol.version,
-            "track": protocol.track,
-            "quick": protocol.quick,
-            "model": base.to_json(),
-            "code": " ".join(code_of(base).values()),
-        }
+        self.identity = identify(protocol, base)
         path = folder / IDENTITY
         if path.exists():
             kept = read_json(path, hint="choose another --output-dir")
@@ -241,7 +261,7 @@ def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
         raise ValueError(f"--rerun {seed}: the scorecard has the seeds {seeds}")
     protocol = read_protocol(card["track"], card["quick"])
     try:
-        base = Recipe.from_dict(card["model"])
+        base = protocol.read_model(card["model"])
     except FAULTS as error:
         raise ValueError(f"the scorecard's model is not a recipe: {error}") from None
     rates = {skill: [trial["learning_rate"]] for skill, trial in kept.items()}

@@ -47,7 +47,7 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
         "gru-capability.json",
         "gru-efficiency.json",
     ]
-    assert "Track efficiency: the answer alone." in done.stdout
+    assert "Track efficiency: the answer alone (copy 640, combine 640)." in done.stdout
     assert (hub / "figures" / "scorecards-capability.png").stat().st_size > 10_000
     shutil.rmtree(tmp_path / "runs")
     again = run_command("reproduce", *flags)

@@ -35,7 +35,7 @@ def make_card(shares, horizon=0, name="a layer"):
         "track": "efficiency",
         "quick": True,
         "name": name,
-        "model": quick.scaffold("torch.nn:GRU").to_json(),
+        "model": quick.write_model(quick.scaffold("torch.nn:GRU")),
         "code": "",
         "causal": True,
         "parameters": 50_000,

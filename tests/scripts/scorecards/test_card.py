@@ -128,6 +128,7 @@ def change(card, *path, value):
         (("trials",), [], "seeds"),
         (("quick",), False, "samples is 16640"),
         (("notes",), "", "keys"),
+        (("model", "num_samples"), 10**6, "its model must have the keys"),
     ],
 )
 def test_a_changed_card_is_refused(card, path, value, words):

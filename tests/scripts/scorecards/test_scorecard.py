@@ -3,15 +3,18 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from scripts.core.cli import Parser
+from scripts.scorecard import FLAGS, scored_recipe
 from scripts.scorecards import protocol
 from scripts.scorecards.card import choose_rate, summarize_card
-from scripts.scorecards.train import make_line
+from scripts.scorecards.train import CardTraining, find_folder, make_line
 from scripts.training.recipes import find_recipe
 from scripts.training.signals import STOP
-from scripts.training.train_state import Diverged, Job
+from scripts.training.train_state import Diverged, Job, RunOptions
 from tests.commands import run_command
 from tests.scripts.scorecards.cases import use_small_protocol
 
@@ -121,10 +124,32 @@ def test_a_folder_of_another_layer_is_refused(scored):
     assert "holds the scorecard of another layer" in result.stderr
 
 
+def test_a_changed_layer_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layer, first = tmp_path / "layer.py", Path("scorecards/Mine-efficiency")
+    folders = []
+    for bias in ("True", "False", "True"):
+        layer.write_text(
+            "from torch import nn\n"
+            "class Mine(nn.Linear):\n"
+            "    def __init__(self, hidden_size):\n"
+            f"        super().__init__(hidden_size, hidden_size, bias={bias})\n"
+        )
+        base = protocol.read_protocol().scaffold("layer.py:Mine")
+        folders.append(find_folder(first, protocol.read_protocol(), base))
+        CardTraining(protocol.read_protocol(), base, folders[-1], 1, RunOptions())
+    assert folders == [first, Path("scorecards/Mine-efficiency-2"), first]
+
+
+def test_reading_both_ways_lets_the_convolutions_look_ahead():
+    flags = Parser("", FLAGS).parse_args(["--mixer", "torch.nn:GRU", "--direction", "both"])
+    assert scored_recipe(flags, protocol.read_protocol()).model_args["causal"] is False
+
+
 def test_check_accepts_it_and_rerun_gives_the_same_numbers(scored):
     result = run_command("scorecard", "--check", scored[0] / "scorecard.json", "--rerun", 1)
     assert result.exit_code == 0, result.stderr
-    assert "as it must be" in result.stdout
+    assert "its verdicts follow from its numbers" in result.stdout
     assert "seed 1: the same, number for number" in result.stdout
 
 
@@ -155,7 +180,7 @@ def test_a_seed_that_ends_otherwise_ends_as_one_more_would(scored, tmp_path):
     [
         (["--rerun", 1], "--rerun 1 needs a scorecard"),
         (["--check", "card.json", "--mixer", "torch.nn:GRU"], "leave one of them out"),
-        (["--mixer", "torch.nn:GRU", "--model", "gpt2"], "give the layer as --mixer, or"),
+        (["--mixer", "torch.nn:GRU", "--model", "gpt2"], "give one of --mixer, a layer,"),
         (["--recipe", "swap-delta", "--direction", "both"], "belong to a --mixer"),
         (["--mixer", "torch.nn:GRU", "--model-args", "n_layer=2"], "belong to a --model"),
         (["--mixer", "torch.nn:GRU", "--name", "a|b"], "does not fit a table"),
