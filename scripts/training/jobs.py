@@ -80,9 +80,9 @@ def run_in_processes(
         workers = [*idle, *(worker for worker, _ in running.values())]
         for worker in workers:
             worker.process.terminate()  # those that train write a checkpoint
+            worker.pipe.close()
         for worker in workers:
             worker.process.join()
-            worker.pipe.close()
 
 
 def _start(position: int, options: RunOptions, threads: int) -> Worker:
@@ -121,7 +121,7 @@ def _work(pipe: Connection, options: RunOptions, threads: int, parent: int) -> N
     keep_freed_memory()
     torch.set_num_threads(threads)
     with suppress(EOFError, BrokenPipeError):  # the parent has died
-        while True:
+        while not STOP.number:  # after a signal while it trained no job will come
             job: Job = pipe.recv()
             accelerator = make_accelerator(job.recipe.mixed_precision, options.report_to)
             pipe.send(next(run_jobs([job], 1, accelerator, options))[1])

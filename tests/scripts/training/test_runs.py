@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 from dataclasses import replace
 from pathlib import Path, PosixPath
 
@@ -13,8 +14,9 @@ from scripts.core.trial_store import TrialRecord, read_records
 from scripts.training import jobs, runs
 from scripts.training.distributed import make_accelerator
 from scripts.training.recipes import find_recipe
+from scripts.training.signals import STOP
 from scripts.training.train_state import Job, Paused, RunOptions
-from tests.commands import LIMIT, fork, join
+from tests.commands import LIMIT, fork, join, wait_for
 from tests.scripts.reporting.cases import record as made
 
 RECIPE = find_recipe("swap-delta")
@@ -120,6 +122,27 @@ def test_a_job_that_dies_is_a_failed_trial_and_the_others_are_kept(folder, monke
         run_trials(RECIPE, folder, [0, 1, 2, 3], jobs=2)
     kept = read_records(folder / "trials.jsonl")
     assert sorted(found.seed for found in kept) == [0, 2, 3]
+
+
+def test_a_signal_ends_all_jobs_after_their_checkpoints(folder, monkeypatch, forks):
+    def run_trial(job, *_):
+        with STOP.training():
+            (folder / f"{job.seed} begun").touch()
+            wait_for(STOP.requested)
+            (folder / f"{job.seed} checkpoint").touch()
+        raise Paused("paused")
+
+    def run_two():
+        STOP.listen()
+        [*jobs.run_in_processes([Job(RECIPE, seed, folder) for seed in (0, 1)], 2, RunOptions())]
+
+    monkeypatch.setattr(jobs, "run_trial", run_trial)
+    with fork(run_two) as process:
+        wait_for(lambda: len([*folder.glob("* begun")]) == 2)
+        process.terminate()
+        process.join(LIMIT)
+        assert process.exitcode == 128 + signal.SIGTERM
+    assert len([*folder.glob("* checkpoint")]) == 2
 
 
 def test_jobs_that_run_at_the_deadline_reach_their_own_checkpoint(folder, monkeypatch, forks):
