@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
-from scripts.core.cli import Parser, int_from, positive, read_pairs, run
+from scripts.core.cli import Parser, flag_of, int_from, positive, read_pairs, run
 
 CARDS = Path(__file__).resolve().parents[1] / "hub_cards" / "scorecards"
 FLAGS: dict[str, dict[str, Any]] = {
@@ -59,10 +59,15 @@ def main() -> None:
     started = time.time()
     flags = Parser(__doc__, FLAGS).parse_args()
     layers = sum(map(bool, (flags.mixer, flags.model, flags.recipe)))
-    if flags.check and layers:
-        raise ValueError(
-            "--check reads scorecards and trains no other layer: leave one of them out"
-        )
+    if flags.check:
+        without = {"check", "rerun", "jobs"}
+        given = [name for name, value in vars(flags).items() if value and name not in without]
+        usual = {"track": "efficiency", "direction": "forward"}
+        if unread := [name for name in given if getattr(flags, name) != usual.get(name)]:
+            raise ValueError(
+                f"--check reads no {flag_of(unread[0])}, for a scorecard says what it is of: leave "
+                "one of them out"
+            )
     if flags.rerun is not None and not flags.check:
         raise ValueError(f"--rerun {flags.rerun} needs a scorecard: give --check FILE as well")
     if flags.check:
@@ -143,11 +148,15 @@ def check(flags: Namespace) -> None:
         )
         if flags.rerun is not None:
             from scripts.scorecards.train import rerun
+            from scripts.training.signals import STOP, Stopped
+            from scripts.training.train_state import Paused
 
+            STOP.listen()
             try:
                 print(rerun(card, flags.rerun, flags.jobs), flush=True)
-            except KeyboardInterrupt:
-                raise ValueError("interrupted: a --rerun starts anew") from None
+            except (KeyboardInterrupt, Paused, Stopped):
+                print("interrupted: a --rerun starts anew")
+                sys.exit(STOP.exit_code or 1)
 
 
 if __name__ == "__main__":

@@ -200,8 +200,22 @@ def check_card(card: Mapping[str, Any]) -> None:
     for skill in protocol.skills:
         _check_skill(card, protocol, skill)
     _check_horizons(card["horizons"], protocol)
+    _check_scaffold(card, protocol)
     if card["summary"] != json.loads(json.dumps(summarize_card(card, protocol))):
         raise ValueError("summary does not follow from the trials")
+
+
+def _check_scaffold(card: Mapping[str, Any], protocol: Protocol) -> None:
+    """Check that a layer stood in the protocol's scaffold; a whole model has none."""
+    model = card["model"]
+    if model["mixer"]:
+        layer = (model["mixer"], model["mixer_args"], model["direction"])
+        scaffolds = [protocol.scaffold(*layer, causal) for causal in (True, False)]
+        if all(protocol.write_model(one) != {**model, "name": one.name} for one in scaffolds):
+            raise ValueError(
+                f"model is {model['model']!r} with {model['model_args']}: the protocol's scaffold "
+                f"has {protocol.tables['scaffold']}"
+            )
 
 
 def check_repeated(card: Mapping[str, Any], trial: Trial) -> None:
@@ -270,7 +284,9 @@ def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
         raise ValueError(f"{skill}: samples is {samples}: the protocol has {most}")
     if not 0 <= trial["seconds"] < math.inf:
         raise ValueError(f"{skill}: seconds is {trial['seconds']}: a training takes time")
-    if not samples and trial["wrong"] != questions:
+    if samples % protocol.tables["optimizer"]["batch_size"]:
+        raise ValueError(f"{skill}: samples is {samples}: steps are of whole batches")
+    if not samples and (trial["wrong"], trial["mask_error_pct"]) != (questions, 100.0):
         raise ValueError(
             f"{skill}: after 0 samples all answers count as wrong, not {trial['wrong']}"
         )
@@ -278,8 +294,9 @@ def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
         "mask_error_pct": sample_error_pct(trial),
         "val_mask_error_pct": trial["val_sample_error_pct"],
     }
-    for name, error in pairs.items():  # an answer with a wrong character is wrong
-        if not 0 <= trial[name] <= error + 1e-6 <= 100.1 or (error > 0) != (trial[name] > 0):
+    width = protocol.config(skill).answer_width
+    for name, error in pairs.items():  # a wrong answer has from one wrong character to all
+        if not max(0, error / width - 1e-6) <= trial[name] <= error + 1e-6 <= 100.1:
             raise ValueError(
                 f"{skill}: {name} is {trial[name]}: it cannot be with a sample error of {error}%"
             )

@@ -19,6 +19,7 @@ from scripts.evaluation.grid import evaluate_grid
 from scripts.scorecards.card import (
     CARD,
     TRIAL,
+    check_card,
     check_fields,
     check_repeated,
     choose_rate,
@@ -26,11 +27,13 @@ from scripts.scorecards.card import (
     summarize_card,
 )
 from scripts.scorecards.protocol import Protocol, read_protocol
+from scripts.training.checkpoints import remove_checkpoints
 from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import run_jobs
 from scripts.training.loop import check_recipe
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
+from scripts.training.runs import claim_folder
 from scripts.training.train_state import Diverged, Job, Paused, RunOptions
 
 TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
@@ -103,8 +106,12 @@ class CardTraining:
                     f"{folder} holds the scorecard of another layer, track or protocol (another "
                     f"{', '.join(changed)}): choose another --output-dir"
                 )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_lines(path, [json.dumps(self.identity)])
+        elif (folder / TRIALS).exists():
+            raise ValueError(
+                f"{folder} has {TRIALS} and no {IDENTITY}, so it is of another command: choose "
+                "another --output-dir"
+            )
+        claim_folder(folder, IDENTITY, json.dumps(self.identity))
 
     def run(self, name: str) -> dict[str, Any]:
         """Train what is missing and return the scorecard.
@@ -138,7 +145,14 @@ class CardTraining:
             "horizons": {str(trial["seed"]): self.horizon(trial) for trial in tried},
         }
         card["summary"] = summarize_card(card, protocol)
-        return {key: card[key] for key in CARD}
+        try:
+            check_card(card := {key: card[key] for key in CARD})
+        except ValueError as error:
+            raise ValueError(
+                f"{self.folder / TRIALS}: {error}: delete the lines that are wrong, and the same "
+                "command trains them again"
+            ) from None
+        return card
 
     def train(
         self, rates: Mapping[str, Sequence[float]], seeds: Sequence[int], search: bool = False
@@ -158,9 +172,15 @@ class CardTraining:
                 continue
             if isinstance(result, Exception) and not isinstance(result, Diverged):
                 raise result
+            if identify(self.protocol, self.base) != self.identity:
+                raise ValueError(
+                    f"{job.label}: the layer's file was changed while it was trained: run the "
+                    "command again, which scores it as it is now"
+                )
             line = make_line(job, result)
             done[_key(line)] = line
             write_lines(path, [json.dumps(line) for line in done.values()])
+            remove_checkpoints(job.folder)
             trained, left = trained + job.recipe.num_samples, left - job.recipe.num_samples
             minutes = math.ceil((time.monotonic() - started) / trained * left / 60)
             error = line["val_sample_error_pct"]
@@ -193,7 +213,13 @@ class CardTraining:
             return [{**first, "sample_error_pct": 100.0}]
         # The run has written the model's code itself.
         folder = self.trial_folder(*_key(trial)) / "model"
-        loaded = LoadedModel(trial["skill"], load_model(str(folder), trust_remote_code=True))
+        try:
+            loaded = LoadedModel(trial["skill"], load_model(str(folder), trust_remote_code=True))
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{error} (delete the line of {trial['skill']}, seed {trial['seed']}, in "
+                f"{self.folder / TRIALS}, and the same command trains it again)"
+            ) from None
         evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
         keys = ("nops", "questions", "sample_error_pct")
         return [{key: row[key] for key in keys} for row in evaluated["rows"]]

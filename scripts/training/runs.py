@@ -65,18 +65,22 @@ def _open(
     wanted = seeds if seeds is not None else earlier or [0]
     all_seeds = [*earlier, *(seed for seed in wanted if seed not in earlier)]
     run = {"recipe": recipe.to_json(), "seeds": all_seeds} | ({"code": code} if code else {})
-    _claim(folder, json.dumps(run, indent=2))
+    claim_folder(folder, RUN_FILE, json.dumps(run, indent=2))
     return folder, all_seeds
 
 
-def _claim(folder: Path, run: str) -> None:
-    """Lock the folder until this process ends, and write its run.json."""
+def claim_folder(folder: Path, file: str, text: str) -> None:
+    """Lock a folder until this process ends, and write the file that says what it holds.
+
+    Raises:
+      ValueError: another process trains into it, or it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = LOCKS.setdefault(folder.resolve(), FileLock(folder.resolve() / LOCK_FILE))
         if not lock.is_locked:
             lock.acquire(blocking=False)
-        write_lines(folder / RUN_FILE, [run])
+        write_lines(folder / file, [text])
     except Timeout:
         raise ValueError(
             f"{folder} is being trained by another process: wait for its end or choose another "

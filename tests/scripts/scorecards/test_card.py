@@ -87,6 +87,16 @@ def test_no_letter_of_the_copying_skill_is_in_reach_of_the_scaffolds_convolution
     assert len(row) - config.answer_width > reach  # a letter to its place
 
 
+def test_a_training_ends_after_whole_batches(card):
+    protocol = read_protocol("capability", quick=True)
+    card = {**copy.deepcopy(card), "track": "capability"}
+    for trial in card["trials"]:
+        trial["samples"] = protocol.trained_samples(trial["skill"])
+    card["trials"][0]["samples"] = 65
+    with pytest.raises(ValueError, match="samples is 65: steps are of whole batches"):
+        check_card(card)
+
+
 def change(card, *path, value):
     changed = copy.deepcopy(card)
     place = changed
@@ -128,6 +138,8 @@ def change(card, *path, value):
         (("trials",), [], "seeds"),
         (("quick",), False, "samples is 16640"),
         (("notes",), "", "keys"),
+        (("trials", 1, "mask_error_pct"), 1.0, "it cannot be with a sample error of 40.0%"),
+        (("model", "model_args", "hidden_size"), 48, "the protocol's scaffold has"),
         (("model", "num_samples"), 10**6, "its model must have the keys"),
     ],
 )

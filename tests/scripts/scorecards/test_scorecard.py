@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from scripts.scorecards.train import CardTraining, find_folder, make_line
 from scripts.training.recipes import find_recipe
 from scripts.training.signals import STOP
 from scripts.training.train_state import Diverged, Job, RunOptions
-from tests.commands import run_command
+from tests.commands import ROOT, run_command
 from tests.scripts.scorecards.cases import use_small_protocol
 
 
@@ -139,6 +141,52 @@ def test_a_changed_layer_has_a_folder_of_its_own(tmp_path, monkeypatch):
         folders.append(find_folder(first, protocol.read_protocol(), base))
         CardTraining(protocol.read_protocol(), base, folders[-1], 1, RunOptions())
     assert folders == [first, Path("scorecards/Mine-efficiency-2"), first]
+
+
+def test_a_layer_that_changes_while_it_trains_gives_no_mixed_scorecard(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layer, text = Path("layer.py"), Path(ROOT, "examples", "own_layer.py").read_text()
+    layer.write_text(text)
+
+    def change(job, result):
+        layer.write_text(text + "# changed")
+        return make_line(job, result)
+
+    monkeypatch.setattr("scripts.scorecards.train.make_line", change)
+    result = run_command("scorecard", "--mixer", "layer.py:Decay")
+    assert result.exit_code == 1
+    assert "the layer's file was changed while it was trained" in result.stderr
+    (kept,) = Path("scorecards/Decay-efficiency/trials.jsonl").read_text().splitlines()
+    assert '"skill": "copy"' in kept
+
+
+def test_a_folder_of_two_processes_or_of_another_command_is_refused(tmp_path):
+    base = protocol.read_protocol().scaffold("torch.nn:GRU")
+    folder = tmp_path / "card"
+    code = "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1])"
+    code += "; lock.acquire(); print(flush=True); sys.stdin.read()"
+    folder.mkdir()
+    hold = subprocess.Popen(
+        [sys.executable, "-c", code, folder / "run.lock"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert hold.stdout.readline()
+        with pytest.raises(ValueError, match="is being trained by another process"):
+            CardTraining(protocol.read_protocol(), base, folder, 1, RunOptions())
+    finally:
+        hold.kill()
+        hold.communicate()
+    (tmp_path / "trials.jsonl").write_text("")
+    with pytest.raises(ValueError, match=r"has trials\.jsonl and no protocol\.json"):
+        CardTraining(protocol.read_protocol(), base, tmp_path, 1, RunOptions())
+
+
+@pytest.mark.parametrize("flag", [["--quick"], ["--name", "x"], ["--track", "capability"]])
+def test_a_flag_that_check_does_not_read_is_refused(flag):
+    refused = run_command("scorecard", "--check", "card.json", *flag)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert f"--check reads no {flag[0]}" in refused.stderr
 
 
 def test_reading_both_ways_lets_the_convolutions_look_ahead():
