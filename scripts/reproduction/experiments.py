@@ -156,7 +156,7 @@ OTHERWISE = {
     "mixed-l12": (1, 4_000_000),
     "attn-00440": (1, 4_000_000),
     "prelim-l12-ch128": (1, LAPTOP),  # one trial takes more than five minutes
-    "mixed-l18": (1, LAPTOP),
+    "mixed-l18": (1, 4_000_000),
 }
 """Trials and samples of rows that are not trained as the others of the article's."""
 
