@@ -148,7 +148,7 @@ def call(target: str, function: Any, arguments: Mapping[str, Any]) -> Any:
     """Call a user's function or class; its errors are one line that shows the arguments."""
     try:
         return function(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         written = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         raise ValueError(
             f"{target.rpartition(':')[2]}({written}) raised {format_error(error)}"
@@ -216,7 +216,7 @@ def _import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
-        if not isinstance(error, Exception):
+        if not isinstance(error, Exception | SystemExit):
             raise
         raise ValueError(f"{path} cannot be imported: {format_error(error)}") from error
     return module
@@ -240,7 +240,7 @@ def _import_module(name: str) -> ModuleType:
         raise ValueError(f"{name} cannot be imported: {format_error(error)}") from error
 
 
-def format_error(error: Exception) -> str:
+def format_error(error: BaseException) -> str:
     """Write an error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 

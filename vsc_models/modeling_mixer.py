@@ -118,6 +118,10 @@ def _run(layer: nn.Module, x_BxLxD: Tensor) -> Tensor:
             f"{type(layer).__name__} gives shape {tuple(out_BxLxD.shape)} for "
             f"{tuple(x_BxLxD.shape)}: a mixer keeps the shape (batch, length, hidden_size)"
         )
+    if out_BxLxD.dtype not in (torch.float32, x_BxLxD.dtype, torch.bfloat16, torch.float16):
+        raise ValueError(
+            f"{type(layer).__name__} gives {out_BxLxD.dtype} for {x_BxLxD.dtype}: a mixer keeps it"
+        )
     return out_BxLxD
 
 

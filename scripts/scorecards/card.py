@@ -175,7 +175,7 @@ def read_card(path: Path) -> dict[str, Any]:
     card: dict[str, Any] = read_json(path, hint="give a scorecard.json")
     try:
         check_card(card)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # a whole number may be beyond any float
         raise ValueError(f"{path}: {error}") from None
     return card
 

@@ -210,6 +210,7 @@ def test_a_recurrent_layer_of_torch_reads_batches_first():
     "name, words",
     [
         ("GivesDict", "GivesDict gives a dict: a mixer gives a tensor, or a tu"),
+        ("Doubles", r"Doubles gives torch.float64 for torch.float32"),
         ("Shrinks", r"Shrinks gives shape \(3, 31, 16\) for \(3, 31, 32\)"),
     ],
 )
@@ -226,6 +227,7 @@ def test_a_layer_that_gives_something_else_is_refused(name, words):
             {"depth": 7},
             "(hidden_size=32, depth=7) raised RuntimeError: no depth 7 ",
         ),
+        ("Quits", {}, "Quits() raised SystemExit: 0"),
         ("Causl", {}, "has no 'Causl': did you mean 'Causal'?"),
         ("Causal", {"gian": 1}, "has no argument 'gian': did you mean 'gain'?"),
         ("torch", {}, "is not a torch.nn.Module: name the class of a layer"),

@@ -155,6 +155,13 @@ def test_a_first_look_brings_no_search_of_its_own(card):
         check_card({**card, "search": [searched]})
 
 
+def test_a_number_beyond_any_float_is_refused(card, tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(change(card, "trials", 0, "val_sample_error_pct", value=10**400)))
+    with pytest.raises(ValueError, match=r"card\.json: "):
+        read_card(path)
+
+
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"protocol": 1}', "\0"])
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "scorecard.json").write_text(text)
