@@ -49,6 +49,7 @@ def test_it_leaves_json_page_and_picture(scored):
     folder, printed = scored
     assert "# Scorecard of GRU" in printed
     assert {"scorecard.json", "scorecard.md", "scorecard.png"} <= {p.name for p in folder.iterdir()}
+    assert not list(folder.rglob("checkpoint-*"))
     card = results_of(folder)
     assert [(line["skill"], line["seed"]) for line in card["trials"]] == [
         ("copy", 1),
