@@ -17,8 +17,9 @@ from scripts.scorecards.train import CardTraining, find_folder, make_line
 from scripts.training.recipes import find_recipe
 from scripts.training.signals import STOP
 from scripts.training.train_state import Diverged, Job, RunOptions
-from tests.commands import ROOT, run_command
+from tests.commands import ROOT, run_command, run_python, script
 from tests.scripts.scorecards.cases import use_small_protocol
+from tests.scripts.training.commands import LAUNCH, TWO
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -181,6 +182,15 @@ def test_a_folder_of_two_processes_or_of_another_command_is_refused(tmp_path):
     (tmp_path / "trials.jsonl").write_text("")
     with pytest.raises(ValueError, match=r"has trials\.jsonl and no protocol\.json"):
         CardTraining(protocol.read_protocol(), base, tmp_path, 1, RunOptions())
+
+
+def test_two_launched_processes_share_a_folder(tmp_path):
+    flags = ["--mixer", "torch.nn:GRU", "--quick", "--max-minutes", "0.01"]
+    words = (*LAUNCH, *TWO, script("scorecard"), *flags, "--output-dir", tmp_path / "card")
+    result = run_python(*words, cwd=tmp_path, ACCELERATE_USE_CPU="true")
+    assert result.exit_code == 0, result.stderr
+    assert "goes on" in result.stdout
+    assert (tmp_path / "card" / "protocol.json").exists()
 
 
 @pytest.mark.parametrize("flag", [["--quick"], ["--name", "x"], ["--track", "capability"]])
