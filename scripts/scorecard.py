@@ -125,11 +125,12 @@ def scored_recipe(flags: Namespace, protocol: Any) -> Any:
         raise ValueError("--model-args belong to a --model: leave them out")
     if flags.recipe:
         return find_recipe(flags.recipe)
+    target = Path(flags.mixer or flags.model).as_posix()  # a file is the same as ./file
     if flags.model:
-        return protocol.model(flags.model, read_pairs("--model-args", flags.model_args or []))
+        return protocol.model(target, read_pairs("--model-args", flags.model_args or []))
     pairs = read_pairs("--mixer-args", flags.mixer_args or [])
     causal = not flags.bidirectional and flags.direction == "forward"
-    return protocol.scaffold(flags.mixer, pairs, flags.direction, causal)
+    return protocol.scaffold(target, pairs, flags.direction, causal)
 
 
 def check(flags: Namespace) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts.core.causality import looks_ahead
+import torch
+
+from scripts.core.causality import first_logits_ahead, looks_ahead
 from scripts.core.devices import use_threads
 from scripts.core.io import FAULTS, read_json, read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, load_model
@@ -31,10 +33,13 @@ from scripts.training.checkpoints import remove_checkpoints
 from scripts.training.distributed import from_main, make_accelerator
 from scripts.training.jobs import run_jobs
 from scripts.training.loop import check_recipe
+from scripts.training.model_checks import check_model
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
 from scripts.training.runs import claim_folder
 from scripts.training.train_state import Diverged, Job, Paused, RunOptions
+from vsc_dataset.vocabulary import BYTES
+from vsc_models.import_utils import package_version
 
 TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
 ROW = 32
@@ -55,6 +60,17 @@ def identify(protocol: Protocol, base: Recipe) -> dict[str, Any]:
         "model": protocol.write_model(base),
         "code": " ".join(code_of(base).values()),
     }
+
+
+def layer_package(base: Recipe) -> dict[str, str]:
+    """Return the version of the package that a layer or model is of; of a file none.
+
+    >>> [*layer_package(read_protocol().scaffold("torch.nn:GRU"))]
+    ['torch']
+    """
+    target = base.mixer or base.model
+    package = package_version(target) if ":" in target else None
+    return dict([package.rsplit(" ", 1)]) if package else {}
 
 
 def find_folder(first: Path, protocol: Protocol, base: Recipe) -> Path:
@@ -90,9 +106,13 @@ class CardTraining:
         """
         self.protocol, self.base, self.folder = protocol, base, folder
         self.jobs, self.options = jobs, options
-        recipe = protocol.recipe(base, protocol.skills[0], protocol.learning_rates[0])
+        recipe, *others = (
+            protocol.recipe(base, skill, protocol.learning_rates[0]) for skill in protocol.skills
+        )
         self.accelerator = make_accelerator(recipe.mixed_precision)
         model = check_recipe(recipe, 0, self.accelerator, options.trust_remote_code)
+        for other in others:  # rows of other widths, and ids of another vocabulary
+            check_model(other, self.accelerator.device)
         self.parameters = sum(p.numel() for p in model.parameters())
         protocol.check_parameters(self.parameters)
         self.causal = looks_ahead(model, length=ROW) is None
@@ -134,16 +154,17 @@ class CardTraining:
         tried = [trial for trial in trials if trial["skill"] == skill]
         # The line of a trial that diverged has neither.
         measured = next((trial for trial in reversed(trials) if trial["samples"]), trials[-1])
+        horizons = {str(trial["seed"]): self.horizon(trial) for trial in tried}
         card: dict[str, Any] = {
             **self.identity,
             "name": name,
             "causal": self.causal,
             "parameters": self.parameters,
-            "versions": measured["versions"],
+            "versions": {**measured["versions"], **layer_package(self.base)},
             "device": measured["device"],
             "search": [{key: line[key] for key in TRIAL} for line in search],
             "trials": [{key: line[key] for key in TRIAL} for line in trials],
-            "horizons": {str(trial["seed"]): self.horizon(trial) for trial in tried},
+            "horizons": horizons,
         }
         card["summary"] = summarize_card(card, protocol)
         try:
@@ -222,6 +243,10 @@ class CardTraining:
                 f"{error} (delete the line of {trial['skill']}, seed {trial['seed']}, in "
                 f"{self.folder / TRIALS}, and the same command trains it again)"
             ) from None
+        # A layer may begin without what looks ahead, and learn to use it.
+        bits = torch.Generator().manual_seed(trial["seed"])
+        ahead = first_logits_ahead(loaded.model, BYTES, ROW, bits)
+        self.causal = self.causal and ahead is None
         evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
         keys = ("nops", "questions", "sample_error_pct")
         return [{key: row[key] for key in keys} for row in evaluated["rows"]]
@@ -297,7 +322,7 @@ def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
     with TemporaryDirectory() as folder:
         training = CardTraining(protocol, base, Path(folder), jobs, RunOptions())
         measured = {**training.identity, "parameters": training.parameters}
-        measured["causal"] = training.causal
+        measured["causal"] = training.causal and card["causal"]  # it may have learned to look ahead
         for name in ("code", "parameters", "causal"):
             if measured[name] != card[name]:
                 raise ValueError(

@@ -54,6 +54,10 @@ def check_model(
                     report(line)
         except ValueError:
             raise
+        except SystemExit as error:
+            raise ValueError(
+                f"{describe(recipe)} ends the process: {format_error(error)}"
+            ) from None
         except Exception as error:
             if recipe.mixer or is_file(recipe.model):
                 raise

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -162,6 +163,53 @@ def test_a_layer_that_changes_while_it_trains_gives_no_mixed_scorecard(tmp_path,
     assert '"skill": "copy"' in kept
 
 
+LAYER = """
+import torch
+from torch import nn
+class Mine(nn.Linear):
+    def __init__(self, hidden_size):
+        super().__init__(hidden_size, hidden_size)
+        self.register_buffer("calls", torch.zeros(()))
+    def forward(self, x_BxLxD):
+        self.calls += self.training
+        {line}
+        return super().forward(x_BxLxD)
+"""
+
+
+def score_layer(line):
+    """Score a layer with a line of its own."""
+    Path("layer.py").write_text(LAYER.format(line=line))
+    return run_command("scorecard", "--mixer", "layer.py:Mine", "--quick")
+
+
+def test_a_layer_that_looks_ahead_once_it_is_trained_is_not_causal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for line, causal in (("", True), ("x_BxLxD = x_BxLxD.roll(-int(self.calls > 4), 1)", False)):
+        result = score_layer(line)
+        assert result.exit_code == 0, result.stderr
+        (folder,) = (tmp_path / "scorecards").iterdir()
+        assert results_of(folder)["causal"] is causal
+        shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("if x_BxLxD.shape[1] == 31: raise ValueError('too long')", "too long"),  # in combine
+        ("raise SystemExit(0)", "ends the process: SystemExit: 0"),
+    ],
+)
+def test_a_layer_that_a_later_skill_would_stop_is_refused_before_anything_is_trained(
+    tmp_path, monkeypatch, line, words
+):
+    monkeypatch.chdir(tmp_path)
+    refused = score_layer(line)
+    assert refused.exit_code == 1
+    assert words in refused.stderr
+    assert not Path("scorecards").exists()
+
+
 def test_a_folder_of_two_processes_or_of_another_command_is_refused(tmp_path):
     base = protocol.read_protocol().scaffold("torch.nn:GRU")
     folder = tmp_path / "card"
@@ -198,6 +246,13 @@ def test_a_flag_that_check_does_not_read_is_refused(flag):
     refused = run_command("scorecard", "--check", "card.json", *flag)
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert f"--check reads no {flag[0]}" in refused.stderr
+
+
+def test_a_file_is_the_same_layer_however_its_path_is_written():
+    read = protocol.read_protocol()
+    layers = [["--mixer", where + "examples/own_layer.py:Decay"] for where in ("", "./")]
+    same, again = (scored_recipe(Parser("", FLAGS).parse_args(flags), read) for flags in layers)
+    assert same == again
 
 
 def test_reading_both_ways_lets_the_convolutions_look_ahead():
@@ -253,10 +308,10 @@ def test_flags_that_do_not_go_together_are_one_line(flags, words):
 
 def test_another_model_than_the_scorecard_says_is_not_trained_again(scored, tmp_path):
     card = json.loads((scored[0] / "scorecard.json").read_text())
-    (tmp_path / "other.json").write_text(json.dumps({**card, "causal": False}))
+    (tmp_path / "other.json").write_text(json.dumps({**card, "parameters": 1}))
     result = run_command("scorecard", "--check", tmp_path / "other.json", "--rerun", 1)
     assert result.exit_code == 1
-    assert "causal is False in the scorecard, and True" in result.stderr
+    assert "parameters is 1 in the scorecard, and " in result.stderr
 
 
 @pytest.mark.parametrize("name, text", [("protocol.json", "{"), ("trials.jsonl", "{}\n")])
