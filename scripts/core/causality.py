@@ -13,7 +13,7 @@ _FIRST_PLAIN_ID = 33
 """From here on no id is a mask, padding or separator, in bytes and in tokens."""
 
 _NOISE = 0.02
-"""Added to weights: a layer whose output begins at zero would hide what it reads."""
+"""Added to first weights: a layer whose output begins at zero would hide what it reads."""
 
 _TOLERANCE = 1e-5
 """The share of the largest logit that rounding may move."""
@@ -24,18 +24,24 @@ _NEAR, _SPREAD = 16, 16
 
 @torch.no_grad()
 def looks_ahead(
-    model: nn.Module, vocab_size: int = BYTES, length: int = 16, seed: int = 0
+    model: nn.Module,
+    vocab_size: int = BYTES,
+    length: int = 16,
+    seed: int = 0,
+    trained: bool = False,
 ) -> int | None:
     """Find the first position whose logits change with a token after it.
 
     A copy of the model is tried, in evaluation mode and float32, on a row of `length` tokens, as
     long as those that it is trained on; the model itself and torch's random state stay as they are.
+    Weights that are not `trained` are moved a little.
 
     Raises:
       ValueError: see `first_ahead`.
     """
     probe, bits = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(seed)
-    add_noise(probe, bits)
+    if not trained:
+        add_noise(probe, bits)
     return first_logits_ahead(probe, vocab_size, length, bits)
 
 

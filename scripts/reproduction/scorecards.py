@@ -1,5 +1,6 @@
 """Train the kept scorecards, layers that others are compared with, and lay out the leaderboard."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from scripts.core.io import write_lines
 from scripts.reproduction.experiments import matching
 from scripts.scorecards.card import choose_rate, file_name, summarize_skill
 from scripts.scorecards.protocol import Protocol, read_protocol
-from scripts.scorecards.report import compare, draw, rank, read_kept
+from scripts.scorecards.report import QUICK, compare, draw, rank, read_kept
 from scripts.scorecards.train import CardTraining
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import RunOptions
@@ -58,29 +59,38 @@ Without a layer the scaffold's convolutions are all there is: what they solve al
 """
 
 
-def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[tuple[str, str]]:
-    """List layers and tracks without a scorecard, the shorter track of all layers first.
+class Kept(NamedTuple):
+    """A scorecard that is kept: of a layer and a track, in full or a first look."""
+
+    layer: str
+    track: str
+    quick: bool = False
+
+    def path(self, hub_cards: Path) -> Path:
+        """Return where it is kept.
+
+        >>> Kept("delta rule, both ways", "efficiency").path(Path("hub_cards")).as_posix()
+        'hub_cards/scorecards/delta-rule-both-ways-efficiency.json'
+        """
+        folder = hub_cards / NAME / (QUICK if self.quick else "")
+        return folder / f"{file_name(self.layer.lower())}-{self.track}.json"
+
+
+def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[Kept]:
+    """List the scorecards that are missing, the shorter ones of all layers first.
 
     Raises:
       ValueError: a pattern is that of no layer.
     """
     layers = matching(LAYERS, patterns)
-    wanted = [(layer, track) for track in TRACKS for layer in layers]
-    return [one for one in wanted if not card_path(hub_cards, *one).exists()]
-
-
-def card_path(hub_cards: Path, layer: str, track: str) -> Path:
-    """Return where a scorecard is kept.
-
-    >>> card_path(Path("hub_cards"), "delta rule, both ways", "efficiency").as_posix()
-    'hub_cards/scorecards/delta-rule-both-ways-efficiency.json'
-    """
-    return hub_cards / NAME / f"{file_name(layer.lower())}-{track}.json"
+    wanted = itertools.product((True, False), TRACKS, layers)
+    cards = [Kept(layer, track, quick) for quick, track, layer in wanted]
+    return [card for card in cards if not card.path(hub_cards).exists()]
 
 
 def train_cards(
     hub_cards: Path,
-    cards: Sequence[tuple[str, str]],
+    cards: Sequence[Kept],
     runs: Path,
     jobs: int,
     options: RunOptions,
@@ -90,11 +100,11 @@ def train_cards(
     Raises:
       Paused: the deadline came first; an interrupted scorecard goes on in its folder of `runs`.
     """
-    for layer, track in cards:
-        protocol, path = read_protocol(track), card_path(hub_cards, layer, track)
-        folder = runs / NAME / path.stem
-        recipe = LAYERS[layer].recipe(protocol)
-        card = CardTraining(protocol, recipe, folder, jobs, options).run(layer)
+    for kept in cards:
+        protocol, path = read_protocol(kept.track, kept.quick), kept.path(hub_cards)
+        folder = runs / path.relative_to(hub_cards).with_suffix("")
+        recipe = LAYERS[kept.layer].recipe(protocol)
+        card = CardTraining(protocol, recipe, folder, jobs, options).run(kept.layer)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_lines(path, [json.dumps(card, indent=1)])
         yield path

@@ -14,6 +14,9 @@ from scripts.scorecards.card import chance_errors, read_card
 from scripts.scorecards.protocol import read_protocol
 
 Card = Mapping[str, Any]
+QUICK = "quick"
+"""The folder, among the kept scorecards, of first looks, which are compared with no others."""
+
 COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 """The color of each verdict, told apart in gray too."""
 
@@ -34,7 +37,7 @@ def compare(cards: Sequence[Card], bold: int | None = None) -> str:
     skills = [*cards[0]["summary"]["skills"]]
     rows = []
     for i, card in enumerate(cards):
-        label = f"**{_label(card)}**" if i == bold else _label(card)
+        label = f"**{card['name']}**" if i == bold else card["name"]
         row = [label, "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
         for skill in card["summary"]["skills"].values():
             row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
@@ -69,20 +72,27 @@ def rank(cards: Sequence[Card]) -> list[Card]:
 
 
 def read_baselines(folder: Path, card: Card) -> list[Card]:
-    """Read the kept scorecards of the same protocol and track."""
-    return read_kept(folder, protocol=card["protocol"], track=card["track"])
+    """Read the kept scorecards of the same protocol and track; a first look has others than all."""
+    same = {name: card[name] for name in ("protocol", "track")}
+    return read_kept(folder / QUICK if card["quick"] else folder, card["quick"], **same)
 
 
-def read_kept(folder: Path, **same: Any) -> list[Card]:
-    """Read and check the kept scorecards with these values; a ValueError names one of --quick."""
+def read_kept(folder: Path, quick: bool = False, **same: Any) -> list[Card]:
+    """Read and check a folder's scorecards with these values.
+
+    Raises:
+      ValueError: one is a first look and the folder is not for those, or the other way round.
+    """
     cards: list[Card] = []
     for path in sorted(folder.glob("*.json")):
         kept = read_json(path, [*same], "give a scorecard.json")
         if any(kept[name] != value for name, value in same.items()):
             continue
         cards.append(read_card(path))
-        if kept["quick"]:
-            raise ValueError(f"{path} is a first look: keep a scorecard without --quick")
+        if kept["quick"] != quick:
+            raise ValueError(
+                f"{path}: quick is {kept['quick']}: first looks and no others are kept in {QUICK}/"
+            )
     return cards
 
 
@@ -101,7 +111,7 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
     lines = [f"- **{skill}**: {found['sentence']}." for skill, found in summary["skills"].items()]
     first = summary["first_unsolved"]
     verdict = f"The first skill not solved is **{first}**." if first else "All skills are solved."
-    quick = f" A first look: {protocol.quick_share}; the others had all." if card["quick"] else ""
+    quick = f" A first look: {protocol.quick_share}, for each layer." if card["quick"] else ""
     says = protocol.tables["tracks"][card["track"]]["says"]
     page = "\n\n".join(
         [
@@ -126,7 +136,7 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     tables = read_protocol(cards[0]["track"]).tables
     says = [tables["skills"][skill]["says"] for skill in skills]
     says.append("how many operations\nit holds")
-    names = [_label(card) for card in cards]
+    names = [card["name"] for card in cards]
     height = 2.0 + 0.42 * len(cards)
     figure = Figure(figsize=(2.6 + 1.75 * len(says), height))
     axes = figure.subplots()
@@ -153,8 +163,8 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     axes.tick_params(length=0)
     axes.set(xlim=(-0.5, len(says) - 0.5), ylim=(len(cards) - 0.5, -0.5), frame_on=False)
     about = f"protocol {cards[0]['protocol']}, track {cards[0]['track']}"
-    if any(card["quick"] for card in cards):
-        about += f"; (quick): {read_protocol(quick=True).quick_share}"
+    if cards[0]["quick"]:
+        about += f", a first look: {read_protocol(quick=True).quick_share}"
     axes.set_title(f"What a layer learns: sample error (mask error), {about}", pad=64, fontsize=11)
     handles = [Rectangle((0, 0), 1, 1, color=color) for color in COLORS.values()]
     axes.legend(
@@ -163,11 +173,6 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     figure.subplots_adjust(left=0.13, right=0.99, bottom=0.5 / height, top=1 - 1.2 / height)
     with replace_file(path) as tmp_path:
         figure.savefig(tmp_path, dpi=150, format="png", bbox_inches="tight")
-
-
-def _label(card: Card) -> str:
-    """Name a scorecard's layer; a first look is told, for the others had more samples."""
-    return f"{card['name']} (quick)" if card["quick"] else str(card["name"])
 
 
 def _cell(skill: Mapping[str, Any]) -> str:

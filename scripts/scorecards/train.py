@@ -9,9 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
-from scripts.core.causality import first_logits_ahead, looks_ahead
+from scripts.core.causality import looks_ahead
 from scripts.core.devices import use_threads
 from scripts.core.io import FAULTS, read_json, read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, load_model
@@ -38,7 +36,6 @@ from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
 from scripts.training.runs import claim_folder
 from scripts.training.train_state import Diverged, Job, Paused, RunOptions
-from vsc_dataset.vocabulary import BYTES
 from vsc_models.import_utils import package_version
 
 TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
@@ -244,8 +241,7 @@ class CardTraining:
                 f"{self.folder / TRIALS}, and the same command trains it again)"
             ) from None
         # A layer may begin without what looks ahead, and learn to use it.
-        bits = torch.Generator().manual_seed(trial["seed"])
-        ahead = first_logits_ahead(loaded.model, BYTES, ROW, bits)
+        ahead = looks_ahead(loaded.model, length=ROW, trained=True)
         self.causal = self.causal and ahead is None
         evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
         keys = ("nops", "questions", "sample_error_pct")

@@ -1,5 +1,6 @@
 """The kept scorecards: each is checked, the leaderboard is theirs, and what lacks is trained."""
 
+import itertools
 import json
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 from scripts.reproduction.scorecards import (
     LAYERS,
     TRACKS,
-    card_path,
+    Kept,
     describe_trainings,
     missing_cards,
     write_leaderboard,
@@ -26,15 +27,22 @@ def test_the_committed_leaderboard_is_what_the_committed_scorecards_give(tmp_pat
 
 
 def test_the_committed_scorecards_are_those_of_the_listed_layers():
-    files = {path.name for path in (KEPT / "scorecards").iterdir()}
-    listed = {card_path(KEPT, layer, track).name: layer for layer in LAYERS for track in TRACKS}
+    files = {*(KEPT / "scorecards").rglob("*.json")}
+    cards = [Kept(*one) for one in itertools.product(LAYERS, TRACKS, (False, True))]
+    listed = {card.path(KEPT): card for card in cards}
     assert files
     assert files <= listed.keys()
-    for name in files:
-        card = read_card(KEPT / "scorecards" / name)
-        assert (card["name"], card["quick"]) == (listed[name], False)
-        assert name.endswith(f"-{card['track']}.json")
-        assert card["causal"] == LAYERS[listed[name]].causal
+    for path in files:
+        card, kept = read_card(path), listed[path]
+        assert (card["name"], card["track"], card["quick"]) == kept
+        assert card["causal"] == LAYERS[kept.layer].causal
+
+
+def test_a_first_look_has_every_layer_that_reads_forward_to_be_compared_with():
+    """Else a newcomer would see fewer layers than the table in full has."""
+    forward = [name for name, layer in LAYERS.items() if layer.causal]
+    missing = {*missing_cards(KEPT, forward)}
+    assert missing.isdisjoint(Kept(name, "efficiency", True) for name in forward)
 
 
 def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, monkeypatch):
@@ -43,19 +51,19 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
     flags = ("scorecards", "--rows", "GRU", "--hub-cards", hub, "--output-dir", tmp_path / "runs")
     done = run_command("reproduce", *flags)
     assert done.exit_code == 0, done.stderr
-    assert [path.name for path in sorted((hub / "scorecards").iterdir())] == [
-        "gru-capability.json",
-        "gru-efficiency.json",
-    ]
+    names = ["gru-capability.json", "gru-efficiency.json"]
+    files = [hub / "scorecards" / folder / name for folder in ("", "quick") for name in names]
+    assert sorted((hub / "scorecards").rglob("*.json")) == files
+    assert [read_card(path)["quick"] for path in files] == [False, False, True, True]
     assert "Track efficiency: the answer alone (copy 640, combine 640)." in done.stdout
     assert (hub / "figures" / "scorecards-capability.png").stat().st_size > 10_000
     shutil.rmtree(tmp_path / "runs")
     again = run_command("reproduce", *flags)
     assert (again.exit_code, again.stdout) == (0, (hub / "tables/scorecards.md").read_text() + "\n")
     assert not (tmp_path / "runs").exists()
-    assert ("GRU", "efficiency") not in missing_cards(hub, [])
-    assert len(missing_cards(hub, [])) == len(LAYERS) * len(TRACKS) - 2
-    path = card_path(hub, "GRU", "efficiency")
+    assert Kept("GRU", "efficiency") not in missing_cards(hub, [])
+    assert len(missing_cards(hub, [])) == len(LAYERS) * len(TRACKS) * 2 - 4
+    path = Kept("GRU", "efficiency").path(hub)
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": 2}))
     refused = run_command("reproduce", "scorecards", "--report-only", "--hub-cards", hub)
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
@@ -63,7 +71,7 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
 
 
 def test_skills_whose_trials_disagree_are_named():
-    card = read_card(card_path(KEPT, "delta rule", "efficiency"))
+    card = read_card(Kept("delta rule", "efficiency").path(KEPT))
     assert "the trials of a layer and a skill agree. The" in describe_trainings([card])
     *_, trial = (trial for trial in card["trials"] if trial["skill"] == "stack")
     trial.update(wrong=trial["questions"], mask_error_pct=90.0)

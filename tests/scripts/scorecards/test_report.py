@@ -17,9 +17,9 @@ def test_the_page_has_a_sentence_for_each_skill_and_a_line_for_each_layer(tmp_pa
     assert "The first skill not solved is **copy**." in page
     for skill in ("copy", "select", "track", "combine", "stack", "horizon"):
         assert f"- **{skill}**: it " in page
-    assert "A first look: 1 seed, 1/6 of the samples; the others had all." in page
+    assert "A first look: 1 seed, 1/6 of the samples, for each layer." in page
     lines = page.splitlines()
-    assert any(line.startswith("| **mine (quick)**") for line in lines)
+    assert any(line.startswith("| **mine**") for line in lines)
     assert lines[-1].startswith("| copying or guessing")
     assert [word for word in lines[-1].split() if "%" in word][-1] == "91.40%"
     assert any(line.startswith("| delta rule") and "0.00% (1 of 1)" in line for line in lines)
@@ -38,14 +38,20 @@ def test_more_skills_come_before_longer_horizons():
     assert [card["name"] for card in rank(cards)] == ["all", "a", "b", "c"]
 
 
-def test_a_first_look_is_never_a_baseline(tmp_path):
-    (tmp_path / "mine.json").write_text(json.dumps(make_card(FAILED)))
-    with pytest.raises(ValueError, match=r"mine\.json is a first look"):
+def test_a_first_look_is_compared_with_first_looks_alone(tmp_path):
+    card, folder = make_card(FAILED), tmp_path / "quick"
+    folder.mkdir()
+    (folder / "mine.json").write_text(json.dumps(card))
+    assert read_baselines(tmp_path, card) == [card]
+    assert read_baselines(tmp_path, {**card, "quick": False}) == []
+    (tmp_path / "mine.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=r"mine\.json: quick is True: first looks and no others"):
         read_kept(tmp_path)
 
 
 def test_only_scorecards_of_the_same_protocol_and_track_are_compared(tmp_path):
     card = make_card(FAILED)
-    (tmp_path / "older.json").write_text(json.dumps({**card, "protocol": 0}))
-    (tmp_path / "other.json").write_text(json.dumps({**card, "track": "capability"}))
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick" / "older.json").write_text(json.dumps({**card, "protocol": 0}))
+    (tmp_path / "quick" / "other.json").write_text(json.dumps({**card, "track": "capability"}))
     assert read_baselines(tmp_path, card) == []
