@@ -73,6 +73,9 @@ class VscConfig(PreTrainedConfig):
         "scratchpad", token i + 1 of the answer, or of the trace and the answer.
       mask_padding: hide row padding from every layer. False shows it to them, as in the article.
       tie_word_embeddings: use the embedding as the output weights too.
+      initializer_range: standard deviation of the embeddings' first weights, where they are to be
+        larger or smaller than hidden_size**-0.5, which gives logits of unit size; the article's is
+        1, torch's own.
     Raises:
       StrictDataclassClassValidationError: a field outside its limits; the message names field,
         value and limit. (StrictDataclassFieldValidationError: a value of the wrong type.)
@@ -95,6 +98,7 @@ class VscConfig(PreTrainedConfig):
     objective: str = "fill"
     mask_padding: bool = True
     tie_word_embeddings: bool = True
+    initializer_range: float | int | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Refuse near-misses of our own fields; pass what is left on to transformers."""
@@ -127,8 +131,10 @@ class VscConfig(PreTrainedConfig):
                 )
 
     def validate_shape(self) -> None:
-        """Check that widths are one or more."""
+        """Check that widths are one or more, and the size of the embedding's first weights."""
         check_limits("hidden_size", self.hidden_size, 1)
+        if self.initializer_range is not None:
+            check_limits("initializer_range", self.initializer_range, 1e-6, 1e3)
         if self.answer_width is not None:
             check_limits("answer_width", self.answer_width, 1)
 
@@ -397,7 +403,7 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         raise ValueError(f"{name}={value!r} is unknown: use {allowed}")
 
 
-def check_limits(name: str, value: float, low: int, high: int | None = None) -> None:
+def check_limits(name: str, value: float, low: float, high: float | None = None) -> None:
     """Raise a ValueError that names the field, its value and its limits."""
     # NaN is outside every range.
     if not (value >= low and (high is None or value <= high)):

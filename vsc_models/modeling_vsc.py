@@ -82,7 +82,8 @@ class VscPreTrainedModel(PreTrainedModel):
         # It guards weights that a checkpoint has filled, inside reset_parameters too.
         if isinstance(module, nn.Embedding):
             # Also the output weights: logits of unit size need 1 / sqrt(channels).
-            nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
+            usual = module.embedding_dim**-0.5
+            nn.init.normal_(module.weight, std=self.config.initializer_range or usual)
         elif isinstance(module, (nn.Linear, nn.Conv1d, nn.LayerNorm)):
             module.reset_parameters()
 

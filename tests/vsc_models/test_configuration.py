@@ -19,6 +19,8 @@ IMPOSSIBLE = {
         *zeros("hidden_size", "answer_width", "num_heads", "key_dim", "value_dim"),
         *zeros("num_householder", "chunk_size", "intermediate_size"),
         ({"hidden_size": "32"}, "hidden_size"),
+        ({"initializer_range": 0}, "initializer_range=0 is out of range: use from 1e-06 to"),
+        ({"initializer_range": float("nan")}, "initializer_range=nan is out of range"),
         ({"vocab_size": 257}, "vocab_size=257 is out of range: use from 91 to 256"),
         ({"vocab_size": 90}, "vocab_size=90 is out of range"),
         ({"mask_token_id": 1}, "mask_token_id=1 is not what data, .* 'compact': use 0"),

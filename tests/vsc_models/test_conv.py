@@ -5,6 +5,7 @@ import torch
 from torch.nn.functional import gelu
 
 from tests.vsc_models.models import model_of
+from vsc_models import VscConvConfig, VscConvForMaskedLM
 from vsc_models.dilated_conv import dilated_conv, make_conv
 
 
@@ -54,3 +55,11 @@ def test_initialization_is_torchs_own():
     assert bound / 1.05 < attention.in_proj_weight.abs().max() <= bound
     assert not attention.in_proj_bias.any()
     assert not attention.out_proj.bias.any()
+
+
+@pytest.mark.parametrize("given, expected", [(None, 64**-0.5), (1.0, 1.0)])
+def test_the_embedding_begins_as_large_as_the_configuration_says(given, expected):
+    model = VscConvForMaskedLM(VscConvConfig(initializer_range=given))
+    weights = model.model.embed_tokens.weight
+    assert weights.std().item() == pytest.approx(expected, rel=0.05)
+    assert model.lm_head.weight is weights
