@@ -44,12 +44,14 @@ def select(
 
 
 def short_table(results: Path, name: str, columns: str, *which: Any, **more: Any) -> str:
-    """Lay out some columns of some rows of a table, see `select`."""
-    names = columns.split()
+    """Lay out some columns of some rows of a table that were run, see `select`."""
+    names, lines = columns.split(), select(results, name, *which, **more)
+    if not lines:
+        return "None of its rows is run yet."
     header = ["row", *(head for column in names for head in COLUMNS[column][0])]
     cells = [
         [f"`{line.row}`", *(cell for column in names for cell in cells_of(column, line, None))]
-        for line in select(results, name, *which, **more)
+        for line in lines
     ]
     return table(header, cells, markdown=True)
 

@@ -19,7 +19,7 @@ def test_every_row_of_the_article_stands_in_its_table():
     found = {
         row.recipe.name: (name, row.full_samples)
         for name, table in TABLES.items()
-        for row in table.rows if row.article
+        for row in table.rows if row.article and name != "small_embedding"
     }  # fmt: skip
     assert found == {row["id"]: (row["table"], 4_000_000) for row in read_article()}
     padded = next(r for r in TABLES["mixed_nops"].rows if r.recipe.name.endswith("-seen"))
