@@ -117,9 +117,9 @@ def small_embedding_rows() -> list[Row]:
     """Make rows of the article's with the embedding drawn for logits of unit size, as ours is."""
     rows = []
     for line in read_article():
-        if width := SMALL_EMBEDDING.get(line["id"]):
-            name = f"{line['id']}-small-embedding"
-            recipe = variant(line["id"], name, initializer_range=width**-0.5)
+        if (name := line["id"]) in SMALL_EMBEDDING.split():
+            usual = RECIPES[name].model_args["hidden_size"] ** -0.5
+            recipe = variant(name, f"{name}-small-embedding", initializer_range=usual)
             rows.append(replace(make_rows([recipe], trials=1)[0], article=line))
     return rows
 
@@ -176,11 +176,8 @@ Level 4 has none: every grid that takes letters out also brings them back.
 
 FIVE_SWAPS = make_rows([on_data(SWAP_DELTA, "swap-nops2-5")], trials=10)
 PADDING_SEEN = variant("mixed-l6", "mixed-l6-padding-seen", mask_padding=False)
-SMALL_EMBEDDING = {
-    "mixed-l6": 64, "mixed-l12": 64, "mixed-l18": 64, "nops2-l6": 64, "attn-00004": 64,
-    "attn-00440": 64, "lstm-l6": 64, "mamba-l6": 32,
-}  # fmt: skip
-"""Rows of the article, by their widths, that were trained with a smaller embedding as well."""
+SMALL_EMBEDDING = "mixed-l6 mixed-l12 mixed-l18 nops2-l6 attn-00004 attn-00440 lstm-l6 mamba-l6"
+"""Rows of the article that were trained with a smaller embedding as well."""
 
 OLMO_LAYERS = ["linear_attention", "linear_attention", "full_attention"]
 SHAPES = [
