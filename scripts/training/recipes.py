@@ -262,8 +262,8 @@ class Recipe:
     def changed(self, **changes: Any) -> "Recipe":
         """Return the recipe with other fields, see `merge`; a ValueError for what cannot work.
 
-        >>> find_recipe("prelim-l6-ch64").changed(model_args={"num_layers": 1}).model_args
-        {'hidden_size': 64, 'num_layers': 1, 'dilation': [1, 2, 3, 4, 5, 1]}
+        >>> find_recipe("zoo-gru").changed(model_args={"causal": True}).model_args
+        {'hidden_size': 64, 'causal': True}
         """
         ours = {one.name: getattr(self, one.name) for one in fields(self)}
         return Recipe.from_dict(merge(ours, changes))
