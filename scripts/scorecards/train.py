@@ -109,7 +109,7 @@ class CardTraining:
         self.accelerator = make_accelerator(recipe.mixed_precision)
         model = check_recipe(recipe, 0, self.accelerator, options.trust_remote_code)
         for other in others:  # rows of other widths, and ids of another vocabulary
-            check_model(other, self.accelerator.device)
+            check_model(other, self.accelerator.device, trust_remote_code=options.trust_remote_code)
         self.parameters = sum(p.numel() for p in model.parameters())
         protocol.check_parameters(self.parameters)
         self.causal = looks_ahead(model, length=ROW) is None
