@@ -57,11 +57,21 @@ def short_table(results: Path, name: str, columns: str, *which: Any, **more: Any
 
 
 def render_results(results: Path) -> str:
-    """Fill the template: its paragraphs are written by hand, their numbers are not."""
+    """Fill the template: its paragraphs are written by hand, their numbers are not.
+
+    Raises:
+      ValueError: a row that a paragraph is about is not kept.
+    """
 
     def row(name: str, row: str, budget: int | None = None) -> Line:
-        (line,) = select(results, name, [row], budget)
-        return line
+        lines = select(results, name, [row], budget)
+        if len(lines) != 1:
+            samples = f" of {budget:,} samples" if budget else ""
+            raise ValueError(
+                f"{results} has {len(lines)} rows {row!r}{samples} for table {name!r}, and a "
+                f"paragraph of {TEMPLATE.name} is about one: train it, or change the paragraph"
+            )
+        return lines[0]
 
     def whole_table(name: str) -> str:
         text = (results.parent / "tables" / f"{name}.md").read_text("utf-8")

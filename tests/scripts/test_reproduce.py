@@ -182,6 +182,14 @@ def test_the_pages_are_written_after_whatever_is_on_them(name, tmp_path, monkeyp
     assert written == [name]
 
 
+def test_a_row_that_a_paragraph_is_about_and_that_is_not_kept_is_one_line(tmp_path):
+    results = tmp_path / "results"
+    shutil.copytree(ROOT / "hub_cards" / "results", results)
+    (results / "attn-00440.jsonl").unlink()
+    with pytest.raises(ValueError, match=r"0 rows 'attn-00440' .* train it, or change the para"):
+        pages.render_results(results)
+
+
 def test_a_table_of_no_results_is_one_line(tmp_path):
     done = refused("word_problem", "--report-only", *places(tmp_path))
     assert "cells.jsonl has no line: train a cell first" in done.stderr
