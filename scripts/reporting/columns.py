@@ -31,7 +31,7 @@ Cells = Callable[[Line, Line | None], list[str]]
 
 
 def cells_of(name: str, line: Line, against: Line | None) -> list[str]:
-    """Fill the cells of a column, "-" without trials; speeds are compared with another line's."""
+    """Fill the cells of a column, "-" without trials; speeds and costs next to another line's."""
     heads, cells = COLUMNS[name]
     if not line.trials and not name.startswith("article"):
         return ["not run" if name == "solved" else "-" for _ in heads]
@@ -97,24 +97,46 @@ def _off_chance_at(trial: Trial, data: str) -> int | None:
 
 
 def _train_speed(line: Line, against: Line | None) -> list[str]:
-    return _speed(line, against, lambda t: (t.record.samples_per_second, t.record.device))
+    return [_compared(line, against, lambda t: (t.record.samples_per_second, t.record.device))]
 
 
 def _evaluation_speed(line: Line, against: Line | None) -> list[str]:
-    return _speed(line, against, lambda t: (t.details["questions_per_second"], t.details["device"]))
+    return [
+        _compared(line, against, lambda t: (t.details["questions_per_second"], t.details["device"]))
+    ]
 
 
-def _speed(
+def _cost(line: Line, against: Line | None) -> list[str]:
+    """Write samples and seconds of training until at most 1% are wrong for good."""
+    return [
+        _compared(line, against, lambda t: (t.record.samples_to_1pct or math.inf, "")),
+        _compared(line, against, lambda t: (_seconds_to_1pct(t), t.record.device)),
+    ]
+
+
+def _seconds_to_1pct(trial: Trial) -> float:
+    """Find the seconds of training, without validations, until at most 1% are wrong for good."""
+    solved = trial.record.samples_to_1pct
+    times = [point["seconds"] for point in trial.details["curve"] if point["samples"] == solved]
+    return times[0] if times else math.inf
+
+
+def _compared(
     line: Line, against: Line | None, measured: Callable[[Trial], tuple[float, str]]
-) -> list[str]:
-    """Write the median speed, and its ratio to the other's on the same device where it has one."""
-    speeds, devices = zip(*map(measured, line.trials), strict=True)
-    text = f"{statistics.median(speeds):,.0f}"
-    if against is None:
-        return [text]
+) -> str:
+    """Write a median, and its ratio to the other's, measured on the same device, where it has one.
+
+    What is endless was never reached.
+    """
+    values, devices = zip(*map(measured, line.trials), strict=True)
+    median = statistics.median(values)
+    text = f"{median:,.0f}" if math.isfinite(median) else "never"
+    if against is None or against is line:
+        return text
     others, other_devices = zip(*map(measured, against.trials), strict=True)
-    ratio = ratio_of_medians(speeds, others) if {*devices} == {*other_devices} else None
-    return ["{} (x {:.2f}, {:.2f} to {:.2f})".format(text, *ratio) if ratio else text]
+    comparable = {*devices} == {*other_devices} and all(map(math.isfinite, (*values, *others)))
+    ratio = ratio_of_medians(values, others) if comparable else None
+    return "{} (x {:.2f}, {:.2f} to {:.2f})".format(text, *ratio) if ratio else text
 
 
 def _horizon(line: Line, _: Line | None) -> list[str]:
@@ -196,6 +218,7 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "horizon": (["horizon"], _horizon),
     "off_chance": (["samples to leave chance"], _off_chance),
     "to_1pct": (["samples to 1%"], _ranged("samples_to_1pct", "{:,.0f}")),
+    "cost": (["samples to 1%", "training seconds to 1%"], _cost),
     "sample": (
         ["sample error %: mean", "median", "std", "min", "max"],
         _spread("sample_error_pct", "mean", "median", "std", "min", "max"),

@@ -49,8 +49,9 @@ def short_table(results: Path, name: str, columns: str, *which: Any, **more: Any
     if not lines:
         return "None of its rows is run yet."
     header = ["row", *(head for column in names for head in COLUMNS[column][0])]
+    base = next((line for line in lines if line.row == TABLES[name].against), None)
     cells = [
-        [f"`{line.row}`", *(cell for column in names for cell in cells_of(column, line, None))]
+        [f"`{line.row}`", *(cell for column in names for cell in cells_of(column, line, base))]
         for line in lines
     ]
     return table(header, cells, markdown=True)

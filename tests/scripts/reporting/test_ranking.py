@@ -11,7 +11,7 @@ from scripts.reporting.ranking import Line, best_of, rank_lines, split_budgets
 from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import RECIPES, Table, make_rows
 from scripts.reproduction.report import table_lines
-from tests.scripts.reporting.cases import COPY, cells, kept, record, training
+from tests.scripts.reporting.cases import COPY, cells, curve, kept, record, training
 
 
 def grid(horizon, beyond=100.0):
@@ -134,6 +134,24 @@ def test_speeds_are_compared_over_five_trials_of_one_device():
     shown = [cells(text, row)["evaluation samples/s"] for row in ("mine", "few", "other")]
     assert shown == ["18 (x 3.00, 0.67 to 6.00)", "18", "18"]
     assert cells(text, "other")["training samples/s"] == "6 (x 3.00, 0.67 to 6.00)"
+
+
+def test_costs_are_compared_where_all_of_five_trials_were_solved():
+    solved_at = {"base": [2000] * 5, "mine": [4000] * 5, "once": [4000] * 4 + [None]}
+    found = []
+    for row, all_samples in solved_at.items():
+        trials = [
+            trial._replace(record=replace(trial.record, samples_to_1pct=samples))
+            for trial, samples in (
+                (kept(i, 0.0, curve=curve()), n) for i, n in enumerate(all_samples)
+            )
+        ]
+        found += split_budgets(row, "data", 128, {}, trials)
+    text = results_table("title", found, ["cost"], against="base")
+    shown = {row: list(cells(text, row).values())[2:] for row in solved_at}
+    assert shown["base"] == ["2,000", "0"]  # of `curve`, 1,000 samples take a seventh of a second
+    assert shown["mine"] == ["4,000 (x 2.00, 2.00 to 2.00)", "1 (x 2.00, 2.00 to 2.00)"]
+    assert shown["once"] == ["4,000", "1"]
 
 
 def test_held_out_programs_stand_before_the_test_samples_and_it_is_said_what_differs():
