@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scripts.core.io import write_lines
+from scripts.core.statistics import format_share
 from scripts.reproduction.experiments import matching
 from scripts.scorecards.card import choose_rate, file_name, summarize_skill
 from scripts.scorecards.protocol import Protocol, read_protocol
@@ -129,14 +130,17 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     seconds = [sum(line["seconds"] for line in card["search"] + card["trials"]) for card in cards]
     minutes = dict.fromkeys(f"{one / 60:.0f}" for one in (min(seconds), max(seconds)))
     named = f", but for {', '.join(divided)}" if divided else ""
+    seeds = len(protocol.seeds)
+    shares = ", or ".join(format_share(solved, seeds) for solved in (seeds, seeds // 2 + 1))
     return (
+        f"With its exact 95% interval a share is {shares}. "
         f"A scorecard's trainings took {' to '.join(minutes)} minutes, one after the other on a "
         "shared thread. "
-        f"Judged one by one, the trials of a layer and a skill agree{named}. "
+        f"Judged one by one, the trials of a layer and a skill agree in their verdict{named}. "
         f"The highest learning rate of the protocol, {highest:g}, is chosen in {at_edge} of "
         f"{len(cards) * len(protocol.skills)} searches, so that a higher one might be better yet; "
-        f"in {blind} none of the rates is better than chance after the search's samples, and the "
-        "choice means little."
+        f"in {blind} none of the rates is better than chance after the search's samples, so that "
+        "another rate might have learned more."
     )
 
 

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from scripts.core.io import read_json, replace_file, write_lines
 from scripts.reporting.tables import table
-from scripts.scorecards.card import chance_errors, read_card
+from scripts.scorecards.card import chance_errors, read_card, sample_error_pct
 from scripts.scorecards.protocol import read_protocol
 
 Card = Mapping[str, Any]
@@ -28,7 +28,7 @@ MEANINGS = (
 
 
 def compare(cards: Sequence[Card], bold: int | None = None) -> str:
-    """Lay out scorecards of one protocol and track, a line each: sample error, trials solved.
+    """Lay out scorecards of one protocol and track, a line each: sample errors, trials solved.
 
     One of them may be in bold, for a layer may have the name of a kept one. The last line is that
     of answers without a model.
@@ -39,8 +39,7 @@ def compare(cards: Sequence[Card], bold: int | None = None) -> str:
     for i, card in enumerate(cards):
         label = f"**{card['name']}**" if i == bold else card["name"]
         row = [label, "yes" if card["causal"] else "no", f"{card['parameters']:,}"]
-        for skill in card["summary"]["skills"].values():
-            row.append(f"{skill['sample_error_pct']:.2f}% ({skill['solved']} of {skill['trials']})")
+        row += [_errors(card, skill) for skill in skills]
         horizon = card["summary"]["horizon"]
         row.append(str(horizon["horizon"]))
         if horizon["horizons"][0] != horizon["horizons"][-1]:
@@ -54,8 +53,17 @@ def compare(cards: Sequence[Card], bold: int | None = None) -> str:
     )
 
 
+def _errors(card: Card, skill: str) -> str:
+    """Write a skill's median sample error, with the range of its trials and how many solved it."""
+    found = card["summary"]["skills"][skill]
+    errors = [sample_error_pct(trial) for trial in card["trials"] if trial["skill"] == skill]
+    low, high = f"{min(errors):.2f}", f"{max(errors):.2f}"
+    spread = f"{low} to {high}, " if low != high else ""
+    return f"{found['sample_error_pct']:.2f}% ({spread}{found['solved']} of {found['trials']})"
+
+
 def rank(cards: Sequence[Card]) -> list[Card]:
-    """Order scorecards: most skills solved, then the horizon, then the lower sample errors."""
+    """Order scorecards: most skills solved, most trials solved, horizon, lower sample errors."""
 
     def key(card: Card) -> tuple[Any, ...]:
         skills = card["summary"]["skills"].values()
@@ -63,6 +71,7 @@ def rank(cards: Sequence[Card]) -> list[Card]:
         beyond = isinstance(horizon, str)
         return (
             -sum(skill["verdict"] == "solved" for skill in skills),
+            -sum(skill["solved"] / skill["trials"] for skill in skills),
             -(10_000 if beyond else horizon or 0),
             sum(skill["sample_error_pct"] for skill in skills),
             card["name"],
@@ -120,8 +129,8 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
             f"{card['parameters']:,} parameters; {card['device']}.{quick}",
             verdict,
             "\n".join([*lines, f"- **horizon**: {summary['horizon']['sentence']}."]),
-            "Sample error on held-out programs where the skill has them (median over trials), and "
-            "trials solved (sample error at most 1%):",
+            "Sample error on held-out programs where the skill has them: the median, and in "
+            "brackets the range over trials and how many solved it with at most 1%:",
             compare([card, *rank(baselines)], bold=0),
         ]
     )

@@ -71,10 +71,10 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
 
 def test_skills_whose_trials_disagree_are_named():
     card = read_card(Kept("delta rule", "efficiency").path(KEPT))
-    assert "the trials of a layer and a skill agree. The" in describe_trainings([card])
+    assert "and a skill agree in their verdict. The" in describe_trainings([card])
     *_, trial = (trial for trial in card["trials"] if trial["skill"] == "stack")
     trial.update(wrong=trial["questions"], mask_error_pct=90.0)
-    assert "agree, but for delta rule: stack. The" in describe_trainings([card])
+    assert "agree in their verdict, but for delta rule: stack. The" in describe_trainings([card])
 
 
 def test_flags_that_the_protocol_fixes_are_refused():

@@ -1,10 +1,11 @@
 """What a scorecard shows."""
 
+import copy
 import json
 
 import pytest
 
-from scripts.scorecards.report import rank, read_baselines, read_kept, write_report
+from scripts.scorecards.report import compare, rank, read_baselines, read_kept, write_report
 from tests.scripts.scorecards.cases import make_card
 
 SOLVED = [(0.0, 0.0)] * 5
@@ -36,6 +37,22 @@ def test_more_skills_come_before_longer_horizons():
         make_card(SOLVED, name="all"),
     ]
     assert [card["name"] for card in rank(cards)] == ["all", "a", "b", "c"]
+
+
+def test_a_skill_that_some_trials_do_not_solve_comes_before_no_longer_horizon():
+    most, every = make_card(SOLVED, horizon=8, name="most"), make_card(SOLVED, name="every")
+    most["summary"] = copy.deepcopy(most["summary"])
+    most["summary"]["skills"]["track"] |= {"solved": 3, "trials": 5}
+    assert [card["name"] for card in rank([most, every])] == ["every", "most"]
+
+
+def test_a_cell_has_the_range_of_trials_that_differ():
+    card = make_card(SOLVED)
+    track = next(trial for trial in card["trials"] if trial["skill"] == "track")
+    card["trials"].append({**track, "seed": 2, "wrong": track["questions"] // 4})
+    (line,) = [line for line in compare([card]).splitlines() if line.startswith("| a layer")]
+    assert line.count("(1 of 1)") == 4
+    assert "0.00% (0.00 to 25.00, 1 of 1)" in line
 
 
 def test_a_first_look_is_compared_with_first_looks_alone(tmp_path):
