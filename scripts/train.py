@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
 from scripts.core.cli import run
-from scripts.training.cli import read_flags, with_flags
+from scripts.training.cli import read_flags
 from scripts.training.signals import STOP, Stopped
 
 
@@ -71,4 +71,4 @@ def push(folder: Path, repo: str, private: bool) -> None:
 
 
 if __name__ == "__main__":
-    run("train", main, rewrite=with_flags)
+    run("train", main)

@@ -202,15 +202,10 @@ def keep_freed_memory(kept_bytes: int = 2**30) -> None:
         set_option(M_TRIM_THRESHOLD, kept_bytes)
 
 
-def run(
-    command: str,
-    main: Callable[[], None],
-    hint: str = "",
-    rewrite: Callable[[str], str] = str,
-) -> None:
+def run(command: str, main: Callable[[], None], hint: str = "") -> None:
     """Run a command; what a user can fix is one line on stderr, with exit code 1.
 
-    `hint` says how to go on after an interruption, `rewrite` puts a message in words of a user.
+    `hint` says how to go on after an interruption.
     """
     keep_freed_memory()
     try:
@@ -221,7 +216,7 @@ def run(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except (ValueError, OSError) as error:
-        sys.exit(hide_credentials(f"{command}: {rewrite(str(error))}"))
+        sys.exit(hide_credentials(f"{command}: {error}"))
     except ModuleNotFoundError as error:
         if (error.name or "scripts").partition(".")[0] in ("scripts", "vsc_dataset", "vsc_models"):
             raise  # a fault of ours

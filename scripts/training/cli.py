@@ -114,21 +114,6 @@ def _check_push(repo: str, recipe: Recipe) -> None:
     check_token()
 
 
-def with_flags(message: str) -> str:
-    """Write the flags of a recipe's fields in place of their names in a message.
-
-    >>> with_flags("num_samples is 10: one step needs batch_size 64")
-    '--max-samples is 10: one step needs --batch-size 64'
-    """
-    long = "|".join(name for name in TRAINED if "_" in name)
-    short = "|".join(name for name in TRAINED if "_" not in name)
-    return re.sub(
-        rf"(?<![\w'\"./-])({long})(?![\w'\"=])|^({short})(?= )",
-        lambda match: recipe_flag(match[0]),
-        message,
-    )
-
-
 def _defaults(recipe: Recipe, changes: Mapping[str, Any], flags: Namespace) -> dict[str, Any]:
     """Return what follows where another layer or model is named: the run's name, weight decay.
 

@@ -142,7 +142,8 @@ class Recipe:
             object.__setattr__(self, "model_args", renamed)
         if self.num_samples < self.batch_size:
             raise ValueError(
-                f"num_samples is {self.num_samples}: one step needs batch_size {self.batch_size}"
+                f"num_samples (--max-samples) is {self.num_samples}: one step needs batch_size "
+                f"{self.batch_size}"
             )
         if self.objective != "fill" and self.loss == "trace":
             raise ValueError(

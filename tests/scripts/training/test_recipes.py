@@ -92,7 +92,7 @@ def test_validations_are_evenly_spread_and_end_with_the_last_step(num_steps):
         ({"data_args": {"num_items": 2}}, "length is up to 5 but num_items is 2"),
         ({"data_args": {"name": "copy"}}, "data_args has a name: name the configuration with"),
         ({"model_args": [1]}, "model_args is [1]: it must be a table"),
-        ({"num_samples": 10}, "num_samples is 10: one step needs batch_size 64"),
+        ({"num_samples": 10}, "num_samples (--max-samples) is 10: one step"),
         ({"batch_size": 0}, "batch_size is 0: it must be from 1 to 1,048,576"),
         ({"batch_size": 2**30, "num_samples": 2**40}, "it must be from 1 to 1,048,576"),
         ({"batch_size": 6.5}, "batch_size is 6.5: it must be a whole number"),

@@ -146,7 +146,7 @@ def test_a_trial_whose_model_is_gone_is_named(run, tmp_path):
     "line, words",
     [
         ("--recipe swap-dleta", "recipe 'swap-dleta' is unknown: did you mean 'swap-delta'?"),
-        ("--max-samples 10", "--max-samples is 10: one step needs --batch-size 64"),
+        ("--max-samples 10", "num_samples (--max-samples) is 10: one step needs batch_size 64"),
         ("--resume", "holds no run of 'swap-delta' to resume"),
         ("--data grid-len5", "split 'train' does not exist here"),
         ("--model llama", "parameters, --max-parameters is"),
