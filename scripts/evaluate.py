@@ -6,10 +6,10 @@
     python scripts/evaluate.py runs/001-swap-delta --grid --grid-all --length 3 5 --until-wrong
 
 CHECKPOINT is a run's folder, a folder that from_pretrained loads, or a hub id; the model need not
-be ours, but must give logits over 256 byte values. A model is evaluated with the answer field and
-the layout of its training. The horizon is the largest number of operations on the grid's list such
-that at it and at every smaller one the upper end of the one-sided 95% interval of the sample error
-is at most 1%: of 1,000 samples at most 4 are wrong.
+be ours, but must give logits over the vocabulary of its layout. A model is evaluated with the
+answer field and the layout of its training. The horizon is the largest number of operations on the
+grid's list such that at it and at every smaller one the upper end of the one-sided 95% interval of
+the sample error is at most 1%: of 1,000 samples at most 4 are wrong.
 """
 
 import sys

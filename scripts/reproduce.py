@@ -24,6 +24,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
 from scripts.core.cli import Parser, int_from, positive, run
+from scripts.training.distributed import check_launch
 
 FLAGS: dict[str, dict[str, Any]] = {
     "--rows": {"nargs": "+", "default": [], "metavar": "ID", "help": "names or patterns; all"},
@@ -49,6 +50,7 @@ def main() -> None:
     names = [*TABLES, *others]
     tables = {"nargs": "+", "choices": names, "metavar": "TABLE", "help": ", ".join(names)}
     flags = Parser(__doc__, {"tables": tables, **FLAGS}).parse_args()
+    check_launch(flags.jobs, several=False)
     deadline = flags.max_minutes and started + 60 * flags.max_minutes
     first, *more = flags.tables
     if more and others.keys() & {*flags.tables}:

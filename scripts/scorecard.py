@@ -19,6 +19,7 @@ from typing import Any
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
 
 from scripts.core.cli import Parser, flag_of, int_from, positive, read_pairs, run
+from scripts.training.distributed import check_launch
 
 CARDS = Path(__file__).resolve().parents[1] / "hub_cards" / "scorecards"
 FLAGS: dict[str, dict[str, Any]] = {
@@ -58,6 +59,7 @@ def main() -> None:
     """Score a layer, or check scorecards."""
     started = time.time()
     flags = Parser(__doc__, FLAGS).parse_args()
+    check_launch(flags.jobs, several=False)
     layers = sum(map(bool, (flags.mixer, flags.model, flags.recipe)))
     if flags.check:
         without = {"check", "rerun", "jobs"}

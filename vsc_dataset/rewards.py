@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from vsc_dataset.language import parse, score
+from vsc_dataset.language import score
 
 _TEXT_KEYS = ("content", "text")
 
@@ -59,7 +59,6 @@ def _score(prompt: str | None, completion: str | None) -> float:
     question = letters + colon + rest.rstrip().removesuffix(":").rstrip(" ,")
     answer = completion.strip().rpartition(":")[2].strip()
     try:
-        parse(question)
+        return score(question, answer)
     except (ValueError, RecursionError):
         return 0.0
-    return score(question, answer)

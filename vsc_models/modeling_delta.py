@@ -78,17 +78,6 @@ class VscDeltaModel(VscScaffold):
         """Build the memory."""
         return VscDeltaLayer(config)
 
-    def mix(
-        self,
-        x_BxLxD: Tensor,
-        embeds_BxLxD: Tensor,
-        mask_BxL: Tensor | None,
-        positions_BxW: Tensor | None,
-    ) -> Tensor:
-        """As VscScaffold.mix: read at the wanted positions alone."""
-        out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, mask_BxL, positions_BxW)
-        return out_BxWxD
-
 
 class VscDeltaForMaskedLM(VscForMaskedLM):
     """The delta-rule model with its output layer; `forward` as in VscForMaskedLM.

@@ -158,7 +158,7 @@ class VscMixerForMaskedLM(VscForMaskedLM):
             # Copies, because transformers drops a tensor that a layer has under two names.
             kwargs["state_dict"] = {
                 name: tensor.detach().clone() if ".mixer." in name else tensor
-                for name, tensor in _tensors(self).items()
+                for name, tensor in saved_tensors(self).items()
             }
         mixer = self.config.mixer
         if self.layer_code is not None:
@@ -229,7 +229,7 @@ def _fill(
     model: nn.Module, weights: Mapping[str, Tensor], dtype: torch.dtype | None
 ) -> dict[str, set[Any]]:
     """Put the tensors that fit into a model; report the others as transformers does."""
-    tensors = _tensors(model)
+    tensors = saved_tensors(model)
     wrong = {
         (name, weights[name].shape, tensor.shape)
         for name, tensor in tensors.items()
@@ -247,9 +247,12 @@ def _fill(
     }
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and the buffers that are saved, under their true names."""
-    tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+def saved_tensors(module: nn.Module, remove_duplicate: bool = False) -> dict[str, Tensor]:
+    """Return parameters and the buffers that are saved, under their true names.
+
+    Not `state_dict`, which a custom layer may change. `remove_duplicate` names each parameter once.
+    """
+    tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=remove_duplicate))
     for prefix, part in module.named_modules():
         for name, buffer in part.named_buffers(prefix, recurse=False):
             if name.rpartition(".")[2] not in part._non_persistent_buffers_set:

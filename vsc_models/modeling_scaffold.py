@@ -78,7 +78,6 @@ class VscScaffold(VscBackbone):
     def make_mixer(self, config: Any) -> nn.Module:
         """Build the layer, or several."""
 
-    @abstractmethod
     def mix(
         self,
         x_BxLxD: Tensor,
@@ -90,6 +89,8 @@ class VscScaffold(VscBackbone):
 
         `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbors.
         """
+        out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, mask_BxL, positions_BxW)
+        return out_BxWxD
 
     def forward(
         self, ids_BxL: Tensor, mask_BxL: Tensor | None, positions_BxW: Tensor | None

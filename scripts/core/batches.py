@@ -113,7 +113,7 @@ def loss_of(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Ten
     Args:
       logits: (N, L or W, V).
       labels: int64, of the same positions.
-      label_smoothing: the share of each label that is spread over all bytes, as in torch.
+      label_smoothing: the share of each label that is spread over the vocabulary, as in torch.
     """
     return cross_entropy(
         logits.flatten(0, 1).float(),
@@ -133,7 +133,7 @@ def predicting_positions(model: nn.Module, samples: Samples) -> Tensor:
     return answer_positions(samples) - int(objective_of(model) != "fill")
 
 
-def dense_labels(samples: Samples, ignored: int = IGNORED) -> NDArray[np.int64]:
+def dense_labels(samples: Samples) -> NDArray[np.int64]:
     """Label the answer field, and at each operation the letters that it moves (dense targets).
 
     `Samples` says which letter stands where. Nothing is added to a row or to a model, and the
@@ -141,9 +141,8 @@ def dense_labels(samples: Samples, ignored: int = IGNORED) -> NDArray[np.int64]:
 
     Args:
       samples: N of them, best made with targets=True: else their texts are parsed, which is slow.
-      ignored: the label of all other positions.
     Returns:
-      (N, L).
+      (N, L), IGNORED at all other positions.
 
     >>> from vsc_dataset import sample
     >>> swaps = sample("swap-nops2", "train", [0], targets=True)
@@ -154,7 +153,7 @@ def dense_labels(samples: Samples, ignored: int = IGNORED) -> NDArray[np.int64]:
     """
     targets = samples.dense_targets().astype(np.int64)
     labels = np.where(samples.answer_mask, samples.labels, targets)
-    labels[labels == MASK] = ignored
+    labels[labels == MASK] = IGNORED
     return labels
 
 

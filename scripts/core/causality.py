@@ -27,7 +27,6 @@ def looks_ahead(
     model: nn.Module,
     vocab_size: int = BYTES,
     length: int = 16,
-    seed: int = 0,
     trained: bool = False,
 ) -> int | None:
     """Find the first position whose logits change with a token after it.
@@ -39,7 +38,7 @@ def looks_ahead(
     Raises:
       ValueError: see `first_ahead`.
     """
-    probe, bits = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(seed)
+    probe, bits = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(0)
     if not trained:
         add_noise(probe, bits)
     return first_logits_ahead(probe, vocab_size, length, bits)

@@ -19,16 +19,15 @@ RATIO_TRIALS = 5
 """Trials on each side that a ratio of medians needs."""
 
 
-def share_interval(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Compute the exact two-sided interval of a share, of which k of n were seen.
+def share_interval(k: int, n: int) -> tuple[float, float]:
+    """Compute the exact two-sided 95% interval of a share, of which k of n were seen.
 
     Source: Clopper and Pearson 1934.
 
     >>> [round(end, 4) for end in share_interval(10, 10)]
     [0.6915, 1.0]
     """
-    tail = (1 - confidence) / 2
-    return 1 - _upper_end(n - k, n, tail), _upper_end(k, n, tail)
+    return 1 - _upper_end(n - k, n, 0.025), _upper_end(k, n, 0.025)
 
 
 def _upper_end(k: int, n: int, tail: float) -> float:

@@ -317,7 +317,7 @@ def _check_skill(card: Mapping[str, Any], protocol: Protocol, skill: str) -> Non
     _check_seeds(f"{skill}: trials", [trial["seed"] for trial in trials], protocol)
     for trial in trials:
         if trial["learning_rate"] != best:
-            raise ValueError(f"{skill}: validation chooses the learning rate {best:g} for seed 0")
+            raise ValueError(f"{skill}: validation chooses the learning rate {best:g}")
 
 
 def _check_horizons(horizons: Mapping[str, Any], protocol: Protocol) -> None:

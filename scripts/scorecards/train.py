@@ -28,7 +28,7 @@ from scripts.scorecards.card import (
 )
 from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.training.checkpoints import remove_checkpoints
-from scripts.training.distributed import from_main, make_accelerator
+from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import run_jobs
 from scripts.training.loop import check_recipe
 from scripts.training.model_checks import check_model
@@ -128,8 +128,7 @@ class CardTraining:
                 f"{folder} has {TRIALS} and no {IDENTITY}, so it is of another command: choose "
                 "another --output-dir"
             )
-        text = json.dumps(self.identity)
-        from_main(self.accelerator, lambda: claim_folder(folder, IDENTITY, text))
+        claim_folder(folder, IDENTITY, json.dumps(self.identity))
 
     def run(self, name: str) -> dict[str, Any]:
         """Train what is missing and return the scorecard.
@@ -199,8 +198,7 @@ class CardTraining:
             line = make_line(job, result)
             done[_key(line)] = line
             write_lines(path, [json.dumps(line) for line in done.values()])
-            if self.accelerator.is_main_process:
-                remove_checkpoints(job.folder)
+            remove_checkpoints(job.folder)
             trained, left = trained + job.recipe.num_samples, left - job.recipe.num_samples
             minutes = math.ceil((time.monotonic() - started) / trained * left / 60)
             error = line["val_sample_error_pct"]

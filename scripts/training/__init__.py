@@ -1,1 +1,1 @@
-"""Recipes -> trained models."""
+"""Train models from recipes."""

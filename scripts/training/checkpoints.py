@@ -28,6 +28,7 @@ from scripts.core.io import file_sha256
 from scripts.training.distributed import Accelerator, from_main, gather
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import TrainState
+from vsc_models.modeling_mixer import saved_tensors
 
 MODEL_FILE = "model.safetensors"
 OPTIMIZER_FILE = "optimizer.safetensors"
@@ -58,9 +59,9 @@ class CheckpointFolder:
         random_states = gather(self.accelerator, _random_state())
         if self.accelerator.is_main_process:
             with replace_folder(self.folder / f"checkpoint-{state.step:08d}") as folder:
-                weights = _model_tensors(self.model)
-                contiguous = {name: weight.contiguous() for name, weight in weights.items()}
-                save_file(contiguous, folder / MODEL_FILE)
+                tensors = saved_tensors(self.model, remove_duplicate=True)
+                weights = {name: one.detach().contiguous() for name, one in tensors.items()}
+                save_file(weights, folder / MODEL_FILE)
                 save_file(_optimizer_tensors(self.optimizer), folder / OPTIMIZER_FILE)
                 (folder / RANDOM_FILE).write_text(json.dumps(random_states), "utf-8")
                 text = json.dumps(
@@ -89,9 +90,9 @@ class CheckpointFolder:
             return None
         name, state = newest
         path, rank = self.folder / name, self.accelerator.process_index
-        weights = _model_tensors(self.model)
+        weights = saved_tensors(self.model)
         for weight, tensor in load_file(path / MODEL_FILE).items():
-            weights[weight].copy_(tensor)
+            weights[weight].detach().copy_(tensor)
         _load_optimizer(self.optimizer, load_file(path / OPTIMIZER_FILE))
         random_states = json.loads((path / RANDOM_FILE).read_text("utf-8"))
         _set_random_state(random_states[rank % len(random_states)])
@@ -173,19 +174,6 @@ def _finished(folder: Path) -> list[Path]:
     """List finished checkpoints, oldest first."""
     folders = (path.parent for path in folder.glob(f"checkpoint-*[0-9]/{STATE_FILE}"))
     return sorted(folders, key=lambda path: int(path.name.rpartition("-")[2]))
-
-
-def _model_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Find parameters and persistent buffers, each once, under their true names.
-
-    Not `state_dict`, which a custom layer may change.
-    """
-    tensors: dict[str, Tensor] = dict(model.named_parameters())
-    for prefix, module in model.named_modules():
-        for name, buffer in module.named_buffers(prefix, recurse=False):
-            if name.rpartition(".")[2] not in module._non_persistent_buffers_set:
-                tensors[name] = buffer
-    return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def _optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from scripts.core.cli import Parser, int_from, positive, read_pairs
 from scripts.core.io import RUN_FILE, read_json
-from scripts.training.distributed import check_trackers, launched_precision, launched_processes
+from scripts.training.distributed import check_launch, check_trackers, launched_precision
 from scripts.training.recipes import HINTS, UNTRAINED, Recipe, find_recipe, recipe_flag
 from vsc_dataset.checking import nearest
 
@@ -88,12 +88,7 @@ def _check(flags: Namespace) -> None:
             f"--name {flags.name[:80]!r}: use up to 80 letters, digits and . _ + -, a letter or a "
             "digit first, for it is a folder's name"
         )
-    launched = launched_processes()
-    if flags.jobs > 1 and launched > 1:
-        raise ValueError(
-            f"--jobs {flags.jobs} in {launched} launched processes: jobs are processes of their "
-            "own, so use one or the other"
-        )
+    check_launch(flags.jobs)
     if flags.private and flags.push_to_hub is None:
         raise ValueError("--private without --push-to-hub: name a repository")
     if flags.report_to:

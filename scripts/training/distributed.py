@@ -46,14 +46,34 @@ def launched_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def launched_precision() -> str | None:
-    """Return the precision that accelerate's launcher sets; ValueError for accumulation."""
+def check_launch(jobs: int, several: bool = True) -> None:
+    """Raise a ValueError where the launcher was told what a command does not do.
+
+    Args:
+      jobs: trials side by side that the command was told to train.
+      several: whether it trains one model in several processes.
+    """
     steps = os.environ.get("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "1")
     if steps != "1":
         raise ValueError(
             f"accelerate's gradient_accumulation_steps is {steps}: train with 1, a batch is one "
             "forward call here"
         )
+    launched = launched_processes()
+    if launched > 1 and not several:
+        raise ValueError(
+            f"{launched} processes were launched for models that are small enough for one: launch "
+            f"with --num_processes 1, and give --jobs {launched} for trials side by side"
+        )
+    if launched > 1 and jobs > 1:
+        raise ValueError(
+            f"--jobs {jobs} in {launched} launched processes: jobs are processes of their own, so "
+            "use one or the other"
+        )
+
+
+def launched_precision() -> str | None:
+    """Return the precision that accelerate's launcher sets."""
     precision = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
     return None if precision == "no" else precision
 

@@ -164,7 +164,7 @@ def each_trial(
         if seed not in records
     ]
     if todo:
-        _check_size(recipe, folder, records.values(), options.final_samples)
+        _check_samples(recipe, folder, records.values(), options.final_samples)
     failed, paused = list[str](), list[str]()
     for job, result in run_jobs(todo, jobs, accelerator, options):
         if isinstance(result, OSError):  # the others have no room either
@@ -182,7 +182,7 @@ def each_trial(
         raise (Paused if paused else ValueError)("; ".join([*failed, *paused]))
 
 
-def _check_size(
+def _check_samples(
     recipe: Recipe, folder: Path, records: Iterable[TrialRecord], final_samples: int | None
 ) -> None:
     """Raise a ValueError where finished trials were evaluated on another number of samples."""

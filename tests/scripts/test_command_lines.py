@@ -41,7 +41,10 @@ MISTAKES = {
         ("ladder --trials 0", "--trials: 0 must be 1 or more"),
         ("ladder --jobs 0", "--jobs: 0 must be 1 or more"),
         ("ladder --max-minutes 0", "--max-minutes: 0 must be above 0"),
-        ("ladder --max-samples 1", "num_samples (--max-samples) is 1: one step needs batch_size 64"),
+        (
+            "ladder --max-samples 1",
+            "num_samples (--max-samples) is 1: one step needs batch_size 64",
+        ),
     ],
     "build_dataset": [
         ("", "give one of --output-dir DIR and --verify DIR"),

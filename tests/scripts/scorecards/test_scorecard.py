@@ -18,9 +18,8 @@ from scripts.scorecards.train import CardTraining, find_folder, make_line
 from scripts.training.recipes import find_recipe
 from scripts.training.signals import STOP
 from scripts.training.train_state import Diverged, Job, RunOptions
-from tests.commands import ROOT, run_command, run_python, script
+from tests.commands import ROOT, run_command
 from tests.scripts.scorecards.cases import use_small_protocol
-from tests.scripts.training.commands import LAUNCH, TWO
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -232,13 +231,17 @@ def test_a_folder_of_two_processes_or_of_another_command_is_refused(tmp_path):
         CardTraining(protocol.read_protocol(), base, tmp_path, 1, RunOptions())
 
 
-def test_two_launched_processes_share_a_folder(tmp_path):
-    flags = ["--mixer", "torch.nn:GRU", "--quick", "--max-minutes", "0.01"]
-    words = (*LAUNCH, *TWO, script("scorecard"), *flags, "--output-dir", tmp_path / "card")
-    result = run_python(*words, cwd=tmp_path, ACCELERATE_USE_CPU="true")
-    assert result.exit_code == 0, result.stderr
-    assert "goes on" in result.stdout
-    assert (tmp_path / "card" / "protocol.json").exists()
+@pytest.mark.parametrize("words", ["scorecard --mixer torch.nn:GRU --quick", "reproduce ladder"])
+def test_several_launched_processes_and_accumulation_are_refused(words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    refused = run_command(*words.split())
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "4 processes were launched" in refused.stderr
+    assert "--num_processes 1, and give --jobs 4" in refused.stderr
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "2")
+    assert "gradient_accumulation_steps is 2" in run_command(*words.split()).stderr
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("flag", [["--quick"], ["--name", "x"], ["--track", "capability"]])

@@ -120,6 +120,7 @@ def test_what_the_launcher_says_joins_the_recipe_and_is_not_contradicted(monkeyp
     monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
     with pytest.raises(ValueError, match="gradient_accumulation_steps is 4: train with 1"):
         read_flags(SAY)
+    monkeypatch.delenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(ValueError, match="--jobs 2 in 2 launched processes"):
         read_flags([*SAY, "--jobs", "2"])

@@ -149,7 +149,7 @@ def test_a_trial_whose_model_is_gone_is_named(run, tmp_path):
         ("--max-samples 10", "num_samples (--max-samples) is 10: one step needs batch_size 64"),
         ("--resume", "holds no run of 'swap-delta' to resume"),
         ("--data grid-len5", "split 'train' does not exist here"),
-        ("--model llama", "parameters, --max-parameters is"),
+        ("--model llama", "parameters, max_parameters is"),
         (f"--mixer {own_layers.__file__}:Shrinks", "Shrinks gives shape (2, 31, 16) for (2, 31, 3"),
     ],
 )
