@@ -56,7 +56,8 @@ def main() -> None:
     if more and others.keys() & {*flags.tables}:
         raise ValueError(f"{' and '.join(others)} go alone: give other tables another command")
     failed = others.get(first, run_tables)(flags, deadline)
-    from scripts.reproduction.pages import HUB_CARDS, write_pages
+    from scripts.core.io import HUB_CARDS
+    from scripts.reproduction.pages import write_pages
 
     if flags.hub_cards.resolve() == HUB_CARDS:
         write_pages()

@@ -21,7 +21,6 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the 
 from scripts.core.cli import Parser, flag_of, int_from, positive, read_pairs, run
 from scripts.training.distributed import check_launch
 
-CARDS = Path(__file__).resolve().parents[1] / "hub_cards" / "scorecards"
 FLAGS: dict[str, dict[str, Any]] = {
     "--mixer": {"metavar": "LAYER", "help": "FILE.py:CLASS or package.module:CLASS"},
     "--mixer-args": {"nargs": "+", "metavar": "K=V", "help": "arguments of a --mixer"},
@@ -84,7 +83,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
     """Train what is missing, and write the scorecard."""
     from transformers.utils.logging import disable_progress_bar
 
-    from scripts.core.io import write_lines
+    from scripts.core.io import HUB_CARDS, write_lines
     from scripts.scorecards.card import check_name, file_name
     from scripts.scorecards.protocol import read_protocol
     from scripts.scorecards.report import read_baselines, write_report
@@ -110,7 +109,7 @@ def score(flags: Namespace, deadline: float | None) -> None:
         print(f"{pause}: the same command with --output-dir {folder} goes on")
         sys.exit(STOP.exit_code)
     write_lines(folder / "scorecard.json", [json.dumps(card, indent=1)])
-    print(write_report(folder, card, read_baselines(CARDS, card)))
+    print(write_report(folder, card, read_baselines(HUB_CARDS / "scorecards", card)))
     print(f"\n{folder}: scorecard.json, scorecard.md, scorecard.png")
 
 

@@ -12,6 +12,9 @@ from typing import Any, TypeVar, get_args, get_origin
 
 T = TypeVar("T")
 
+ROOT = Path(__file__).resolve().parents[2]
+HUB_CARDS = ROOT / "hub_cards"
+
 RUN_FILE = "run.json"
 """What a run writes next to its checkpoint: the recipe, and in it the data's name."""
 

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.hub_ids import check_repo_id
-from scripts.core.io import file_sha256, read_json
+from scripts.core.io import HUB_CARDS, ROOT, RUN_FILE, file_sha256, read_json
 from scripts.publishing.cards import (
-    HUB_CARDS,
     RESULTS,
     RUN_HINT,
     dataset_card,
@@ -31,7 +30,6 @@ from vsc_dataset.configs import DATA_VERSION
 MARKER = "vsc.json"
 """Says in every repository what the last push wrote: nothing else is ever deleted."""
 
-RUN_FILE = "run.json"
 RESULT_FILES = ("results.json", "trials.jsonl", "curves.png", "answers.png")
 """What a finished run holds next to its checkpoint."""
 
@@ -156,7 +154,7 @@ def build_wheel(folder: Path) -> Path:
     """Build the wheel of this clone; the same sources give the same bytes."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory"]
     done = subprocess.run(
-        [*command, str(folder)], cwd=HUB_CARDS.parent, check=False, capture_output=True, text=True
+        [*command, str(folder)], cwd=ROOT, check=False, capture_output=True, text=True
     )
     if done.returncode:
         reason = " ".join(done.stderr.splitlines()[-1:])

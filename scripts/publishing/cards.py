@@ -15,7 +15,7 @@ from huggingface_hub import constants
 from jinja2 import Environment, StrictUndefined
 
 from scripts.core.cli import hide_credentials
-from scripts.core.io import name_file, read_json
+from scripts.core.io import HUB_CARDS, ROOT, RUN_FILE, name_file, read_json
 from scripts.core.trial_store import read_records
 from scripts.core.trial_summary import SOLVED_PCT, group_by_setting, summarize
 from scripts.reporting.ranking import rank_key
@@ -26,7 +26,6 @@ from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.sampling import sample
 from vsc_dataset.splits import split_of
 
-HUB_CARDS = Path(__file__).parents[2] / "hub_cards"
 TEMPLATES = HUB_CARDS / "templates"
 RESULTS = HUB_CARDS / "results"
 TAGS = ["very-selective-copying", "synthetic", "state-tracking", "selective-copying"]
@@ -84,7 +83,7 @@ def endpoint() -> str:
 
 def project() -> dict[str, Any]:
     """Read what pyproject.toml says of this package: the wheel is built from the same."""
-    text = (HUB_CARDS.parent / "pyproject.toml").read_text("utf-8")
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
     return dict(tomllib.loads(text)["project"])
 
 
@@ -236,8 +235,8 @@ def _result_facts(folder: Path) -> dict[str, Any]:
 
 def read_recipe(folder: Path) -> Recipe:
     """Read the recipe of a run's folder."""
-    run = read_json(folder / "run.json", ("recipe",), RUN_HINT)
-    with name_file(folder / "run.json", RUN_HINT):
+    run = read_json(folder / RUN_FILE, ("recipe",), RUN_HINT)
+    with name_file(folder / RUN_FILE, RUN_HINT):
         return Recipe.from_dict(run["recipe"])
 
 

@@ -5,11 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scripts.core.io import read_jsonl, write_lines
+from scripts.core.io import HUB_CARDS, read_jsonl, write_lines
 from scripts.reporting.figures import speed_curves
 from scripts.reporting.tables import table
-
-HUB_CARDS = Path(__file__).resolve().parents[2] / "hub_cards"
 
 Line = Mapping[str, Any]
 """What was measured of one thing, by the head of its column; the first names the thing."""

@@ -8,14 +8,14 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import Any
 
+from scripts.core.io import HUB_CARDS
 from scripts.core.trial_store import Trial
 from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset.checking import nearest
 
-ARTICLE = Path(__file__).parents[2] / "hub_cards" / "article" / "seed_tables.csv"
+ARTICLE = HUB_CARDS / "article" / "seed_tables.csv"
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def test_killed_between_two_trials_it_goes_on_and_keeps_the_first_line(tmp_path)
 @pytest.mark.parametrize("name", ["ladder", "word_problem", "scorecards"])
 def test_the_pages_are_written_after_whatever_is_on_them(name, tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(pages, "HUB_CARDS", tmp_path / "hub")
+    monkeypatch.setattr("scripts.core.io.HUB_CARDS", tmp_path / "hub")
     monkeypatch.setattr(pages, "write_pages", lambda: written.append(name))
     kept = "results/word_problem"
     shutil.copytree(ROOT / "hub_cards" / kept, tmp_path / "hub" / kept)

@@ -16,6 +16,7 @@ from scripts.publishing import cards
 from scripts.publishing.bundles import assemble
 from scripts.publishing.cards import example
 from scripts.publishing.parquet import write_manifest
+from tests.commands import ROOT
 from tests.planted import MIXER, PLANTED, plant
 from tests.scripts.publishing.made import make_run
 from tests.vsc_models.models import OTHER_SIZES
@@ -116,7 +117,7 @@ def test_a_model_of_changed_data_and_another_objective_is_published_as_it_was_tr
 def test_a_bundle_of_the_demo_has_what_it_shows(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_theSecret")
     names = ["acme/vsc-swap-delta"]
-    place = cards.HUB_CARDS / "space"
+    place = ROOT / "hub_cards" / "space"
     bundle = assemble("space", place, "acme/demo", tmp_path, checkpoints=names)
     assert (bundle.repo_type, bundle.sdk) == ("space", "gradio")
     assert {"app.py", "requirements.txt", "README.md", "tables/scorecards.md"} <= set(bundle.files)
@@ -244,5 +245,5 @@ def test_a_damaged_file_of_a_run_is_one_line_that_names_it(copy, name, text):
 )
 def test_what_cannot_be_pushed_is_one_line(tmp_path, kind, folder, repo, more, words):
     with pytest.raises(ValueError, match=re.escape(words)) as error:
-        assemble(kind, cards.HUB_CARDS.parent / folder, repo, tmp_path, **more)
+        assemble(kind, ROOT / folder, repo, tmp_path, **more)
     assert "\n" not in str(error.value)

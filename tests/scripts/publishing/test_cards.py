@@ -13,11 +13,12 @@ from scripts.core.statistics import format_share
 from scripts.core.trial_store import append_record
 from scripts.publishing import cards
 from scripts.publishing.checkpoint import read_checkpoint
+from tests.commands import ROOT
 from tests.scripts.reporting.cases import record
 from vsc_dataset import CONFIGS, DATA_VERSION, METRIC_PATH, sample, split_of
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
-TEMPLATES = cards.HUB_CARDS / "templates"
+TEMPLATES = ROOT / "hub_cards" / "templates"
 NAMES = re.compile(
     r"sha256|[Uu][Tt][Ff]-8|mix64|cc0-1\.0|CC0-1\.0|[Aa]pache-2\.0|1K|10K|100K|1M|10M"
 )
