@@ -252,18 +252,24 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     best = learned[0]
     worst = [line for line in learned if line.budget == best.budget][-1]
     answers_picture({**_answers(best), **_answers(worst)}, folder / files[1])
-    longest = {line.row: line for _, line in reversed(ranked) if "grid" in line.median}.values()
-    grids = [(line, line.median["grid"]) for line in longest]
-    grids.sort(key=lambda pair: rank_key(pair[0].results, kept_horizon(pair[1])))
+    longest = {line.row: line for _, line in reversed(ranked) if line.details("grid")}.values()
+    grids = [(line, _middle_grid(line)) for line in longest]
+    grids.sort(key=lambda pair: rank_key(pair[0].results, pair[0].horizon))
     for grid in dict.fromkeys(kept["name"] for _, kept in grids):
         evaluated = {
-            f"{line.row}, {line.budget:,} samples: horizon {kept_horizon(kept)}": kept["rows"]
+            f"{line.row}, {line.budget:,} samples: horizon {line.horizon}": kept["rows"]
             for line, kept in grids
             if kept["name"] == grid
         }
         files.append(f"{name}-{grid}.png")
         error_by_nops(evaluated, folder / files[-1], f"{title} ({grid})")
     return files
+
+
+def _middle_grid(line: Line) -> Mapping[str, Any]:
+    """Choose the kept grid of a trial that has the line's horizon."""
+    grids = line.details("grid")
+    return next(grid for grid in grids if kept_horizon(grid) == line.horizon)
 
 
 def _answers(line: Line) -> dict[str, list[AnswerRow]]:

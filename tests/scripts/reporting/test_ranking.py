@@ -68,6 +68,21 @@ def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
     assert drawn == ["one (128)"]
 
 
+def test_a_picture_of_a_grid_has_the_horizon_of_the_table(tmp_path, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(figures, "training_curves", lambda *_: None)
+    monkeypatch.setattr(figures, "answers_picture", lambda *_: None)
+    monkeypatch.setattr(figures, "error_by_nops", lambda lines, *_: drawn.update(lines))
+    # The trial in the middle by its error has another horizon than the middle one.
+    trials = [
+        kept(seed, error, curve=curve(), answers={}, grid=grid(horizon))
+        for seed, (error, horizon) in enumerate([(0.1, 64), (0.2, 256), (0.3, 5)])
+    ]
+    found = split_budgets("row", "data", 128, {}, trials)
+    figures.draw_figures("some", "title", found, tmp_path)
+    assert drawn == {"row, 128 samples: horizon 64": grid(64)["rows"]}
+
+
 def test_longer_trials_are_another_tables(tmp_path):
     for planned in (64, 128, 640):
         trial = kept(0, 1.0, planned=planned)
