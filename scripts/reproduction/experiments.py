@@ -392,7 +392,7 @@ TABLE_LIST = [
     Table("same", "The article's best network and swap-delta: what solving costs",
           "parameters samples solved cost sample mask programs train_speed",
           make_rows([one for one in SAME_RATES if one.name in SAME_BEST], 5, 1_000_000),
-          against="swap-delta-same-lr0.0005"),
+          against=SAME_BEST[1]),
     Table("ablation", "The delta rule without each of its parts",
           "solved horizon parameters to_1pct sample mask programs seen",
           make_rows([ablated(RECIPES[name], **parts) for name, changes in ABLATIONS.items()
