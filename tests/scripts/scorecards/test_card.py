@@ -7,7 +7,15 @@ from hashlib import sha256
 
 import pytest
 
-from scripts.scorecards.card import check_card, check_repeated, choose_rate, read_card
+from scripts.core.statistics import grid_nops
+from scripts.scorecards.card import (
+    check_card,
+    check_repeated,
+    choose_rate,
+    read_card,
+    summarize_horizon,
+    summarize_skill,
+)
 from scripts.scorecards.protocol import PROTOCOL, read_protocol
 from tests.scripts.scorecards.cases import make_card
 from vsc_dataset import sample
@@ -31,6 +39,30 @@ def test_each_skill_has_its_verdict_and_the_first_that_fails_is_named(card):
     assert "1 of 1 (at least 2%)" in skills["copy"]["sentence"]
     assert "40.00% sample error" in skills["select"]["sentence"]
     assert card["summary"]["horizon"]["horizon"] == 4
+
+
+@pytest.mark.parametrize("solved, verdict", [(2, "partly"), (3, "solved")])
+def test_a_skill_is_solved_where_most_trials_solve_it(solved, verdict):
+    wrong = [0] * solved + [60] * (5 - solved)
+    trials = [{"wrong": one, "questions": 1000, "mask_error_pct": one / 20} for one in wrong]
+    assert summarize_skill(trials, 60.0, "copy letters", 0.9)["verdict"] == verdict
+
+
+def test_of_two_horizons_in_the_middle_the_lower_one_counts_and_above_all_is_the_highest():
+    def rows(holds):
+        wrong = [0.0] * holds + [50.0]
+        return [
+            {"nops": nops, "questions": 1000, "sample_error_pct": error}
+            for nops, error in zip(listed, wrong, strict=False)
+        ]
+
+    protocol = read_protocol()
+    listed = grid_nops(protocol.tables["horizon"]["grid"])
+    held = {str(seed): rows(count) for seed, count in enumerate([len(listed), 0, 3, 1])}
+    summary = summarize_horizon(protocol, held)
+    assert summary["horizons"] == [0, listed[0], listed[2], f">{listed[-1]}"]
+    assert summary["horizon"] == listed[0]
+    assert summary["sentence"] == "it holds up to 1 operation (trials from 0 to >1024)"
 
 
 def test_copying_is_not_chance_where_it_is_the_task(card):
