@@ -49,6 +49,11 @@ def test_nothing_makes_it_raise(prompts, completions, question):
     assert reward([PROMPT], [completions])[0] <= 1.0
 
 
+@pytest.mark.parametrize("prompt", ["Execute it.", "", None, 7, "AB:9>1:", "AB:fly:"])
+def test_without_a_question_nothing_is_right(prompt):
+    assert reward([prompt, PROMPT], ["AB", "FPNTK"]) == [0.0, 1.0]
+
+
 def test_columns_may_be_arrays():
     prompts, answers = np.array([PROMPT, PROMPT]), np.array(["FPNTK", "FPNKT"])
     assert reward(prompts, answers) == reward(None, answers, question=prompts) == [1.0, 0.6]
