@@ -138,10 +138,13 @@ def ratio_of_medians(
 ) -> tuple[float, float, float] | None:
     """Compute the ratio of two medians, and low and high of its 95% bootstrap interval; repeatable.
 
-    None where either side has fewer than RATIO_TRIALS values.
+    None where either side has fewer than RATIO_TRIALS values. Of the first, those of trials that
+    never got there may be infinite, and with them the high end.
 
     >>> ratio_of_medians([2.0] * 5, [1.0] * 5)
     (2.0, 2.0, 2.0)
+    >>> ratio_of_medians([2.0] * 4 + [math.inf], [1.0] * 5)
+    (2.0, 2.0, inf)
     """
     if min(len(values), len(others)) < RATIO_TRIALS:
         return None
@@ -149,5 +152,6 @@ def ratio_of_medians(
     medians = [
         np.median(random.choice(side, (10_000, len(side))), axis=1) for side in (values, others)
     ]
-    low, high = np.quantile(medians[0] / medians[1], (0.025, 0.975))
+    # Between two infinite values nothing can be interpolated.
+    low, high = np.quantile(medians[0] / medians[1], (0.025, 0.975), method="inverted_cdf")
     return float(np.median(values) / np.median(others)), float(low), float(high)

@@ -130,13 +130,18 @@ def _compared(
     """
     values, devices = zip(*map(measured, line.trials), strict=True)
     median = statistics.median(values)
-    text = f"{median:,.0f}" if math.isfinite(median) else "never"
+    if not math.isfinite(median):
+        return "never"
+    text = f"{median:,.0f}"
     if against is None or against is line:
         return text
     others, other_devices = zip(*map(measured, against.trials), strict=True)
-    comparable = {*devices} == {*other_devices} and all(map(math.isfinite, (*values, *others)))
-    ratio = ratio_of_medians(values, others) if comparable else None
-    return "{} (x {:.2f}, {:.2f} to {:.2f})".format(text, *ratio) if ratio else text
+    comparable = {*devices} == {*other_devices} and all(map(math.isfinite, others))
+    if not comparable or (found := ratio_of_medians(values, others)) is None:
+        return text
+    ratio, low, high = found
+    most = f"to {high:.2f}" if math.isfinite(high) else "and more"
+    return f"{text} (x {ratio:.2f}, {low:.2f} {most})"
 
 
 def _horizon(line: Line, _: Line | None) -> list[str]:

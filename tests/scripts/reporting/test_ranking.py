@@ -151,8 +151,13 @@ def test_speeds_are_compared_over_five_trials_of_one_device():
     assert cells(text, "other")["training samples/s"] == "6 (x 3.00, 0.67 to 6.00)"
 
 
-def test_costs_are_compared_where_all_of_five_trials_were_solved():
-    solved_at = {"base": [2000] * 5, "mine": [4000] * 5, "once": [4000] * 4 + [None]}
+def test_a_cost_is_compared_where_most_trials_were_solved_and_its_end_is_open_where_one_was_not():
+    solved_at = {
+        "base": [2000] * 5,
+        "mine": [4000] * 5,
+        "once": [4000] * 4 + [None],
+        "seldom": [4000] * 2 + [None] * 3,
+    }
     found = []
     for row, all_samples in solved_at.items():
         trials = [
@@ -166,7 +171,11 @@ def test_costs_are_compared_where_all_of_five_trials_were_solved():
     shown = {row: list(cells(text, row).values())[2:] for row in solved_at}
     assert shown["base"] == ["2,000", "0"]  # of `curve`, 1,000 samples take a seventh of a second
     assert shown["mine"] == ["4,000 (x 2.00, 2.00 to 2.00)", "1 (x 2.00, 2.00 to 2.00)"]
-    assert shown["once"] == ["4,000", "1"]
+    assert shown["once"] == ["4,000 (x 2.00, 2.00 and more)", "1 (x 2.00, 2.00 and more)"]
+    assert shown["seldom"] == ["never", "never"]
+    # What the others never reached has no ratio.
+    text = results_table("title", found, ["cost"], against="once")
+    assert list(cells(text, "base").values())[2:] == ["2,000", "0"]
 
 
 def test_held_out_programs_stand_before_the_test_samples_and_it_is_said_what_differs():
