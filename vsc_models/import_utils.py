@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import sysconfig
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
@@ -19,7 +20,10 @@ WIDTHS = (
     "hidden_size", "d_model", "dim", "model_dim", "input_size", "input_dim", "embed_dim",
     "embedding_dim", "n_embd", "n_embed", "d_embed", "channels", "width",
 )  # fmt: skip
-"""What layers call the width of their input. Each of them that a signature has is given."""
+"""What layers call the width of their input, see `make_layer`."""
+
+_CONFIGS = ("config", "configuration", "cfg", "args")
+"""What layers call a config object."""
 
 LIBRARIES = {"torch": "torch", "transformers": "transformers", "fla": "flash-linear-attention"}
 """Modules whose layers a checkpoint may name, and their distributions; other code is not run."""
@@ -57,6 +61,32 @@ def find(target: str) -> Any:
 def find_source(target: str) -> bytes | None:
     """Read the file of a target, as it is now; None for a package."""
     return Path(split(target)[0]).read_bytes() if is_file(target) else None
+
+
+def find_edited_source(target: str) -> bytes | None:
+    """Read the file that the code of a target is in, where its package's version does not name it.
+
+    That is FILE.py, or a module that is not installed but lies in a folder of its author. Of our
+    own package it is None: the tree has a version.
+    """
+    if is_file(target) or _top(target) == __package__:
+        return find_source(target)
+    try:
+        path = Path(inspect.getfile(inspect.unwrap(find(target)))).resolve()
+    except (TypeError, ValueError, OSError):  # built in; or what is wrong shows elsewhere
+        return None
+    return path.read_bytes() if path.suffix == ".py" and not is_installed(path) else None
+
+
+def is_installed(path: Path) -> bool:
+    """Return whether a file is of Python or an installed package.
+
+    >>> is_installed(Path(inspect.__file__)), is_installed(Path("mine/layer.py"))
+    (True, False)
+    """
+    folders = sysconfig.get_paths()
+    installed = {Path(folders[name]).resolve() for name in ("stdlib", "purelib", "platlib")}
+    return not installed.isdisjoint(path.resolve().parents)
 
 
 def split(target: str) -> tuple[str, str]:
@@ -98,15 +128,15 @@ def make_layer(
 
     Args:
       target: of its class, or of a function that makes it, not one of LIBRARIES; see `find`.
-      arguments: what it is called with. Every name of WIDTHS that its signature has is added
-        with D, and `layer_idx` and `batch_first=True` where the signature has those; `arguments`
-        come first.
+      arguments: what it is called with. Every name of WIDTHS that its signature requires is added
+        with D, or, if it requires none of them, every one that it has; and `layer_idx` and
+        `batch_first=True` where the signature has those; `arguments` come first.
       hidden_size: D.
       layer_idx: its number among the layers of a model.
     Raises:
       ValueError: one line: as `find`, this is not a torch.nn.Module and makes none, an argument is
-        unknown, it needs a config object, or its constructor raises; the message shows error and
-        arguments.
+        unknown, it needs a config object, its constructor raises, or it has lazy parameters; the
+        message shows error and arguments.
 
     >>> make_layer("torch.nn:GRU", {"num_layers": 2}, 8)
     GRU(8, 8, num_layers=2, batch_first=True)
@@ -118,29 +148,42 @@ def make_layer(
     is_layer = isinstance(make, type) and issubclass(make, nn.Module)
     # A checkpoint may name layers of LIBRARIES, but not have any function of them called.
     if not is_layer and (not inspect.isfunction(make) or _top(target) in LIBRARIES):
-        raise ValueError(f"{target} is not a torch.nn.Module: name the class of a layer")
+        raise ValueError(
+            f"{target} is not a torch.nn.Module: name the class of a layer, or a function of yours "
+            "that makes one"
+        )
     parameters, takes_any = _parameters(make)
     for name in arguments:
         close = difflib.get_close_matches(name, parameters, 1, 0.8)
         if name not in parameters and (close or not takes_any):
             raise ValueError(f"{target} has no argument {name!r}: {_nearest(name, parameters)}")
-    usual = {name: hidden_size for name in WIDTHS if name in parameters}
+    required = [name for name, default in parameters.items() if default is inspect.Parameter.empty]
+    widths = [name for name in WIDTHS if name in required]
+    usual = dict.fromkeys(widths or [name for name in WIDTHS if name in parameters], hidden_size)
     usual |= {"batch_first": True} if "batch_first" in parameters else {}
     usual |= {"layer_idx": layer_idx} if "layer_idx" in parameters else {}
-    if parameters.get("config") is inspect.Parameter.empty and "config" not in arguments:
+    config = next((name for name in _CONFIGS if name in required and name not in arguments), None)
+    if config:
         raise ValueError(
-            f"{target} needs a config object: write a function that makes config and layer, and "
-            "name that, FILE.py:FUNCTION; it is called with hidden_size where it takes that"
+            f"{target} needs {config}, a config object: write a function that makes config and "
+            "layer, and name that, FILE.py:FUNCTION; it is called with hidden_size where it takes "
+            "that"
         )
     try:
         layer = call(target, make, {**usual, **arguments})
     except ValueError as error:
-        if "missing" not in str(error) or {*WIDTHS} & {*parameters}:
+        if "required" not in str(error):
             raise
-        hint = f"give it among the layer's arguments; a width is called {WIDTHS[0]!r} or the like"
+        hint = "give it among the layer's arguments, --mixer-args NAME=VALUE"
+        if not {*WIDTHS} & {*parameters}:
+            hint += f"; a width is called {WIDTHS[0]!r} or the like"
         raise ValueError(f"{error}: {hint}") from error.__cause__
     if not isinstance(layer, nn.Module):
         raise ValueError(f"{target} returns a {type(layer).__name__}, not a torch.nn.Module")
+    if any(isinstance(one, nn.UninitializedParameter) for one in layer.parameters()):
+        raise ValueError(
+            f"{target} has lazy parameters, which a checkpoint cannot be read into: give the sizes"
+        )
     return layer
 
 
@@ -218,7 +261,10 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         if not isinstance(error, Exception | SystemExit):
             raise
-        raise ValueError(f"{path} cannot be imported: {format_error(error)}") from error
+        words = f"{path} cannot be imported: {format_error(error)}"
+        if isinstance(error, ModuleNotFoundError) and path.with_name(f"{error.name}.py").exists():
+            words += ": a layer's file travels alone, so write what it needs into it"
+        raise ValueError(words) from error
     return module
 
 

@@ -1,7 +1,10 @@
 """Check a model before it is trained: that it learns, its rows, its numbers, and what it reads."""
 
 import copy
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +15,8 @@ from scripts.core.causality import add_noise, first_ahead, first_logits_ahead, l
 from scripts.training.model_factory import build_model, describe, list_arguments
 from scripts.training.recipes import Recipe
 from vsc_dataset import sample
-from vsc_models.import_utils import format_error, is_file
+from vsc_models.import_utils import format_error, is_file, is_installed
+from vsc_models.modeling_mixer import saved_tensors
 
 ROWS = 8
 TOLERANCE = 1e-3
@@ -36,8 +40,8 @@ def check_model(
       The model as it was built; random numbers go on as if the copy had not been.
     Raises:
       ValueError: as `build_model`, its logits have another shape or are not finite, rows of a batch
-        mix, it looks ahead and must not, or it cannot be trained in several processes; what the
-        user's own code raises in `forward` is passed on as it is.
+        mix, it looks ahead and must not, it cannot be trained in several processes, its `forward`
+        raises, or a checkpoint would not hold all of it.
     """
     model = build_model(recipe, trust_remote_code)
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -45,25 +49,49 @@ def check_model(
             probe = copy.deepcopy(model)
         except Exception:  # a custom layer may hold what cannot be copied
             probe = build_model(recipe, trust_remote_code)
-        try:
+        with _one_line(recipe):
             _try_step(recipe, probe.to(device).train(), device)
-            if recipe.mixer or not recipe.model.startswith("vsc_"):
-                arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
-                report(f"{describe(recipe)}: {list_arguments(arguments)}")
+        _check_gradients(recipe, probe, num_processes, report)
+        if recipe.mixer or not recipe.model.startswith("vsc_"):
+            arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
+            report(f"{describe(recipe)}: {list_arguments(arguments)}")
+            with _one_line(recipe):
                 for line in _check_custom(recipe, probe, device):
                     report(line)
-        except ValueError:
-            raise
-        except SystemExit as error:
-            raise ValueError(
-                f"{describe(recipe)} ends the process: {format_error(error)}"
-            ) from None
-        except Exception as error:
-            if recipe.mixer or is_file(recipe.model):
-                raise
-            raise _cannot_run(recipe, error) from error
-    _check_probe(recipe, probe, num_processes)
+        if recipe.mixer or is_file(recipe.model):
+            _check_saved(recipe, model, probe, device)
+    _check_direction(recipe, probe)
     return model
+
+
+@contextmanager
+def _one_line(recipe: Recipe) -> Iterator[None]:
+    """Make one line of what a model raises, with the line of the user's code that it is of."""
+    try:
+        yield
+    except SystemExit as error:
+        raise ValueError(f"{describe(recipe)} ends the process: {format_error(error)}") from None
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [one for one in frames if not _is_known(one.filename)]
+        if isinstance(error, ValueError) and not theirs:
+            raise  # ours
+        words = f"{describe(recipe)} cannot be run: {format_error(error)}"
+        if theirs:
+            words += f" (in {theirs[-1].filename}, line {theirs[-1].lineno}: {theirs[-1].line})"
+        if isinstance(error, IndexError):
+            width, size = _row_width(recipe), recipe.config.vocabulary.size
+            words += f": rows have up to {width} ids, all below {size}, and it reads fewer: give "
+            words += "it a longer table of positions or a larger vocab_size"
+        raise ValueError(words) from error
+
+
+def _is_known(file: str) -> bool:
+    """Tell whether a file is of this tree or of an installed package, not of the user's code."""
+    if file.startswith("<"):  # code that a library made
+        return True
+    ours = (Path(__file__).parents[2] / folder for folder in ("scripts", "vsc_models"))
+    return is_installed(Path(file)) or any(Path(file).is_relative_to(folder) for folder in ours)
 
 
 def _try_step(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
@@ -79,32 +107,70 @@ def _try_step(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
         logits_of(model.eval(), inputs, samples.vocab_size)
 
 
-def _check_probe(recipe: Recipe, model: nn.Module, num_processes: int) -> None:
-    """Raise a ValueError where a model looks ahead and must not, or a gradient is missing."""
-    if recipe.objective != "fill":
-        position = looks_ahead(model, recipe.config.vocabulary.size, _row_width(recipe))
-        if position is not None:
-            raise ValueError(
-                f"--objective {recipe.objective} needs a model that reads from left to right: "
-                f"{describe(recipe)} looks ahead at position {position}; take a causal one (of "
-                "ours --model-args causal=True), or --objective fill"
-            )
+def _check_gradients(
+    recipe: Recipe, model: nn.Module, num_processes: int, report: Callable[[str], None]
+) -> None:
+    """Tell which parameters have no gradient; a ValueError where several processes need it."""
     idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
             f"{describe(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
             "processes would wait for it: set its requires_grad to False, or use one process"
         )
+    if idle:
+        others = f" and {len(idle) - 1} others" if len(idle) > 1 else ""
+        report(f"{describe(recipe)}: no gradient reaches {idle[0]}{others}: they do not learn")
 
 
-def _cannot_run(recipe: Recipe, error: Exception) -> ValueError:
-    """Make one line of what a library's model raises; an index beyond a table is explained."""
-    words = f"{describe(recipe)} cannot be run: {format_error(error)}"
-    if isinstance(error, IndexError):
-        width, size = _row_width(recipe), recipe.config.vocabulary.size
-        words += f": rows have up to {width} ids, all below {size}, and it reads fewer: give it a "
-        words += "longer table of positions or a larger vocab_size"
-    return ValueError(words)
+def _check_direction(recipe: Recipe, model: nn.Module) -> None:
+    """Raise a ValueError where a model looks ahead and must not."""
+    if recipe.objective == "fill":
+        return
+    position = looks_ahead(model, recipe.config.vocabulary.size, _row_width(recipe))
+    if position is not None:
+        raise ValueError(
+            f"--objective {recipe.objective} needs a model that reads from left to right: "
+            f"{describe(recipe)} looks ahead at position {position}; take a causal one (of "
+            "ours --model-args causal=True), or --objective fill"
+        )
+
+
+@torch.no_grad()
+def _check_saved(recipe: Recipe, model: nn.Module, probe: nn.Module, device: torch.device) -> None:
+    """Raise a ValueError where a checkpoint of the probe, after a step, would be another model.
+
+    Args:
+      recipe: of both.
+      model: as it is built, before it was called.
+      probe: the same model after it was called.
+      device: of the probe.
+    """
+    built, called = saved_tensors(model), saved_tensors(probe)
+    kind = "mixer" if recipe.mixer else "model"
+    for name, tensor in called.items():
+        if name not in built or built[name].shape != tensor.shape:
+            change = "changes its shape" if name in built else "is made"
+            raise ValueError(
+                f"{describe(recipe)}: tensor {name} {change} when the {kind} is called, so that no "
+                "checkpoint of it can be read: make it in __init__, or register it as a buffer "
+                "with persistent=False"
+            )
+    # Of other first weights: what is in no checkpoint stays as it is drawn here.
+    fresh = build_model(recipe, trust_remote_code=True).to(device).eval()
+    for name, tensor in saved_tensors(fresh).items():
+        tensor.copy_(called[name])
+    samples = sample(recipe.config, "validation", range(ROWS))
+    inputs, _ = model_inputs(probe, samples, "all", device)
+    once, again, read = (
+        logits_of(one.eval(), inputs, samples.vocab_size) for one in (probe, probe, fresh)
+    )
+    limit = TOLERANCE * max(1.0, once.abs().max().item())
+    if (once - again).abs().max() <= limit < (once - read).abs().max():
+        raise ValueError(
+            f"{describe(recipe)}: its checkpoint would give other answers: the {kind} holds "
+            "numbers that are neither parameters nor buffers, such as layers in a plain list; use "
+            "nn.ModuleList, nn.ParameterList and register_buffer"
+        )
 
 
 def _row_width(recipe: Recipe) -> int:
@@ -140,7 +206,10 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
         states = torch.randn(*rows.shape, model.config.hidden_size, generator=bits).to(device)
 
         def mix(x: Tensor) -> Tensor:
-            out: Tensor = model.model.mix(x, x, None, None)
+            given = x.clone()
+            out: Tensor = model.model.mix(given, x, None, None)
+            if not torch.equal(given, x):
+                raise ValueError(f"{called} changes its input in place: let it make a new tensor")
             return out
 
         same = same and _check_rows(called, mix, states)
@@ -170,6 +239,6 @@ def _check_rows(called: str, compute: Compute, rows: Tensor) -> bool:
         raise ValueError(
             f"{called} mixes the rows of a batch: row {ROWS - 1} alone and in a batch of {ROWS} "
             f"differ by {difference:.2g}; read (batch, length, width), as torch's own layers do "
-            "with batch_first=True"
+            "with batch_first=True, and keep no state between two calls"
         )
     return True

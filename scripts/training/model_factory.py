@@ -25,7 +25,7 @@ from scripts.training.recipes import Recipe, recipe_flag
 from vsc_dataset.checking import nearest
 from vsc_dataset.language import TOKENS
 from vsc_dataset.vocabulary import MASK
-from vsc_models.import_utils import find, find_source, format_error, is_file
+from vsc_models.import_utils import find, find_edited_source, find_source, format_error, is_file
 
 TOKEN_IDS = {
     "mask_token_id": 0,
@@ -77,8 +77,12 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
 
 
 def code_of(recipe: Recipe) -> dict[str, str]:
-    """Return the SHA-256 of the files that hold the code of `mixer` and `model`, where they do."""
-    codes = {"mixer": find_source(recipe.mixer), "model": find_source(recipe.model)}
+    """Return the SHA-256 of the files that hold the code of `mixer` and `model`, where they do.
+
+    Of an installed package they do not, see `find_edited_source`.
+    """
+    mixer = find_edited_source(recipe.mixer) if recipe.mixer else None
+    codes = {"mixer": mixer, "model": find_source(recipe.model)}
     return {kind: sha256(code).hexdigest() for kind, code in codes.items() if code is not None}
 
 

@@ -189,3 +189,111 @@ class Complex(nn.Module):
 
     def forward(self, x):
         return ((x.to(torch.complex64) @ self.write).cumsum(1) @ self.read).real
+
+
+class HidesLayers(nn.Module):
+    """Keeps its layers in a plain list."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.layers = [nn.Linear(dim, dim)]
+        self.gain = nn.Parameter(torch.ones(1))
+
+    def forward(self, x):
+        return self.gain * self.layers[0](x)
+
+
+class MakesWeights(nn.Module):
+    """Makes its weights when it is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = None
+
+    def forward(self, x):
+        if self.layer is None:
+            self.layer = nn.Linear(x.shape[-1], x.shape[-1])
+        return self.layer(x)
+
+
+class GrowsTable(nn.Module):
+    """Has a table that grows with the rows, in checkpoints or not."""
+
+    def __init__(self, dim, persistent=True):
+        super().__init__()
+        self.proj = nn.Linear(dim, dim)
+        self.register_buffer("table", torch.ones(1), persistent=persistent)
+
+    def forward(self, x):
+        if len(self.table) < x.shape[1]:
+            self.table = torch.ones(x.shape[1])
+        return self.proj(x) * self.table[: x.shape[1], None]
+
+
+class Fails(nn.Module):
+    """Raises in one of its methods."""
+
+    def __init__(self, dim, where):
+        super().__init__()
+        self.proj, self.where = nn.Linear(dim, dim), where
+
+    def forward(self, x):
+        if self.where == "forward":
+            _, _, _, _ = x.shape
+        if self.where == "import":
+            import nowhere  # noqa: F401
+        if self.where == "assert":
+            assert x.shape[1] == 7
+        out = self.proj(x)
+        out.register_hook(self.backward)
+        return out
+
+    def backward(self, grad):
+        if self.where == "backward":
+            raise RuntimeError("no gradient today")
+
+
+class ChangesInput(Causal):
+    """Doubles what it is given."""
+
+    def forward(self, x):
+        return super().forward(x.mul_(2))
+
+
+class KeepsState(nn.Module):
+    """Begins where the rows before it ended."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.gru, self.state = nn.GRU(dim, dim, batch_first=True), None
+
+    def forward(self, x):
+        fits = self.state is not None and self.state.shape[1] == len(x)
+        out, state = self.gru(x, self.state if fits else None)
+        self.state = state.detach()
+        return out
+
+
+class Detached(Causal):
+    """Computes outside of torch's graph."""
+
+    def forward(self, x):
+        return x + super().forward(x).detach()
+
+
+class Lazy(nn.LazyLinear):
+    """Has weights without a shape."""
+
+    def __init__(self, dim):
+        super().__init__(dim)
+
+
+class Window(nn.Module):
+    """Has an argument that is called as a width and is none."""
+
+    def __init__(self, d_model, width=4):
+        super().__init__()
+        self.proj, self.width = nn.Linear(d_model, d_model), width
+
+    def forward(self, x):
+        return self.proj(x) / self.width

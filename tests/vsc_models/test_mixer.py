@@ -240,7 +240,7 @@ def test_a_layer_that_gives_something_else_is_refused(name, words):
         ("torch.nn:GRU", {"num_layer": 2}, "did you mean 'num_layers'?"),
         ("subprocess:Popen", {"args": "true"}, "is not a torch.nn.Module"),  # it would run
         ("torch.hub:load", {"repo_or_dir": "me/mine"}, "torch.hub:load is not a torch.nn.Module"),
-        ("Numbered", {}, "needs a config object: write a function"),
+        ("Numbered", {}, "needs config, a config object: write a function"),
         ("make_nothing", {}, "returns a int, not a torch.nn.Module"),
     ],
 )

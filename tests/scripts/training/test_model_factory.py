@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from scripts.core.batches import logits_of, model_inputs
 from scripts.training.model_checks import check_model
-from scripts.training.model_factory import TOKEN_IDS, build_model
+from scripts.training.model_factory import TOKEN_IDS, build_model, code_of
 from scripts.training.optimizer import make_optimizer
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
 from tests.vsc_models import own_layers
@@ -235,6 +235,13 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
         ("llama", {"mixer": "torch.nn:GRU"}, "goes into the scaffold of 'vsc_delta', not into"),
         ("vsc_delta", {"mixer": f"{FILE}:Shrinks"}, "(2, 31, 16) for (2, 31, 32)"),
         ("vsc_delta", {"mixer": f"{FILE}:Raises"}, "Raises(hidden_size=32) raised RuntimeError"),
+        ("vsc_delta", {"mixer": f"{FILE}:HidesLayers"}, "its checkpoint would give other answers"),
+        ("vsc_delta", {"mixer": f"{FILE}:MakesWeights"}, "mixer.0.layer.weight is made when the"),
+        ("vsc_delta", {"mixer": f"{FILE}:GrowsTable"}, "mixer.0.table changes its shape when the"),
+        ("vsc_delta", {"mixer": f"{FILE}:ChangesInput"}, "changes its input in place"),
+        ("vsc_delta", {"mixer": f"{FILE}:KeepsState"}, "and keep no state between two calls"),
+        ("vsc_delta", {"mixer": f"{FILE}:Lazy"}, "has lazy parameters"),
+        ("vsc_delta", {"mixer": f"{FILE}:ZeroAtFirst"}, "--mixer-args NAME=VALUE"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_clear_line(model, fields, words):
@@ -242,6 +249,53 @@ def test_a_mistake_is_one_clear_line(model, fields, words):
         check_model(recipe_of(model, **fields), CPU)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "where, words",
+    [
+        ("forward", "ValueError: not enough values to unpack"),
+        ("import", "ModuleNotFoundError: No module named 'nowhere'"),
+        ("assert", "AssertionError"),
+        ("backward", "RuntimeError: no gradient today"),
+    ],
+)
+def test_what_a_layer_raises_is_one_line_with_the_place_in_its_file(where, words):
+    recipe = recipe_of("vsc_delta", f"{FILE}:Fails", mixer_args={"where": where})
+    with pytest.raises(ValueError, match=r"Fails cannot be run: ") as error:
+        check_model(recipe, CPU)
+    source = re.search(r"\(in (.*), line (\d+): (.*)\)$", str(error.value))
+    assert words in str(error.value)
+    assert source[1] == FILE
+    assert Path(FILE).read_text().splitlines()[int(source[2]) - 1].strip() == source[3]
+
+
+def test_a_table_that_is_in_no_checkpoint_may_grow():
+    check_model(recipe_of("vsc_delta", f"{FILE}:GrowsTable", mixer_args={"persistent": False}), CPU)
+
+
+def test_parameters_that_cannot_learn_are_told():
+    lines = []
+    check_model(recipe_of("vsc_delta", f"{FILE}:Detached"), CPU, report=lines.append)
+    told = "no gradient reaches model.mixer.0.proj.weight and 1 others: they do not learn"
+    assert any(told in line for line in lines)
+
+
+def test_a_width_with_a_default_is_kept_where_another_is_required():
+    assert build_model(recipe_of("vsc_delta", f"{FILE}:Window")).model.mixer[0].width == 4
+
+
+def test_a_module_that_is_edited_is_other_code_and_an_installed_one_is_none(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    layers, recipe = tmp_path / "my_edited_layers.py", recipe_of("vsc_delta")
+    layers.write_text("from torch.nn import Linear as Mine\n\n\nclass Layer(Mine): ...\n")
+    edited = replace(recipe, mixer="my_edited_layers:Layer")
+    before = code_of(edited)
+    assert [*before] == ["mixer"]
+    layers.write_text(layers.read_text() + "# other\n")
+    assert before != code_of(edited)
+    for mixer in ("", "torch.nn:GRU", "vsc_models.baselines:Delta"):
+        assert code_of(replace(recipe, mixer=mixer)) == {}
 
 
 @pytest.mark.parametrize(
