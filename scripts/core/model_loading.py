@@ -90,6 +90,10 @@ def load_model(
         ) from None
     except (OSError, ValueError, RuntimeError, ImportError, StrictDataclassError) as error:
         words = " ".join(str(error).split())[:400]
+        words = words.replace(
+            "trust_remote_code=True",
+            "trust_remote_code=True (a command's flag is --trust-remote-code)",
+        )
         raise ValueError(words if name in words else f"{name}: {words}") from None
 
 

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.io import check_shape, has_type, read_json
-from scripts.core.statistics import find_horizon, format_share, grid_nops, prediction_interval
+from scripts.core.statistics import (
+    find_horizon,
+    format_share,
+    grid_nops,
+    is_within_horizon,
+    prediction_interval,
+)
 from scripts.core.trial_summary import SOLVED_PCT
 from scripts.scorecards.protocol import MODEL, Protocol, read_protocol
 from vsc_dataset import sample
@@ -151,6 +157,9 @@ def summarize_horizon(protocol: Protocol, horizons: Mapping[str, Any]) -> dict[s
         text += f" (trials from {found[0]} to {found[-1]})"
     if not middle:
         text = "it holds for no number of operations, not even for one"
+    ends = [rows[-1] for rows in horizons.values()]
+    if any(is_within_horizon(end) and end["nops"] != listed[-1] for end in ends):
+        text += "; longer rows are too long for it"
     return {"horizon": middle, "horizons": found, "sentence": text}
 
 

@@ -63,6 +63,8 @@ def test_of_two_horizons_in_the_middle_the_lower_one_counts_and_above_all_is_the
     assert summary["horizons"] == [0, listed[0], listed[2], f">{listed[-1]}"]
     assert summary["horizon"] == listed[0]
     assert summary["sentence"] == "it holds up to 1 operation (trials from 0 to >1024)"
+    cut = summarize_horizon(protocol, {"1": rows(4)[:4]})
+    assert cut["sentence"] == "it holds up to 4 operations; longer rows are too long for it"
 
 
 def test_copying_is_not_chance_where_it_is_the_task(card):
