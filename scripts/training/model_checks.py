@@ -111,7 +111,9 @@ def _check_gradients(
     recipe: Recipe, model: nn.Module, num_processes: int, report: Callable[[str], None]
 ) -> None:
     """Tell which parameters have no gradient; a ValueError where several processes need it."""
-    idle = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    # Copied, a scripted layer's parameters are no leaves, and cannot tell.
+    leaves = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.is_leaf]
+    idle = [name for name, parameter in leaves if parameter.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
             f"{describe(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
@@ -119,7 +121,7 @@ def _check_gradients(
         )
     if idle:
         others = f" and {len(idle) - 1} others" if len(idle) > 1 else ""
-        report(f"{describe(recipe)}: no gradient reaches {idle[0]}{others}: they do not learn")
+        report(f"{describe(recipe)}: no gradient reaches {idle[0]}{others}, which cannot learn")
 
 
 def _check_direction(recipe: Recipe, model: nn.Module) -> None:

@@ -277,7 +277,7 @@ def test_a_table_that_is_in_no_checkpoint_may_grow():
 def test_parameters_that_cannot_learn_are_told():
     lines = []
     check_model(recipe_of("vsc_delta", f"{FILE}:Detached"), CPU, report=lines.append)
-    told = "no gradient reaches model.mixer.0.proj.weight and 1 others: they do not learn"
+    told = "no gradient reaches model.mixer.0.proj.weight and 1 others, which cannot learn"
     assert any(told in line for line in lines)
 
 
