@@ -131,7 +131,8 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     minutes = dict.fromkeys(f"{one / 60:.0f}" for one in (min(seconds), max(seconds)))
     named = f", but for {', '.join(divided)}" if divided else ""
     seeds = len(protocol.seeds)
-    shares = ", or ".join(format_share(solved, seeds) for solved in (seeds, seeds // 2 + 1))
+    solved = {found["solved"] for card in cards for found in card["summary"]["skills"].values()}
+    shares = ", or ".join(format_share(k, seeds) for k in sorted(solved, reverse=True))
     return (
         f"With its exact 95% interval a share is {shares}. "
         f"A scorecard's trainings took {' to '.join(minutes)} minutes, one after the other on a "
