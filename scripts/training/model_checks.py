@@ -111,9 +111,9 @@ def _check_gradients(
     recipe: Recipe, model: nn.Module, num_processes: int, report: Callable[[str], None]
 ) -> None:
     """Tell which parameters have no gradient; a ValueError where several processes need it."""
-    # Copied, a scripted layer's parameters are no leaves, and cannot tell.
-    leaves = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.is_leaf]
-    idle = [name for name, parameter in leaves if parameter.grad is None]
+    # Once it is copied, a scripted layer's parameters keep no gradient.
+    learned = [(n, p) for n, p in model.named_parameters() if p.requires_grad and p.is_leaf]
+    idle = [name for name, parameter in learned if parameter.grad is None]
     if idle and num_processes > 1:
         raise ValueError(
             f"{describe(recipe)}: parameter {idle[0]} gets no gradient, and {num_processes} "
