@@ -12,6 +12,8 @@ from vsc_dataset import sample
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 from vsc_dataset.torch_stream import Collator
 
+if len(sys.argv) < 3:
+    sys.exit(__doc__)
 num_train, folder, is_causal = int(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["next-token"]
 transformers.set_seed(0)
 if is_causal:

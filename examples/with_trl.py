@@ -9,6 +9,8 @@ from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
 import vsc_dataset
 from vsc_models import make_tokenizer
 
+if len(sys.argv) < 4:
+    sys.exit(__doc__)
 num_train, steps, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 sizes = {"num_train": num_train, "num_validation": 100, "num_test": 100, "num_test_programs": 100}
 rows = load_dataset("vsc", "swap-nops2", columns="prompt-completion", **sizes)
@@ -20,7 +22,7 @@ end = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id}
 model = GPT2LMHeadModel(GPT2Config(**size, **end))
 
 both = {"per_device_train_batch_size": 64, "report_to": "none", "save_strategy": "no"}
-both |= {"bf16": False, "activation_checkpointing": False, "logging_steps": 10}
+both |= {"bf16": False, "activation_checkpointing": False, "logging_steps": 1}
 fine_tuning = SFTConfig(folder, num_train_epochs=1, learning_rate=5e-3, **both)
 SFTTrainer(model, fine_tuning, train_dataset=rows["train"], processing_class=tokenizer).train()
 rewarding = GRPOConfig(folder, max_steps=steps, max_completion_length=8, **both)

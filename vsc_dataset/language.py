@@ -41,7 +41,7 @@ LAYOUTS = {
 """A row of the layout `tokens` has ids in place of text (see `vocabulary`); its question, as text,
 is written as in `compact`."""
 
-_OPERATION = re.compile(r"(?:([1-9]\d*)>([1-9]\d*)|([-+])([1-9]\d*))", re.ASCII)
+_OPERATION = re.compile(r"(?:([1-9]\d{0,8})>([1-9]\d{0,8})|([-+])([1-9]\d{0,8}))", re.ASCII)
 
 
 class Operation(NamedTuple):
@@ -140,7 +140,8 @@ def parse(question: str) -> Program:
         layout = "spaced" if rest.startswith(" ") else "compact"
         return Program(letters, _parse_operations(rest, layout, len(letters) + 2), layout)
     except ValueError as error:
-        raise ValueError(f"question {question!r}: {error}") from None
+        shown = repr(question) if len(question) <= MAX_QUOTED else quote(question)
+        raise ValueError(f"question {shown}: {error}") from None
 
 
 def execute(question: str) -> str:
@@ -208,7 +209,7 @@ def _parse_operations(text: str, layout: str, start: int) -> tuple[Operation, ..
         match = _OPERATION.fullmatch(token)
         if not match:
             raise ValueError(
-                f"character {at}: operation {number} {token!r} is none of x>y, -x, +x "
+                f"character {at}: operation {number} {quote(token)} is none of x>y, -x, +x "
                 f"with positions from 1, separated by {separator!r}"
             )
         x, y, sign, position = match.groups()

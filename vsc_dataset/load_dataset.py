@@ -112,6 +112,10 @@ def load(
     check_bool("streaming", streaming)
     if num_proc is not None:
         check_int("num_proc", num_proc, 1)
+    if split is not None and settings.get("only"):
+        raise ValueError(
+            f"split is {quote(split)} and only is {quote(settings['only'])}: leave one of them out"
+        )
     if split is not None and not streaming:  # preparing others would only take time
         splits = [part.partition("[")[0].strip() for part in split.split("+")]
         settings["only"] = [] if "all" in splits else splits

@@ -28,7 +28,15 @@ took 1.4 times as long as those of 2^21, with one thread 0.8 times."""
 
 _LOG2_E = math.log2(math.e)  # 2^x takes a quarter of the time of e^x
 
-_memory = threading.local()
+
+class _Local(threading.local):
+    """What each thread has of its own; pickled by name, as `datasets` does with what a map uses."""
+
+    def __reduce__(self) -> str:
+        return "_memory"
+
+
+_memory = _Local()
 
 
 def selective_scan(

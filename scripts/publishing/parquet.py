@@ -240,6 +240,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def faults(folder: Path, shard: Shard) -> list[str]:
     """Make a file's rows again, and say what is wrong with the file in a line at most."""
+    if not (folder / shard.path).is_file():
+        return [f"{shard.path} is missing: --output-dir {folder} builds it"]
     try:
         table = pq.read_table(folder / shard.path, page_checksum_verification=True)
     except UNREADABLE as error:

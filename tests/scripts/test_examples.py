@@ -27,6 +27,11 @@ def test_transformers_trainer_learns_on_our_data_and_metric(tmp_path, objective,
     assert rates["mask_error_pct"] <= rates["sample_error_pct"] <= 100
 
 
+def test_the_trainer_s_example_without_arguments_says_what_it_takes():
+    with pytest.raises(SystemExit, match="NUM_TRAIN FOLDER"):
+        run_script(TRAINER)
+
+
 @pytest.mark.parametrize("objective", [(), ("next-token",)])
 def test_the_metric_of_the_trainer_s_example_compares_each_place_with_its_own_label(
     tmp_path, monkeypatch, objective

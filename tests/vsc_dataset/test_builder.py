@@ -145,6 +145,37 @@ def test_only_the_splits_that_are_named_are_prepared(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.arrow")] == ["vsc-nops20.arrow"]
 
 
+def test_a_split_and_others_alone_are_refused():
+    with pytest.raises(ValueError, match=r"split is 'test' and only is \['train'\]: leave one"):
+        vsc_dataset.load("swap-nops2", "test", only=["train"], **SMALL)
+
+
+MAPS = """
+import datasets
+import vsc_dataset
+from datasets.fingerprint import Hasher
+
+def split_of(row):
+    return {"split": vsc_dataset.split_of(row["question"])}
+
+def rows():
+    for question in vsc_dataset.sample("default", "test", 3).questions():
+        yield {"question": question}
+
+print(Hasher.hash(split_of), *datasets.Dataset.from_generator(rows).map(split_of)["split"])
+"""
+
+
+def test_what_a_map_computes_with_the_package_has_one_hash_for_the_cache(tmp_path):
+    """dill writes modules that lie in a clone by their contents."""
+    first, again = (
+        run_python("-c", MAPS, cwd=tmp_path, HF_HOME=str(tmp_path), PYTHONPATH=PATH).stdout
+        for _ in range(2)
+    )
+    assert first == again
+    assert first.split()[1:] == ["test"] * 3
+
+
 @pytest.mark.parametrize("settings", [{"split": "nope[:3]"}, {"split": "test", "only": ["nope"]}])
 def test_a_split_that_does_not_exist_is_refused_before_any_is_prepared(tmp_path, settings):
     load = load_dataset if "only" in settings else vsc_dataset.load

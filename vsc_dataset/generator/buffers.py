@@ -32,7 +32,14 @@ class Buffers:
         return buffer[:words].view(np.uint8)[:size].view(dtype).reshape(shape)
 
 
-_LOCAL = threading.local()
+class _Local(threading.local):
+    """What each thread has of its own; pickled by name, as `datasets` does with what a map uses."""
+
+    def __reduce__(self) -> str:
+        return "_LOCAL"
+
+
+_LOCAL = _Local()
 
 
 def thread_buffers() -> Buffers:
