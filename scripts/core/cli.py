@@ -145,6 +145,8 @@ def read_pairs(flag: str, words: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"{flag} {word[:80]!r}: write name=value")
         if not word.isprintable():
             raise ValueError(f"{flag} {word[:80]!r} holds a line break or the like: use one line")
+        if name in pairs:
+            raise ValueError(f"{flag} gives {name} twice: leave one of them out")
         pairs[name] = parse_value(value)
     return pairs
 

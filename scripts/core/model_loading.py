@@ -107,10 +107,17 @@ def _load_checkpoint(
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             empty = auto_class.from_config(config, trust_remote_code=trust_remote_code)
         check_size(sum(p.numel() for p in empty.parameters()))
-    model: nn.Module = auto_class.from_pretrained(
-        name, trust_remote_code=trust_remote_code, use_safetensors=True
+    model, info = auto_class.from_pretrained(
+        name, trust_remote_code=trust_remote_code, use_safetensors=True, output_loading_info=True
     )
-    return model.eval()
+    if lacking := sorted(info["missing_keys"]):
+        others = f" and {len(lacking) - 1} others" if lacking[1:] else ""
+        raise ValueError(
+            f"{name} lacks the tensor {lacking[0]}{others}, which would be drawn at random: give a "
+            "whole checkpoint, with its language-modeling head"
+        )
+    loaded: nn.Module = model.eval()
+    return loaded
 
 
 def head_of(config: PreTrainedConfig) -> Any:

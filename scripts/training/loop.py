@@ -62,6 +62,12 @@ def check_recipe(
             f"--warmup-steps {recipe.warmup_steps} is beyond the run's {recipe.num_steps} steps: "
             "the learning rate never reaches its highest value"
         )
+    (low, high), (least, most) = recipe.config.nops, recipe.config.eval_nops
+    if not low <= least <= most <= high:
+        accelerator.print(
+            f"evaluated on {least} to {most} operations, trained on {low} to {high}: --data-args "
+            f"eval_nops={low},{high} would change that"
+        )
     torch.manual_seed(seed)
     device, report = accelerator.device, accelerator.print
     return check_model(recipe, device, processes, trust_remote_code, report)

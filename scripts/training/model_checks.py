@@ -49,13 +49,13 @@ def check_model(
             probe = copy.deepcopy(model)
         except Exception:  # a custom layer may hold what cannot be copied
             probe = build_model(recipe, trust_remote_code)
-        with _one_line(recipe):
+        with _one_line(recipe, probe):
             _try_step(recipe, probe.to(device).train(), device)
         _check_gradients(recipe, probe, num_processes, report)
         if recipe.mixer or not recipe.model.startswith("vsc_"):
             arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
             report(f"{describe(recipe)}: {list_arguments(arguments)}")
-            with _one_line(recipe):
+            with _one_line(recipe, probe):
                 for line in _check_custom(recipe, probe, device):
                     report(line)
         if recipe.mixer or is_file(recipe.model):
@@ -65,7 +65,7 @@ def check_model(
 
 
 @contextmanager
-def _one_line(recipe: Recipe) -> Iterator[None]:
+def _one_line(recipe: Recipe, model: nn.Module) -> Iterator[None]:
     """Make one line of what a model raises, with the line of the user's code that it is of."""
     try:
         yield
@@ -79,11 +79,29 @@ def _one_line(recipe: Recipe) -> Iterator[None]:
         words = f"{describe(recipe)} cannot be run: {format_error(error)}"
         if theirs:
             words += f" (in {theirs[-1].filename}, line {theirs[-1].lineno}: {theirs[-1].line})"
-        if isinstance(error, IndexError):
-            width, size = _row_width(recipe), recipe.config.vocabulary.size
-            words += f": rows have up to {width} ids, all below {size}, and it reads fewer: give "
-            words += "it a longer table of positions or a larger vocab_size"
+        words += _likely_cause(recipe, getattr(model, "config", None), error)
         raise ValueError(words) from error
+
+
+def _likely_cause(recipe: Recipe, config: Any, error: Exception) -> str:
+    """Name the field of a configuration that does not fit the others or the rows; "" for none."""
+    width, size = _row_width(recipe), recipe.config.vocabulary.size
+    heads, groups, positions = (
+        getattr(config, name, None)
+        for name in ("num_attention_heads", "num_key_value_heads", "max_position_embeddings")
+    )
+    if isinstance(heads, int) and isinstance(groups, int) and (groups < 1 or heads % groups):
+        return (
+            f": num_key_value_heads is {groups}, which does not divide num_attention_heads, {heads}"
+        )
+    if isinstance(positions, int) and positions < width + 2:  # some keep two for padding
+        return f": rows have up to {width} ids, max_position_embeddings is {positions}"
+    if isinstance(error, IndexError):
+        return (
+            f": rows have up to {width} ids, all below {size}, and it reads fewer: give it a "
+            "longer table of positions or a larger vocab_size"
+        )
+    return ""
 
 
 def _is_known(file: str) -> bool:

@@ -149,6 +149,11 @@ def _check_names(recipe: Recipe) -> None:
     if recipe.mixer:  # it takes the sizes of the scaffold, and those of the delta layer go
         names |= _names_of("vsc_mixer")
     for name in recipe.model_args:
+        if name in ("dtype", "torch_dtype"):
+            raise ValueError(
+                f"{describe(recipe)}: {name} is not one of model_args: weights are trained in 32 "
+                "bits, --mixed-precision bf16 computes in 16"
+            )
         if name not in names:
             raise ValueError(f"{describe(recipe)} has no field {name!r}: {nearest(name, names)}")
         if name in ELSEWHERE and recipe.model.startswith("vsc_"):

@@ -57,3 +57,8 @@ def test_a_reader_that_has_read_enough_is_no_error(tmp_path):
     with start_python("-c", code, cwd=tmp_path, PYTHONPATH=str(ROOT)) as command:
         command.stdout.close()
         assert (command.stderr.read(), command.wait(LIMIT)) == ("", 1)
+
+
+def test_a_field_that_is_given_twice_is_refused():
+    with pytest.raises(ValueError, match="--model-args gives width twice"):
+        read_pairs("--model-args", ["width=1", "depth=2", "width=3"])

@@ -163,3 +163,16 @@ def test_the_longest_row_is_kept_and_a_checkpoint_that_is_trained_on_takes_the_n
     assert json.loads((tmp_path / "config.json").read_text())["longest_row"] == 64
     again = build_model(replace(recipe, model=str(tmp_path), model_args={}, data="default-spaced"))
     assert format_of(again) == ("spaced", 5, None, 64, "fill")
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_filled_with_random_ones(tmp_path):
+    model = build_model(find_recipe("zoo-gpt2"))
+    whole = {name: x for name, x in model.state_dict().items() if name != "lm_head.weight"}
+    model.save_pretrained(tmp_path, state_dict=dict(whole))
+    load_model(tmp_path)
+    lacking = {name: x for name, x in whole.items() if ".h.1.ln" not in name}
+    model.save_pretrained(tmp_path, state_dict=lacking)
+    with pytest.raises(
+        ValueError, match=r"lacks the tensor transformer\.h\.1\.ln_1\.bias and 3 oth"
+    ):
+        load_model(tmp_path)

@@ -235,3 +235,13 @@ def test_swap_delta_solves_five_swaps(tmp_path, seed):
     assert record.sample_error_pct <= 0.5
     assert record.parameters <= 35_000
     assert record.samples <= 200_000
+
+
+def test_it_is_told_where_evaluation_has_other_numbers_of_operations(capsys):
+    other = Recipe(**{**BASE, **SHORT, "data": "swap-nops1-5", "data_args": {"nops": [1, 3]}})
+    for recipe in (Recipe(**{**BASE, **SHORT}), other):
+        check_recipe(recipe, 0, make_accelerator("no"))
+    (told,) = [line for line in capsys.readouterr().out.splitlines() if "evaluated on" in line]
+    assert told.startswith(
+        "evaluated on 5 to 5 operations, trained on 1 to 3: --data-args eval_nops"
+    )

@@ -23,6 +23,8 @@ from vsc_models import VscMixerForMaskedLM
 FILE = own_layers.__file__
 CPU = torch.device("cpu")
 LLAMA = find_recipe("zoo-llama")
+TINY = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+TINY |= {"intermediate_size": 32}
 COMPARED = {name: recipe for name, recipe in read_recipes().items() if name.startswith("zoo-")}
 
 
@@ -219,6 +221,9 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
         ("vsc_delta", {"model_args": {"num_heads": 0}}, "num_heads=0 is out of range"),
         ("llama", {"model_args": {"hidden_size": "wide"}}, "hidden_size"),
         ("llama", {"model_args": {"hidden_size": 6, "num_attention_heads": 4}}, "model 'llama'"),
+        ("llama", {"model_args": {"dtype": "float16"}}, "--mixed-precision bf16 computes in 16"),
+        ("qwen2", {"model_args": {**TINY}}, "num_key_value_heads is 32, which does not divide"),
+        ("bert", {"model_args": {**TINY, "max_position_embeddings": 16}}, "up to 31 ids, max_po"),
         ("vit", {}, "has no vocab_size, so it reads no text or is made of several models: use a"),
         ("gemma3", {}, "did you mean 'gemma3_text'?"),
         ("t5gemma", {}, "'t5gemma'"),
