@@ -160,7 +160,7 @@ def test_a_model_that_looks_ahead_is_refused_for_next_tokens(model, objective):
     [
         (
             {"model_args": {"n_positions": 20}},
-            "rows have up to 31 ids, all below 256, and it reads",
+            "rows have up to 31 ids, max_position_embeddings is 20",
         ),
         ({"data": "track", "model_args": {"vocab_size": 256}}, "the data has 731 ids, so"),
     ],
