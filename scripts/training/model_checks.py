@@ -167,9 +167,10 @@ def _check_saved(recipe: Recipe, model: nn.Module, probe: nn.Module, device: tor
     """
     built, called = saved_tensors(model), saved_tensors(probe)
     kind = "mixer" if recipe.mixer else "model"
-    for name, tensor in called.items():
-        if name not in built or built[name].shape != tensor.shape:
-            change = "changes its shape" if name in built else "is made"
+    for name in {**built, **called}:
+        shapes = [tensors[name].shape for tensors in (built, called) if name in tensors]
+        if len(shapes) < 2 or shapes[0] != shapes[1]:
+            change = "changes its shape" if len(shapes) == 2 else "is made or taken away"
             raise ValueError(
                 f"{describe(recipe)}: tensor {name} {change} when the {kind} is called, so that no "
                 "checkpoint of it can be read: make it in __init__, or register it as a buffer "

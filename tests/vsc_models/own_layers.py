@@ -230,6 +230,18 @@ class GrowsTable(nn.Module):
         return self.proj(x) * self.table[: x.shape[1], None]
 
 
+class TakesAway(Causal):
+    """Has a table until it is called."""
+
+    def __init__(self, dim):
+        super().__init__(dim)
+        self.register_buffer("table", torch.ones(1))
+
+    def forward(self, x):
+        self.table = None
+        return super().forward(x)
+
+
 class Fails(nn.Module):
     """Raises in one of its methods."""
 

@@ -178,3 +178,15 @@ def test_exported_or_compiled_its_numbers_stay_what_they_are():
 
     for logits in in_fresh_thread(export_and_compile):
         assert torch.allclose(logits, before, atol=1e-6)
+
+
+def test_a_function_that_uses_the_models_can_be_hashed_for_the_cache_of_a_map():
+    """dill writes modules that lie in a clone by their contents."""
+    from datasets.fingerprint import Hasher
+
+    import vsc_models
+
+    def count(row):
+        return {"size": vsc_models.VscMambaConfig().hidden_size, **row}
+
+    assert Hasher.hash(count) == Hasher.hash(count)
