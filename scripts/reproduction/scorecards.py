@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from scripts.core.io import write_lines
 from scripts.core.statistics import format_share
 from scripts.reproduction.experiments import matching
-from scripts.scorecards.card import choose_rate, file_name, summarize_skill
+from scripts.scorecards.card import choose_rate, file_name, read_card, summarize_skill
 from scripts.scorecards.protocol import Protocol, read_protocol
 from scripts.scorecards.report import QUICK, compare, draw, rank, read_kept
 from scripts.scorecards.train import CardTraining
@@ -59,13 +59,25 @@ LAYERS = {
 Without a layer the scaffold's convolutions are all there is: what they solve alone, no layer shows.
 """
 
+REPEATED = ("convolution, both ways", "LSTM, both ways")
+"""Layers scored again with other seeds: the trials of one of their skills disagreed most."""
+
+REPEATS = "other-seeds"
+"""The folder, among the kept scorecards, of those with other seeds."""
+
 
 class Kept(NamedTuple):
-    """A scorecard that is kept: of a layer and a track, in full or a first look."""
+    """A scorecard that is kept: of a layer and a track, in full or a first look, or repeated."""
 
     layer: str
     track: str
     quick: bool = False
+    other_seeds: bool = False
+
+    def protocol(self) -> Protocol:
+        """Return what is trained."""
+        protocol = read_protocol(self.track, self.quick)
+        return protocol.with_other_seeds() if self.other_seeds else protocol
 
     def path(self, hub_cards: Path) -> Path:
         """Return where it is kept.
@@ -73,7 +85,8 @@ class Kept(NamedTuple):
         >>> Kept("delta rule, both ways", "efficiency").path(Path("hub_cards")).as_posix()
         'hub_cards/scorecards/delta-rule-both-ways-efficiency.json'
         """
-        folder = hub_cards / NAME / (QUICK if self.quick else "")
+        part = QUICK if self.quick else REPEATS if self.other_seeds else ""
+        folder = hub_cards / NAME / part
         return folder / f"{file_name(self.layer.lower())}-{self.track}.json"
 
 
@@ -86,6 +99,7 @@ def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[Kept]:
     layers = matching(LAYERS, patterns)
     wanted = itertools.product((True, False), TRACKS, layers)
     cards = [Kept(layer, track, quick) for quick, track, layer in wanted]
+    cards += [Kept(layer, TRACKS[0], other_seeds=True) for layer in REPEATED if layer in layers]
     return [card for card in cards if not card.path(hub_cards).exists()]
 
 
@@ -102,7 +116,7 @@ def train_cards(
       Paused: the deadline came first; an interrupted scorecard goes on in its folder of `runs`.
     """
     for kept in cards:
-        protocol, path = read_protocol(kept.track, kept.quick), kept.path(hub_cards)
+        protocol, path = kept.protocol(), kept.path(hub_cards)
         folder = runs / path.relative_to(hub_cards).with_suffix("")
         recipe = LAYERS[kept.layer].recipe(protocol)
         card = CardTraining(protocol, recipe, folder, jobs, options).run(kept.layer)
@@ -145,6 +159,25 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def describe_repeats(hub_cards: Path) -> str:
+    """Say which verdicts of the layers that are scored twice depend on the seeds."""
+    told = []
+    for layer in REPEATED:
+        kept = Kept(layer, TRACKS[0]), Kept(layer, TRACKS[0], other_seeds=True)
+        if all(card.path(hub_cards).exists() for card in kept):
+            cards = (read_card(card.path(hub_cards), card.protocol()) for card in kept)
+            once, again = (card["summary"]["skills"] for card in cards)
+            differ = [name for name in once if once[name]["verdict"] != again[name]["verdict"]]
+            verdicts = f"other verdicts ({', '.join(differ)})" if differ else "the same verdicts"
+            solved = [
+                f"{name} in {one['solved']} and then in {again[name]['solved']} of {one['trials']}"
+                for name, one in once.items()
+                if one["solved"] != again[name]["solved"]
+            ]
+            told.append(f"{layer}, has {verdicts}; it solves {' and '.join(solved) or 'as many'}")
+    return f"Scored again with other seeds, for the search too: {'. '.join(told)}." if told else ""
+
+
 def write_leaderboard(hub_cards: Path) -> str:
     """Write the table and the pictures of all kept scorecards, and return the table."""
     cards = read_kept(hub_cards / NAME)
@@ -159,7 +192,8 @@ def write_leaderboard(hub_cards: Path) -> str:
             budget = ", ".join(f"{one} {protocol.num_samples(one):,}" for one in protocol.skills)
             says += "" if protocol.stops_early else f" ({budget})"
             parts += [f"Track {track}: {says}.", compare(rank(kept)), describe_trainings(kept)]
+            parts += [describe_repeats(hub_cards)] if track == TRACKS[0] else []
             draw(rank(kept), hub_cards / "figures" / f"{NAME}-{track}.png")
-    text = "\n\n".join(parts) + "\n"
+    text = "\n\n".join(part for part in parts if part) + "\n"
     write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())
     return text

@@ -179,26 +179,29 @@ def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any
     }
 
 
-def read_card(path: Path) -> dict[str, Any]:
+def read_card(path: Path, protocol: Protocol | None = None) -> dict[str, Any]:
     """Read and check a scorecard, see `check_card`; an error names the file."""
     card: dict[str, Any] = read_json(path, hint="give a scorecard.json")
     try:
-        check_card(card)
+        check_card(card, protocol)
     except (ValueError, OverflowError) as error:  # a whole number may be beyond any float
         raise ValueError(f"{path}: {error}") from None
     return card
 
 
-def check_card(card: Mapping[str, Any]) -> None:
+def check_card(card: Mapping[str, Any], protocol: Protocol | None = None) -> None:
     """Check a scorecard against the protocol, and its summary against its trials.
 
+    Args:
+      card: what scorecard.json holds.
+      protocol: that of this tree where not given; or with other seeds.
     Raises:
       ValueError: it is not one of this protocol, a trial is missing, or a number does not follow.
     """
     check_fields(card, CARD, "the scorecard")
     check_fields(card["model"], MODEL, "its model")
     check_name(card["name"])
-    protocol = read_protocol(card["track"], card["quick"])
+    protocol = protocol or read_protocol(card["track"], card["quick"])
     if card["protocol"] != protocol.version:
         raise ValueError(f"protocol is {card['protocol']}: this tree has {protocol.version}")
     for name in ("search", "trials"):

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,9 @@ from scripts.training.recipes import Recipe
 from vsc_dataset.configs import TaskConfig, make_config
 
 PROTOCOL = Path(__file__).parents[1] / "protocol.toml"
+OTHER_SEEDS = 100
+"""How far those seeds are from the protocol's with which a scorecard is repeated."""
+
 MODEL: dict[str, Any] = {
     "name": str,
     "model": str,
@@ -42,6 +45,16 @@ class Protocol:
     skills: Sequence[str]
     learning_rates: Sequence[float]
     seeds: Sequence[int]
+
+    def with_other_seeds(self) -> "Protocol":
+        """Take other seeds, for the search too: a verdict should not depend on them.
+
+        >>> read_protocol().with_other_seeds().seeds
+        [101, 102, 103, 104, 105]
+        """
+        search = {**self.tables["search"], "seed": self.tables["search"]["seed"] + OTHER_SEEDS}
+        seeds = [seed + OTHER_SEEDS for seed in self.seeds]
+        return replace(self, tables={**self.tables, "search": search}, seeds=seeds)
 
     def config(self, skill: str) -> TaskConfig:
         """Return the configuration of a skill's data."""

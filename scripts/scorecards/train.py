@@ -164,7 +164,7 @@ class CardTraining:
         }
         card["summary"] = summarize_card(card, protocol)
         try:
-            check_card(card := {key: card[key] for key in CARD})
+            check_card(card := {key: card[key] for key in CARD}, protocol)
         except ValueError as error:
             raise ValueError(
                 f"{self.folder / TRIALS}: {error}: delete the lines that are wrong, and the same "

@@ -8,13 +8,17 @@ import pytest
 
 from scripts.reproduction.scorecards import (
     LAYERS,
+    REPEATED,
     TRACKS,
     Kept,
+    describe_repeats,
     describe_trainings,
     missing_cards,
+    train_cards,
     write_leaderboard,
 )
-from scripts.scorecards.card import read_card
+from scripts.scorecards.card import TRIAL, read_card, summarize_card
+from scripts.training.train_state import RunOptions
 from tests.commands import ROOT, run_command
 from tests.scripts.scorecards.cases import use_small_protocol
 
@@ -29,12 +33,14 @@ def test_the_committed_leaderboard_is_what_the_committed_scorecards_give(tmp_pat
 def test_the_committed_scorecards_are_those_of_the_listed_layers():
     files = {*(KEPT / "scorecards").rglob("*.json")}
     cards = [Kept(*one) for one in itertools.product(LAYERS, TRACKS, (False, True))]
+    cards += [Kept(layer, "efficiency", other_seeds=True) for layer in REPEATED]
     listed = {card.path(KEPT): card for card in cards}
     assert files
     assert files <= listed.keys()
     for path in files:
-        card, kept = read_card(path), listed[path]
-        assert (card["name"], card["track"], card["quick"]) == kept
+        kept = listed[path]
+        card = read_card(path, kept.protocol())
+        assert (card["name"], card["track"], card["quick"]) == kept[:3]
         assert card["causal"] == LAYERS[kept.layer].causal
 
 
@@ -61,7 +67,7 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
     assert (again.exit_code, again.stdout) == (0, (hub / "tables/scorecards.md").read_text() + "\n")
     assert not (tmp_path / "runs").exists()
     assert Kept("GRU", "efficiency") not in missing_cards(hub, [])
-    assert len(missing_cards(hub, [])) == len(LAYERS) * len(TRACKS) * 2 - 4
+    assert len(missing_cards(hub, [])) == len(LAYERS) * len(TRACKS) * 2 - 4 + len(REPEATED)
     path = Kept("GRU", "efficiency").path(hub)
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": 2}))
     refused = run_command("reproduce", "scorecards", "--report-only", "--hub-cards", hub)
@@ -75,6 +81,29 @@ def test_skills_whose_trials_disagree_are_named():
     *_, trial = (trial for trial in card["trials"] if trial["skill"] == "stack")
     trial.update(wrong=trial["questions"], mask_error_pct=90.0)
     assert "agree in their verdict, but for delta rule: stack. The" in describe_trainings([card])
+
+
+def test_a_layer_is_scored_again_with_other_seeds(tmp_path, monkeypatch):
+    use_small_protocol(monkeypatch, tmp_path)
+    monkeypatch.setattr("scripts.reproduction.scorecards.REPEATED", ("GRU",))
+    kept = Kept("GRU", "efficiency"), Kept("GRU", "efficiency", other_seeds=True)
+    first, second = train_cards(tmp_path, kept, tmp_path / "runs", 1, RunOptions())
+    once, again = read_card(first), read_card(second, kept[1].protocol())
+    for part in ("search", "trials"):
+        seeds = [trial["seed"] for trial in once[part]]
+        assert [trial["seed"] for trial in again[part]] == [seed + 100 for seed in seeds]
+    with pytest.raises(ValueError, match="the search has another seed than 0"):
+        read_card(second)
+    told = describe_repeats(tmp_path)
+    assert told.endswith("GRU, has the same verdicts; it solves as many.")
+    none = dict.fromkeys(("wrong", *(name for name in TRIAL if name.endswith("_pct"))), 0)
+    for trial in again["trials"]:
+        trial.update(none if trial["skill"] == "copy" else {})
+    again["summary"] = summarize_card(again, kept[1].protocol())
+    second.write_text(json.dumps(again))
+    told = describe_repeats(tmp_path)
+    assert "has other verdicts (copy); it solves copy in 0 and then in 1 of 1." in told
+    assert told in write_leaderboard(tmp_path)
 
 
 def test_flags_that_the_protocol_fixes_are_refused():
