@@ -104,7 +104,13 @@ def score(flags: Namespace, deadline: float | None) -> None:
         print(f"{usual} holds another state of this layer: this one goes into {folder}")
     options = RunOptions(deadline=deadline)
     try:
-        card = CardTraining(protocol, base, folder, flags.jobs, options).run(name)
+        training = CardTraining(protocol, base, folder, flags.jobs, options)
+        if base.mixer and base.model_args["causal"] and not training.causal:
+            print(
+                "the layer looks ahead: where it must not, correct it; where it may, --bidirectional "
+                "lets the convolutions look ahead as well"
+            )
+        card = training.run(name)
     except (Paused, Stopped) as pause:
         print(f"{pause}: the same command with --output-dir {folder} goes on")
         sys.exit(STOP.exit_code)
@@ -135,30 +141,44 @@ def scored_recipe(flags: Namespace, protocol: Any) -> Any:
 
 
 def check(flags: Namespace) -> None:
-    """Check scorecards, one line each; the first that fails ends it."""
+    """Check scorecards, one line each; those that fail come last."""
+    failed = []
+    for path in flags.check:
+        try:
+            check_file(path / "scorecard.json" if path.is_dir() else path, flags)
+        except (ValueError, OSError) as error:
+            failed.append(str(error))
+    if failed:
+        raise ValueError("\nscorecard: ".join(failed))
+
+
+def check_file(path: Path, flags: Namespace) -> None:
+    """Check a scorecard, and repeat a seed where --rerun says so."""
     from scripts.scorecards.card import read_card
 
-    for path in flags.check:
-        path = path / "scorecard.json" if path.is_dir() else path
-        card = read_card(path)
-        quick = ", a first look (--quick)" if card["quick"] else ""
-        print(
-            f"{path}: {card['name']}, protocol {card['protocol']}{quick}: whole, and its verdicts "
-            "follow from its numbers"
-            + ("; --rerun SEED tells whether they can be repeated" * (flags.rerun is None)),
-            flush=True,
-        )
-        if flags.rerun is not None:
-            from scripts.scorecards.train import rerun
-            from scripts.training.signals import STOP, Stopped
-            from scripts.training.train_state import Paused
+    card = read_card(path)
+    quick = ", a first look (--quick)" if card["quick"] else ""
+    print(
+        f"{path}: {card['name']}, protocol {card['protocol']}{quick}: whole, and its verdicts "
+        "follow from its numbers"
+        + ("; --rerun SEED tells whether they can be repeated" * (flags.rerun is None)),
+        flush=True,
+    )
+    if flags.rerun is None:
+        return
+    from transformers.utils.logging import disable_progress_bar
 
-            STOP.listen()
-            try:
-                print(rerun(card, flags.rerun, flags.jobs), flush=True)
-            except (KeyboardInterrupt, Paused, Stopped):
-                print("interrupted: a --rerun starts anew")
-                sys.exit(STOP.exit_code or 1)
+    from scripts.scorecards.train import rerun
+    from scripts.training.signals import STOP, Stopped
+    from scripts.training.train_state import Paused
+
+    STOP.listen()
+    disable_progress_bar()  # loading such a small model takes no time
+    try:
+        print(rerun(card, flags.rerun, flags.jobs), flush=True)
+    except (KeyboardInterrupt, Paused, Stopped):
+        print("interrupted: a --rerun starts anew")
+        sys.exit(STOP.exit_code or 1)
 
 
 if __name__ == "__main__":

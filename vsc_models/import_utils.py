@@ -179,7 +179,7 @@ def make_layer(
             hint += f"; a width is called {WIDTHS[0]!r} or the like"
         raise ValueError(f"{error}: {hint}") from error.__cause__
     if not isinstance(layer, nn.Module):
-        raise ValueError(f"{target} returns a {type(layer).__name__}, not a torch.nn.Module")
+        raise ValueError(f"{target} returns {type(layer).__name__}, not a torch.nn.Module")
     if any(isinstance(one, nn.UninitializedParameter) for one in layer.parameters()):
         raise ValueError(
             f"{target} has lazy parameters, which a checkpoint cannot be read into: give the sizes"

@@ -144,7 +144,7 @@ def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:
     function, code = find(target), find_source(target)
     model = call(target, function, arguments)
     if not isinstance(model, nn.Module):
-        raise ValueError(f"{target} returns a {type(model).__name__}, not a torch.nn.Module")
+        raise ValueError(f"{target} returns {type(model).__name__}, not a torch.nn.Module")
 
     def save_pretrained(self: nn.Module, folder: str | Path) -> None:
         path = Path(folder)

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,8 +11,8 @@ from scripts.core.statistics import format_share
 from scripts.reproduction.experiments import matching
 from scripts.scorecards.card import choose_rate, file_name, read_card, summarize_skill
 from scripts.scorecards.protocol import Protocol, read_protocol
-from scripts.scorecards.report import QUICK, compare, draw, rank, read_kept
-from scripts.scorecards.train import CardTraining
+from scripts.scorecards.report import NO_LAYER, QUICK, compare, draw, rank
+from scripts.scorecards.train import CardTraining, identify
 from scripts.training.recipes import Recipe
 from scripts.training.train_state import RunOptions
 
@@ -46,7 +46,7 @@ RECURRENT = {
 OTHERS = {"attention": f"{BASELINES}Attention", "convolution": f"{BASELINES}Convolution"}
 LAYERS = {
     **{name: Layer(mixer) for name, mixer in {**RECURRENT, **OTHERS}.items()},
-    "no layer": Layer("torch.nn:Identity"),
+    NO_LAYER: Layer("torch.nn:Identity"),
     "vsc_delta": Layer(),
     **{name + BOTH_WAYS: Layer(mixer, "both", False) for name, mixer in RECURRENT.items()},
     **{
@@ -90,17 +90,45 @@ class Kept(NamedTuple):
         return folder / f"{file_name(self.layer.lower())}-{self.track}.json"
 
 
+def list_cards(layers: Iterable[str] = LAYERS) -> list[Kept]:
+    """List the scorecards that layers should have, the shorter ones of all layers first."""
+    wanted = itertools.product((True, False), TRACKS, layers)
+    cards = [Kept(layer, track, quick) for quick, track, layer in wanted]
+    return cards + [Kept(one, TRACKS[0], other_seeds=True) for one in REPEATED if one in layers]
+
+
 def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[Kept]:
-    """List the scorecards that are missing, the shorter ones of all layers first.
+    """List the scorecards that are missing.
 
     Raises:
       ValueError: a pattern is that of no layer.
     """
     layers = matching(LAYERS, patterns)
-    wanted = itertools.product((True, False), TRACKS, layers)
-    cards = [Kept(layer, track, quick) for quick, track, layer in wanted]
-    cards += [Kept(layer, TRACKS[0], other_seeds=True) for layer in REPEATED if layer in layers]
-    return [card for card in cards if not card.path(hub_cards).exists()]
+    return [card for card in list_cards(layers) if not card.path(hub_cards).exists()]
+
+
+def read_cards(hub_cards: Path) -> dict[Kept, Mapping[str, Any]]:
+    """Read and check the kept scorecards.
+
+    Raises:
+      ValueError: one is of no listed layer, or its model is not the layer's.
+    """
+    listed = {card.path(hub_cards): card for card in list_cards()}
+    cards: dict[Kept, Mapping[str, Any]] = {}
+    for path in sorted((hub_cards / NAME).rglob("*.json")):
+        if path not in listed:
+            raise ValueError(f"{path}: it is of no layer in LAYERS, which files are named after")
+        kept, protocol = listed[path], listed[path].protocol()
+        card, recipe = read_card(path, protocol), LAYERS[kept.layer].recipe(protocol)
+        expected = {"name": kept.layer, **identify(protocol, recipe)}
+        for name, value in expected.items():
+            if card[name] != value:
+                raise ValueError(
+                    f"{path}: {name} is {card[name]!r}, that of {kept.layer!r} in LAYERS is "
+                    f"{value!r}: remove the file, and the layer is scored again"
+                )
+        cards[kept] = card
+    return cards
 
 
 def train_cards(
@@ -159,14 +187,13 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def describe_repeats(hub_cards: Path) -> str:
+def describe_repeats(cards: Mapping[Kept, Mapping[str, Any]]) -> str:
     """Say which verdicts of the layers that are scored twice depend on the seeds."""
     told = []
     for layer in REPEATED:
         kept = Kept(layer, TRACKS[0]), Kept(layer, TRACKS[0], other_seeds=True)
-        if all(card.path(hub_cards).exists() for card in kept):
-            cards = (read_card(card.path(hub_cards), card.protocol()) for card in kept)
-            once, again = (card["summary"]["skills"] for card in cards)
+        if all(card in cards for card in kept):
+            once, again = (cards[card]["summary"]["skills"] for card in kept)
             differ = [name for name in once if once[name]["verdict"] != again[name]["verdict"]]
             verdicts = f"other verdicts ({', '.join(differ)})" if differ else "the same verdicts"
             solved = [
@@ -180,19 +207,19 @@ def describe_repeats(hub_cards: Path) -> str:
 
 def write_leaderboard(hub_cards: Path) -> str:
     """Write the table and the pictures of all kept scorecards, and return the table."""
-    cards = read_kept(hub_cards / NAME)
+    cards = read_cards(hub_cards)
     for name in ("tables", "figures"):
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     parts = ["# Scorecards"]
     for track in TRACKS:
-        kept = [card for card in cards if card["track"] == track]
+        kept = [card for one, card in cards.items() if one == Kept(one.layer, track)]
         if kept:
             protocol = read_protocol(track)
             says = protocol.tables["tracks"][track]["says"]
             budget = ", ".join(f"{one} {protocol.num_samples(one):,}" for one in protocol.skills)
-            says += "" if protocol.stops_early else f" ({budget})"
+            says += f" ({budget})" if protocol.early_stop_pct is None else ""
             parts += [f"Track {track}: {says}.", compare(rank(kept)), describe_trainings(kept)]
-            parts += [describe_repeats(hub_cards)] if track == TRACKS[0] else []
+            parts += [describe_repeats(cards)] if track == TRACKS[0] else []
             draw(rank(kept), hub_cards / "figures" / f"{NAME}-{track}.png")
     text = "\n\n".join(part for part in parts if part) + "\n"
     write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())

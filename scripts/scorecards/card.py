@@ -213,8 +213,13 @@ def check_card(card: Mapping[str, Any], protocol: Protocol | None = None) -> Non
         _check_skill(card, protocol, skill)
     _check_horizons(card["horizons"], protocol)
     _check_scaffold(card, protocol)
-    if card["summary"] != json.loads(json.dumps(summarize_card(card, protocol))):
-        raise ValueError("summary does not follow from the trials")
+    expected = summarize_card(card, protocol)
+    for name, value in expected.items():
+        given = card["summary"].get(name)
+        if json.dumps(given, sort_keys=True) != json.dumps(value, sort_keys=True):
+            raise ValueError(f"summary does not follow from the trials: {name} is {given!r:.80}")
+    if card["summary"].keys() != expected.keys():
+        raise ValueError(f"summary does not follow from the trials: keys {[*card['summary']]}")
 
 
 def _check_scaffold(card: Mapping[str, Any], protocol: Protocol) -> None:
@@ -228,6 +233,8 @@ def _check_scaffold(card: Mapping[str, Any], protocol: Protocol) -> None:
                 f"model is {model['model']!r} with {model['model_args']}: the protocol's scaffold "
                 f"has {protocol.tables['scaffold']}"
             )
+        if card["causal"] and not model["model_args"]["causal"]:
+            raise ValueError("causal is true, and the scaffold's convolutions look ahead")
 
 
 def check_repeated(card: Mapping[str, Any], trial: Trial) -> None:
@@ -275,7 +282,7 @@ def check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
         raise ValueError(f"{what} must have the keys {[*fields]}; these differ: {keys}")
     for name, kind in fields.items():
         if not has_type(value[name], kind):
-            raise ValueError(f"{what}: {name} is {value[name]!r}")
+            raise ValueError(f"{what}: {name} is {value[name]!r:.80}")
 
 
 def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
@@ -291,8 +298,10 @@ def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
     if not 0 <= trial["wrong"] <= questions:
         raise ValueError(f"{skill}: wrong is {trial['wrong']} of {questions}")
     most = protocol.trained_samples(skill, search)
-    fewer = 0 <= samples < most if protocol.stops_early else samples == 0
-    if samples != most and not fewer:
+    val_error, limit = trial["val_sample_error_pct"], protocol.early_stop_pct
+    # The validations that end a training have fewer samples than the last one: ten times theirs.
+    early = limit is not None and 0 < samples < most and val_error <= 10 * limit
+    if not early and samples not in (0, most):
         raise ValueError(f"{skill}: samples is {samples}: the protocol has {most}")
     if not 0 <= trial["seconds"] < math.inf:
         raise ValueError(f"{skill}: seconds is {trial['seconds']}: a training takes time")
@@ -302,11 +311,14 @@ def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
         raise ValueError(
             f"{skill}: after 0 samples all answers count as wrong, not {trial['wrong']}"
         )
-    pairs = {
-        "mask_error_pct": sample_error_pct(trial),
-        "val_mask_error_pct": trial["val_sample_error_pct"],
-    }
-    width = protocol.config(skill).answer_width
+    count = val_error * config.num_validation / 100
+    if abs(count - round(count)) > 1e-6 or trial["val_loss"] < 0:
+        raise ValueError(
+            f"{skill}: val_sample_error_pct is {val_error} of {config.num_validation} samples and "
+            f"val_loss {trial['val_loss']}: no evaluation gives that"
+        )
+    width = config.answer_width
+    pairs = {"mask_error_pct": sample_error_pct(trial), "val_mask_error_pct": val_error}
     for name, error in pairs.items():  # a wrong answer has from one wrong character to all
         if not max(0, error / width - 1e-6) <= trial[name] <= error + 1e-6 <= 100.1:
             raise ValueError(

@@ -121,7 +121,8 @@ class Protocol:
             num_samples=self.num_samples(skill, search),
             loss=track["loss"],
             label_smoothing=track["label_smoothing"],
-            early_stop_pct=track.get("early_stop_pct"),
+            early_stop_pct=self.early_stop_pct,
+            max_parameters=self.tables["parameters"]["most"],
             **self.tables["optimizer"],
         )
 
@@ -139,9 +140,10 @@ class Protocol:
         return self.num_samples(skill, search) // batch_size * batch_size
 
     @property
-    def stops_early(self) -> bool:
-        """Whether a training ends when it is solved."""
-        return "early_stop_pct" in self.tables["tracks"][self.track]
+    def early_stop_pct(self) -> float | None:
+        """The validation error at which a training ends early; None where none does."""
+        error: float | None = self.tables["tracks"][self.track].get("early_stop_pct")
+        return error
 
     @property
     def quick_share(self) -> str:

@@ -17,6 +17,9 @@ Card = Mapping[str, Any]
 QUICK = "quick"
 """The folder, among the kept scorecards, of first looks, which are compared with no others."""
 
+NO_LAYER = "no layer"
+"""The kept scorecard of the scaffold alone."""
+
 COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 """The color of each verdict, told apart in gray too."""
 
@@ -116,8 +119,13 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
       The page.
     """
     protocol = read_protocol(card["track"], card["quick"])
-    summary = card["summary"]
-    lines = [f"- **{skill}**: {found['sentence']}." for skill, found in summary["skills"].items()]
+    summary, cards = card["summary"], rank([card, *baselines])
+    place = next(i for i, one in enumerate(cards) if one is card)
+    alone = _scaffold_alone(card, baselines)
+    lines = [
+        f"- **{skill}**: {found['sentence']}{alone.get(skill, '')}."
+        for skill, found in summary["skills"].items()
+    ]
     first = summary["first_unsolved"]
     verdict = f"The first skill not solved is **{first}**." if first else "All skills are solved."
     quick = f" A first look: {protocol.quick_share}, for each layer." if card["quick"] else ""
@@ -131,12 +139,27 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
             "\n".join([*lines, f"- **horizon**: {summary['horizon']['sentence']}."]),
             "Sample error on held-out programs where the skill has them: the median, and in "
             "brackets the range over trials and how many solved it with at most 1%:",
-            compare([card, *rank(baselines)], bold=0),
+            compare(cards, bold=place),
         ]
     )
     write_lines(folder / "scorecard.md", [page])
-    draw([card, *rank(baselines)], folder / "scorecard.png", bold=0)
+    draw(cards, folder / "scorecard.png", bold=place)
     return page
+
+
+def _scaffold_alone(card: Card, baselines: Sequence[Card]) -> dict[str, str]:
+    """Say, of each skill that a layer does not solve, what its scaffold does without a layer."""
+    model = card["model"]
+    if not model["mixer"] or not model["model_args"]["causal"]:
+        return {}  # that scorecard's convolutions do not look ahead
+    return {
+        skill: f"; the scaffold without a layer: {found['sample_error_pct']:.2f}% sample error, "
+        f"{found['mask_error_pct']:.2f}% mask error"
+        for one in baselines
+        if one["name"] == NO_LAYER
+        for skill, found in one["summary"]["skills"].items()
+        if card["summary"]["skills"][skill]["verdict"] != "solved"
+    }
 
 
 def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:

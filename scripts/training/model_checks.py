@@ -189,8 +189,8 @@ def _check_saved(recipe: Recipe, model: nn.Module, probe: nn.Module, device: tor
     if (once - again).abs().max() <= limit < (once - read).abs().max():
         raise ValueError(
             f"{describe(recipe)}: its checkpoint would give other answers: the {kind} holds "
-            "numbers that are neither parameters nor buffers, such as layers in a plain list; use "
-            "nn.ModuleList, nn.ParameterList and register_buffer"
+            "numbers that are neither parameters nor buffers, such as layers in a plain list (use "
+            "nn.ModuleList, nn.ParameterList, register_buffer) or a state kept between two calls"
         )
 
 

@@ -198,7 +198,7 @@ def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
 
 def list_arguments(arguments: Mapping[str, Any]) -> str:
     """Write arguments as they arrive."""
-    return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "no args"
+    return ", ".join(f"{name}={value!r}" for name, value in arguments.items()) or "no arguments"
 
 
 def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
@@ -217,7 +217,7 @@ def _check_size(recipe: Recipe, parameters: int) -> None:
     if parameters > recipe.max_parameters:
         raise ValueError(
             f"{describe(recipe)} has {parameters:,} parameters, max_parameters is "
-            f"{recipe.max_parameters:,}: give smaller sizes or a higher limit"
+            f"{recipe.max_parameters:,}: give smaller sizes, or a higher limit where it is yours"
         )
 
 

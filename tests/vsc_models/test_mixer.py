@@ -241,7 +241,7 @@ def test_a_layer_that_gives_something_else_is_refused(name, words):
         ("subprocess:Popen", {"args": "true"}, "is not a torch.nn.Module"),  # it would run
         ("torch.hub:load", {"repo_or_dir": "me/mine"}, "torch.hub:load is not a torch.nn.Module"),
         ("Numbered", {}, "needs config, a config object: write a function"),
-        ("make_nothing", {}, "returns a int, not a torch.nn.Module"),
+        ("make_nothing", {}, "returns int, not a torch.nn.Module"),
     ],
 )
 def test_a_mistake_is_one_clear_line(place, arguments, words):

@@ -1,6 +1,5 @@
 """The kept scorecards: each is checked, the leaderboard is theirs, and what lacks is trained."""
 
-import itertools
 import json
 import shutil
 
@@ -14,6 +13,7 @@ from scripts.reproduction.scorecards import (
     describe_repeats,
     describe_trainings,
     missing_cards,
+    read_cards,
     train_cards,
     write_leaderboard,
 )
@@ -31,17 +31,28 @@ def test_the_committed_leaderboard_is_what_the_committed_scorecards_give(tmp_pat
 
 
 def test_the_committed_scorecards_are_those_of_the_listed_layers():
-    files = {*(KEPT / "scorecards").rglob("*.json")}
-    cards = [Kept(*one) for one in itertools.product(LAYERS, TRACKS, (False, True))]
-    cards += [Kept(layer, "efficiency", other_seeds=True) for layer in REPEATED]
-    listed = {card.path(KEPT): card for card in cards}
-    assert files
-    assert files <= listed.keys()
-    for path in files:
-        kept = listed[path]
-        card = read_card(path, kept.protocol())
+    cards = read_cards(KEPT)
+    assert len(cards) > 2 * len(LAYERS)
+    for kept, card in cards.items():
         assert (card["name"], card["track"], card["quick"]) == kept[:3]
         assert card["causal"] == LAYERS[kept.layer].causal
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("name", "GRU, mine"), ("model", {"mixer": "torch.nn:LSTM"}), ("code", "abc"), (None, None)],
+)
+def test_a_scorecard_of_another_layer_is_refused(tmp_path, name, value):
+    kept = Kept("GRU", "efficiency")
+    card = json.loads(kept.path(KEPT).read_text())
+    path = kept.path(tmp_path) if name else tmp_path / "scorecards" / "mine.json"
+    if name:
+        card[name] = {**card[name], **value} if isinstance(value, dict) else value
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(card))
+    words = f"{name} is .*, that of 'GRU' in LAYERS is" if name else "of no layer in LAYERS"
+    with pytest.raises(ValueError, match=words):
+        read_cards(tmp_path)
 
 
 def test_a_first_look_has_every_layer_to_be_compared_with():
@@ -94,14 +105,14 @@ def test_a_layer_is_scored_again_with_other_seeds(tmp_path, monkeypatch):
         assert [trial["seed"] for trial in again[part]] == [seed + 100 for seed in seeds]
     with pytest.raises(ValueError, match="the search has another seed than 0"):
         read_card(second)
-    told = describe_repeats(tmp_path)
+    told = describe_repeats(read_cards(tmp_path))
     assert told.endswith("GRU, has the same verdicts; it solves as many.")
     none = dict.fromkeys(("wrong", *(name for name in TRIAL if name.endswith("_pct"))), 0)
     for trial in again["trials"]:
         trial.update(none if trial["skill"] == "copy" else {})
     again["summary"] = summarize_card(again, kept[1].protocol())
     second.write_text(json.dumps(again))
-    told = describe_repeats(tmp_path)
+    told = describe_repeats(read_cards(tmp_path))
     assert "has other verdicts (copy); it solves copy in 0 and then in 1 of 1." in told
     assert told in write_leaderboard(tmp_path)
 

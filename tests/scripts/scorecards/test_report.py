@@ -28,6 +28,22 @@ def test_the_page_has_a_sentence_for_each_skill_and_a_line_for_each_layer(tmp_pa
     assert (tmp_path / "scorecard.png").stat().st_size > 10_000
 
 
+def test_a_layer_stands_at_its_place_next_to_the_scaffold_alone(tmp_path):
+    half = [*SOLVED[:1], *FAILED[1:]]
+    others = [make_card(FAILED, name="no layer"), make_card(SOLVED, name="delta rule")]
+    page = write_report(tmp_path, make_card(half, name="mine"), others)
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
+    assert rows[1:4] == ["delta rule", "**mine**", "no layer"]
+    (copy_line,) = [line for line in page.splitlines() if line.startswith("- **copy**")]
+    (track_line,) = [line for line in page.splitlines() if line.startswith("- **track**")]
+    alone = "; the scaffold without a layer: 100.00% sample error, 80.00% mask error."
+    assert alone not in copy_line
+    assert track_line.endswith(alone)
+    both_ways = make_card(half, name="mine")
+    both_ways["model"]["model_args"]["causal"] = False
+    assert "without a layer" not in write_report(tmp_path, both_ways, others)
+
+
 def test_more_skills_come_before_longer_horizons():
     half = [*SOLVED[:3], *FAILED[3:]]
     cards = [

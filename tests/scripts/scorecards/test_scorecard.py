@@ -189,7 +189,15 @@ def test_a_layer_that_looks_ahead_once_it_is_trained_is_not_causal(tmp_path, mon
         assert result.exit_code == 0, result.stderr
         (folder,) = (tmp_path / "scorecards").iterdir()
         assert results_of(folder)["causal"] is causal
+        assert "the layer looks ahead: where it must not" not in result.stdout  # before it learned
         shutil.rmtree(folder)
+
+
+def test_a_layer_that_looks_ahead_without_the_flag_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = score_layer("x_BxLxD = x_BxLxD.roll(-1, 1)")
+    assert result.exit_code == 0, result.stderr
+    assert "where it must not, correct it; where it may, --bidirectional lets" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -268,6 +276,17 @@ def test_check_accepts_it_and_rerun_gives_the_same_numbers(scored):
     assert result.exit_code == 0, result.stderr
     assert "its verdicts follow from its numbers" in result.stdout
     assert "seed 1: the same, number for number" in result.stdout
+
+
+def test_each_of_several_scorecards_is_checked(scored, tmp_path):
+    for name, text in (("one", "{}"), ("two", "[]")):
+        (tmp_path / f"{name}.json").write_text(text)
+    files = [tmp_path / "one.json", scored[0], tmp_path / "two.json"]
+    result = run_command("scorecard", "--check", *files)
+    assert (result.exit_code, result.stdout.count("its verdicts follow")) == (1, 1)
+    first, second = result.stderr.splitlines()
+    assert first.startswith(f"scorecard: {files[0]}: ")
+    assert second.startswith(f"scorecard: {files[2]}: ")
 
 
 def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):

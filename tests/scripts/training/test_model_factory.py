@@ -124,9 +124,9 @@ def test_a_mixer_takes_the_sizes_of_the_scaffold_that_it_replaces():
     "name, words",
     [
         ("Causal", ["gain=0.5", "do not mix", "reads from left to right (causal)"]),
-        ("SeesBothWays", ["no args", "do not mix", "looks ahead (bidirectional): position 0"]),
-        ("RandomAlways", ["no args", "gives other numbers each time"]),
-        ("NanNearby", ["no args", "NaN or infinity with weights moved a little; it was not"]),
+        ("SeesBothWays", ["no arguments", "do not mix", "looks ahead (bidirectional): position 0"]),
+        ("RandomAlways", ["no arguments", "gives other numbers each time"]),
+        ("NanNearby", ["no arguments", "NaN or infinity with weights moved a little; it was not"]),
     ],
 )
 def test_a_custom_layer_is_told_what_it_gets_and_what_it_reads(name, words):
@@ -228,7 +228,7 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
         ("gemma3", {}, "did you mean 'gemma3_text'?"),
         ("t5gemma", {}, "'t5gemma'"),
         ("not/there", {"model_args": {"a": 1}}, "its sizes are fixed, leave them out"),
-        (f"{FILE}:make_nothing", {}, "returns a int, not a torch.nn.Module"),
+        (f"{FILE}:make_nothing", {}, "returns int, not a torch.nn.Module"),
         (f"{FILE}:make_modle", {}, "did you mean 'make_model'?"),
         (f"{FILE}:make_model", {"model_args": {"wide": 1}}, "make_model(wide=1) raised TypeError"),
         (f"{FILE}:make_model", {"model_args": {"width": 40_000}}, "max_parameters is 10,000,000"),
@@ -328,7 +328,7 @@ def test_a_model_type_that_needs_a_missing_package_names_it(monkeypatch):
     # Not used by any other test, so transformers has not imported it before.
     monkeypatch.setitem(sys.modules, "transformers.models.helium.modeling_helium", None)
     with pytest.raises(
-        ValueError, match="model 'helium' with no args: ModuleNotFoundError: import"
+        ValueError, match="model 'helium' with no arguments: ModuleNotFoundError: import"
     ):
         build_model(recipe_of("helium"))
 
