@@ -107,8 +107,8 @@ def score(flags: Namespace, deadline: float | None) -> None:
         training = CardTraining(protocol, base, folder, flags.jobs, options)
         if base.mixer and base.model_args["causal"] and not training.causal:
             print(
-                "the layer looks ahead: where it must not, correct it; where it may, --bidirectional "
-                "lets the convolutions look ahead as well"
+                "the layer looks ahead: where it must not, correct it; where it may, "
+                "--bidirectional lets the convolutions look ahead as well"
             )
         card = training.run(name)
     except (Paused, Stopped) as pause:
