@@ -9,7 +9,7 @@ from typing import Any
 
 from scripts.core.statistics import find_horizon, grid_nops
 from scripts.core.trial_store import Trial
-from scripts.core.trial_summary import median_trial, summarize
+from scripts.core.trial_summary import SOLVED_PCT, median_trial, summarize
 from vsc_dataset.configs import make_config
 
 CHANCE = ("copy", "guess")
@@ -50,8 +50,17 @@ class Line:
 
     @cached_property
     def results(self) -> dict[str, Any]:
-        """The aggregate over trials, see `summarize`."""
-        return summarize([trial.record for trial in self.trials])
+        """The aggregate over trials, see `summarize`; solved is what `is_solved` says."""
+        results = summarize([trial.record for trial in self.trials])
+        results["sample_error_pct"]["solved"] = sum(map(is_solved, self.trials))
+        return results
+
+    @property
+    def task(self) -> str:
+        """The data with its arguments, on which lines are compared; a layout changes no program."""
+        changed = (settings.get("data_args", {}) for settings in self.details("settings"))
+        args: Mapping[str, Any] = next(changed, {})
+        return ", ".join([self.data, *(f"{k} {v}" for k, v in args.items() if k != "layout")])
 
     @property
     def budget(self) -> int:
@@ -81,6 +90,13 @@ class Line:
         return self.horizons[(len(self.horizons) - 1) // 2] if self.horizons else None
 
 
+def is_solved(trial: Trial) -> bool:
+    """Return whether a trial is solved: on held-out programs where they were evaluated."""
+    programs = trial.details.get("programs", {})
+    error = programs.get("sample_error_pct", trial.record.sample_error_pct)
+    return bool(error <= SOLVED_PCT)
+
+
 def kept_horizon(grid: Mapping[str, Any]) -> int | str | None:
     """Find the horizon in a kept grid: its own is that of an older definition."""
     return find_horizon(grid["rows"], grid_nops(grid["name"]))
@@ -91,8 +107,9 @@ def chance_error(
 ) -> float:
     """Compute the mask error, in percent, of the better of copying the letters and guessing.
 
-    A model of next tokens reads the true letters before each place, so that guessing has only those
-    that are left: the last one is sure.
+    Copying that makes no mistake is the task itself: then only guessing counts. A model of next
+    tokens reads the true letters before each place, so that guessing has only those that are left:
+    the last one is sure.
 
     >>> baselines = {"copy": {"mask_error_pct": 77.5}, "guess": {"mask_error_pct": 80.0}}
     >>> next_token = [{"settings": {"objective": "next-token"}}]
@@ -104,7 +121,8 @@ def chance_error(
       details: of the trials; those without settings filled the answer in.
       data: the configuration's name.
     """
-    chance = float(min(baselines[name]["mask_error_pct"] for name in CHANCE))
+    errors = [float(baselines[name]["mask_error_pct"]) for name in CHANCE]
+    chance = min(error for error in errors if error > 0)
     if any(one.get("settings", {}).get("objective") == "next-token" for one in details):
         letters = make_config(data).answer_width
         right = sum(1 / left for left in range(1, letters + 1)) / letters
@@ -112,9 +130,9 @@ def chance_error(
     return chance
 
 
-def baselines_by_data(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
-    """Find, by data, what answers without a model reach there: any trial has them."""
-    return {line.data: levels for line in lines for levels in line.details("floors")}
+def baselines_by_task(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
+    """Find, by `Line.task`, what answers without a model reach there: any trial has them."""
+    return {line.task: levels for line in lines for levels in line.details("floors")}
 
 
 def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
@@ -174,17 +192,17 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
 
     Those that are not better than chance, or were not run, have these words in place of a rank.
     """
-    baselines, data = baselines_by_data(lines), [line.data for line in lines]
+    baselines, tasks = baselines_by_task(lines), [line.task for line in lines]
 
     def place(line: Line) -> tuple[int, int]:
-        return data.index(line.data), -line.budget
+        return tasks.index(line.task), -line.budget
 
     def is_at_chance(line: Line) -> bool:
         median = line.results["mask_error_pct"]["median"]
-        if line.data not in baselines:
+        if line.task not in baselines:
             return False
         details = [trial.details for trial in line.trials]
-        return bool(median >= chance_error(baselines[line.data], details, line.data))
+        return bool(median >= chance_error(baselines[line.task], details, line.data))
 
     ranked: list[tuple[str, Line]] = []
     for _, group in groupby(sorted((line for line in lines if line.trials), key=place), key=place):

@@ -5,7 +5,7 @@ from typing import Any
 
 from scripts.core.statistics import format_share
 from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
-from scripts.reporting.ranking import Line, baselines_by_data, rank_lines
+from scripts.reporting.ranking import Line, baselines_by_task, rank_lines
 from vsc_dataset.configs import CONFIGS
 from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
@@ -145,12 +145,13 @@ def results_table(
 def _notes(lines: Sequence[Line]) -> str:
     """Say what the table's words mean, and which answers need no model."""
     trials = [trial for line in lines for trial in line.trials]
-    baselines = baselines_by_data(lines)
+    baselines = baselines_by_task(lines)
     notes = [
         "Values are medians over trials where nothing else is said, on validation samples; "
-        "solved: at most 1% sample error, with the exact 95% interval of the share. Rows are "
-        "ranked among those of the same data and number of training samples. At chance: mask error "
-        "not below the better of copying the letters and guessing.",
+        "solved: at most 1% sample error on held-out programs where they were evaluated, with the "
+        "exact 95% interval of the share. Rows are ranked among those of the same data and number "
+        "of training samples. At chance: mask error not below the better of copying the letters "
+        "and guessing.",
     ]
     if any("grid" in trial.details for trial in trials):
         notes.append(
@@ -168,9 +169,9 @@ def _notes(lines: Sequence[Line]) -> str:
             f"Held-out programs have {HELD_OUT_MIN_OPS} or more operations; the test samples of "
             f"{', '.join(mixed)} have fewer, too, and are easier."
         )
-    for data, levels in baselines.items():
+    for task, levels in baselines.items():
         masks = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())
-        notes.append(f"Mask error % of the trivial baselines on {data}: {masks}.")
+        notes.append(f"Mask error % of the trivial baselines on {task}: {masks}.")
     devices = sorted({trial.record.device for trial in trials})
     if devices:
         notes.append(f"Trained on: {'; '.join(devices)}.")

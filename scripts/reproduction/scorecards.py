@@ -157,33 +157,32 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     """Say what scorecards of one track cost, and how far their learning rates can be trusted."""
     protocol = read_protocol(cards[0]["track"])
     highest = max(protocol.learning_rates)
-    at_edge = blind = 0
+    unsolved = at_edge = blind = 0
     divided: list[str] = []
     for card in cards:
         for skill, found in card["summary"]["skills"].items():
             search = [trial for trial in card["search"] if trial["skill"] == skill]
-            at_edge += choose_rate(search) == highest
+            unsolved += found["verdict"] != "solved"
+            at_edge += found["verdict"] != "solved" and choose_rate(search) == highest
             chance = found["chance_mask_error_pct"]
             blind += all(trial["val_mask_error_pct"] >= chance for trial in search)
             trials = [[trial] for trial in card["trials"] if trial["skill"] == skill]
             alone = [summarize_skill(one, chance, "", protocol.tables["partly"]) for one in trials]
             if len({one["verdict"] for one in alone}) > 1:
-                divided.append(f"{card['name']}: {skill}")
+                divided.append(f"{skill} of {card['name']}")
     seconds = [sum(line["seconds"] for line in card["search"] + card["trials"]) for card in cards]
     minutes = dict.fromkeys(f"{one / 60:.0f}" for one in (min(seconds), max(seconds)))
-    named = f", but for {', '.join(divided)}" if divided else ""
+    named = f", except at {'; '.join(divided)}" if divided else ""
     seeds = len(protocol.seeds)
     solved = {found["solved"] for card in cards for found in card["summary"]["skills"].values()}
-    shares = ", or ".join(format_share(k, seeds) for k in sorted(solved, reverse=True))
+    shares = ", ".join(format_share(k, seeds) for k in sorted(solved, reverse=True))
     return (
-        f"With its exact 95% interval a share is {shares}. "
-        f"A scorecard's trainings took {' to '.join(minutes)} minutes, one after the other on a "
-        "shared thread. "
-        f"Judged one by one, the trials of a layer and a skill agree in their verdict{named}. "
-        f"The highest learning rate of the protocol, {highest:g}, is chosen in {at_edge} of "
-        f"{len(cards) * len(protocol.skills)} searches, so that a higher one might be better yet; "
-        f"in {blind} none of the rates is better than chance after the search's samples, so that "
-        "another rate might have learned more."
+        f"Shares of trials with their exact 95% intervals: {shares}. The trials of a layer and a "
+        f"skill agree in their verdict, each judged alone{named}. Of the {unsolved} skills that "
+        f"layers do not solve, {at_edge} were trained at the protocol's highest learning rate, "
+        f"{highest:g}, so that a higher one might be better; in {blind} searches no rate had left "
+        f"chance, so that another might have learned more. A scorecard's trainings took "
+        f"{' to '.join(minutes)} minutes, one after the other on a shared thread."
     )
 
 

@@ -20,6 +20,9 @@ QUICK = "quick"
 NO_LAYER = "no layer"
 """The kept scorecard of the scaffold alone."""
 
+WITHOUT_MODEL = "no model: guessing, or copying the letters"
+"""The line of the better of both, for each error; where copying is the task, guessing alone."""
+
 COLORS = {"solved": "#7cc08a", "partly": "#f2d06b", "at chance": "#e58a7b"}
 """The color of each verdict, told apart in gray too."""
 
@@ -50,7 +53,7 @@ def compare(cards: Sequence[Card], bold: int | None = None) -> str:
         rows.append([*row, card["summary"]["first_unsolved"] or "none"])
     chance = [chance_errors(protocol.config(skill), skill == "copy") for skill in skills]
     errors = [f"{one['sample_error_pct']:.2f}%" for one in chance]
-    rows.append(["copying or guessing the letters", "-", "-", *errors, "-", "-"])
+    rows.append([WITHOUT_MODEL, "-", "-", *errors, "-", "-"])
     return table(
         ["layer", "causal", "parameters", *skills, "horizon", "first unsolved"], rows, markdown=True
     )
@@ -208,5 +211,7 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
 
 
 def _cell(skill: Mapping[str, Any]) -> str:
-    """Write both errors of a skill, in percent."""
-    return f"{skill['sample_error_pct']:.2f}% ({skill['mask_error_pct']:.1f}%)"
+    """Write both errors of a skill, and how many trials solve it where they do not agree."""
+    shown = f"{skill['sample_error_pct']:.2f}% ({skill['mask_error_pct']:.1f}%)"
+    divided = 0 < skill["solved"] < skill["trials"]
+    return f"{shown}\n{skill['solved']} of {skill['trials']}" if divided else shown

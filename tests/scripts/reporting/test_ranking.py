@@ -106,6 +106,25 @@ def test_chance_of_next_tokens_is_guessing_among_the_letters_that_are_left(objec
     assert [found for found, _ in rank_lines([line])] == [rank]
 
 
+def test_a_line_is_compared_with_those_of_its_own_task_and_copying_is_no_chance_where_it_is_right():
+    def lines_of(name, mask_error, nops, copying):
+        levels = {"copy": {"mask_error_pct": copying}, "guess": {"mask_error_pct": 76.0}}
+        details = {"settings": {"data_args": {"nops": nops}}, "floors": levels}
+        trial = Trial(record(mask_error_pct=mask_error, sample_error_pct=99.0), details)
+        return split_budgets(name, "level-8", 128, {}, [trial])
+
+    found = [*lines_of("copies", 40.0, 0, 0.0), *lines_of("guesses", 80.0, 0, 0.0)]
+    found += lines_of("one", 40.0, 1, 24.0)
+    ranks = {line.row: rank for rank, line in rank_lines(found)}
+    assert ranks == {"copies": "1", "guesses": "at chance", "one": "at chance"}
+
+
+def test_a_trial_is_solved_on_held_out_programs_where_they_were_evaluated():
+    trials = [kept(0, 0.5, programs={"sample_error_pct": 1.5}), kept(1, 0.5)]
+    (line,) = split_budgets("row", "data", 128, {}, trials)
+    assert line.results["sample_error_pct"]["solved"] == 1
+
+
 def test_of_equal_errors_the_longer_horizon_comes_first():
     found = []
     for number, horizon in enumerate((5, 64, 256)):

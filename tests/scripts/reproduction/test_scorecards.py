@@ -88,10 +88,13 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
 
 def test_skills_whose_trials_disagree_are_named():
     card = read_card(Kept("delta rule", "efficiency").path(KEPT))
-    assert "and a skill agree in their verdict. The" in describe_trainings([card])
+    assert "agree in their verdict, each judged alone. Of" in describe_trainings([card])
     *_, trial = (trial for trial in card["trials"] if trial["skill"] == "stack")
     trial.update(wrong=trial["questions"], mask_error_pct=90.0)
-    assert "agree in their verdict, but for delta rule: stack. The" in describe_trainings([card])
+    assert (
+        "each judged alone, except at stack of delta rule. Of the 0 skills"
+        in describe_trainings([card])
+    )
 
 
 def test_a_layer_is_scored_again_with_other_seeds(tmp_path, monkeypatch):

@@ -21,7 +21,7 @@ def test_the_page_has_a_sentence_for_each_skill_and_a_line_for_each_layer(tmp_pa
     assert "A first look: 1 seed, 1/6 of the samples, for each layer." in page
     lines = page.splitlines()
     assert any(line.startswith("| **mine**") for line in lines)
-    assert lines[-1].startswith("| copying or guessing")
+    assert lines[-1].startswith("| no model: guessing")
     assert [word for word in lines[-1].split() if "%" in word][-1] == "91.40%"
     assert any(line.startswith("| delta rule") and "0.00% (1 of 1)" in line for line in lines)
     assert (tmp_path / "scorecard.md").read_text() == page + "\n"
