@@ -382,7 +382,7 @@ TABLE_LIST = [
           "solved horizon parameters over samples sample mask programs seen test by_nops",
           # `--trials 3` where one takes five minutes
           [*make_rows(LADDER, 1, LAPTOP, grids=True),
-           *make_rows([LONG_ONE_STEP], 3, 1_000_000, grids=True)]),
+           *make_rows([LONG_ONE_STEP], 1, 1_000_000, grids=True)]),
     Table("level_8", "Level 8 with no, one and two operations: is it the field or the program?",
           "parameters samples solved to_1pct sample mask seen test",
           make_rows(FEW_OPERATIONS, 1, LAPTOP)),
