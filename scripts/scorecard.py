@@ -154,10 +154,13 @@ def check(flags: Namespace) -> None:
 
 def check_file(path: Path, flags: Namespace) -> None:
     """Check a scorecard, and repeat a seed where --rerun says so."""
-    from scripts.scorecards.card import read_card
+    from scripts.scorecards.card import protocol_of, read_card
+    from scripts.scorecards.protocol import read_protocol
 
     card = read_card(path)
     quick = ", a first look (--quick)" if card["quick"] else ""
+    if protocol_of(card) != read_protocol(card["track"], card["quick"]):
+        quick += ", with other seeds, so that it is not compared"
     print(
         f"{path}: {card['name']}, protocol {card['protocol']}{quick}: whole, and its verdicts "
         "follow from its numbers"

@@ -30,7 +30,7 @@ def reward(prompts: Any = None, completions: Any = None, **columns: Any) -> list
     questions = _as_list(columns.get("question")) or _as_list(prompts)
     questions += [None] * (len(completions) - len(questions))
     return [
-        _score(_text(question), _text(completion))
+        _score(question, completion)
         for question, completion in zip(questions, completions, strict=False)
     ]
 
@@ -51,14 +51,19 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _score(prompt: str | None, completion: str | None) -> float:
+def _score(prompt: Any, completion: Any) -> float:
     """Score one answer; 0.0 where there is none, or no question."""
+    try:
+        return _score_texts(_text(prompt), _text(completion))
+    except Exception:  # a training goes on, whatever a completion is
+        return 0.0
+
+
+def _score_texts(prompt: str | None, completion: str | None) -> float:
+    """Score the text of an answer; ValueError for a question that is none."""
     if prompt is None or completion is None:
         return 0.0
     letters, colon, rest = prompt.strip().partition(":")
     question = letters + colon + rest.rstrip().removesuffix(":").rstrip(" ,")
     answer = completion.strip().rpartition(":")[2].strip()
-    try:
-        return score(question, answer)
-    except (ValueError, RecursionError):
-        return 0.0
+    return score(question, answer)

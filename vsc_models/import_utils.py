@@ -192,10 +192,17 @@ def call(target: str, function: Any, arguments: Mapping[str, Any]) -> Any:
     try:
         return function(**arguments)
     except (Exception, SystemExit) as error:
+        _pass_signals_on(error)
         written = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
         raise ValueError(
             f"{target.rpartition(':')[2]}({written}) raised {format_error(error)}"
         ) from error
+
+
+def _pass_signals_on(error: BaseException) -> None:
+    """Raise a SystemExit of a kind of its own again: a signal ends the process, not the layer."""
+    if isinstance(error, SystemExit) and type(error) is not SystemExit:
+        raise error
 
 
 @cache
@@ -261,6 +268,7 @@ def _import_file(path: Path) -> ModuleType:
         del sys.modules[name]
         if not isinstance(error, Exception | SystemExit):
             raise
+        _pass_signals_on(error)
         words = f"{path} cannot be imported: {format_error(error)}"
         if isinstance(error, ModuleNotFoundError) and path.with_name(f"{error.name}.py").exists():
             words += ": a layer's file travels alone, so write what it needs into it"

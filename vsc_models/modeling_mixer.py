@@ -186,8 +186,14 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         """
         name, hub = pretrained_model_name_or_path, {k: kwargs[k] for k in _HUB if k in kwargs}
         config = kwargs.get("config")
-        if not isinstance(config, cls.config_class):
-            config = cls.config_class.from_pretrained(name, **hub)
+        if not isinstance(
+            config, cls.config_class
+        ):  # fields of the configuration may be among them
+            read = {*_HUB, "config", "trust_remote_code"}
+            others = {k: v for k, v in kwargs.items() if k not in read}
+            config, _ = cls.config_class.from_pretrained(
+                config or name, return_unused_kwargs=True, **hub, **others
+            )
         config = copy.deepcopy(config)
         if not (kwargs.get("trust_remote_code") or is_library(config.mixer)):
             source = split(config.mixer)[0]

@@ -183,7 +183,8 @@ def _logs_without_credentials() -> Iterator[None]:
 
     def factory(*args: Any, **settings: Any) -> logging.LogRecord:
         record = make(*args, **settings)
-        record.msg, record.args = hide_credentials(record.getMessage()), ()
+        with suppress(Exception):  # arguments that do not fit: logging tells, and goes on
+            record.msg, record.args = hide_credentials(record.getMessage()), ()
         return record
 
     logging.setLogRecordFactory(factory)

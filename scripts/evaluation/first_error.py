@@ -32,7 +32,9 @@ def first_wrong_steps(
     if not steps:
         return first
     span = (steps[0], steps[-1])
-    width = row_width(loaded, replace(config, grid_nops=(), nops=span, eval_nops=span))
+    width = row_width(
+        loaded, replace(config, grid_nops=(), nops=span, eval_nops=span, complete=False)
+    )
     programs = [parse(question) for question in questions]
     for k in steps:
         right = [i for i, step in enumerate(first) if step is None]

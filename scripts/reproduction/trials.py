@@ -79,7 +79,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
     """
     config, model_folder = row.recipe.config, trial_folder(folder, record.seed) / "model"
     curve = read_curve(folder, record.seed)
-    answered = read_answers(row.recipe, model_folder, record.questions)
+    answered = read_answers(row.recipe, model_folder, record)
     shown = Answered(*(texts[:SAMPLES] for texts in answered["validation"]))
     details = {
         "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},

@@ -189,19 +189,26 @@ def read_card(path: Path, protocol: Protocol | None = None) -> dict[str, Any]:
     return card
 
 
+def protocol_of(card: Mapping[str, Any]) -> Protocol:
+    """Return this tree's protocol, with other seeds where the scorecard has those."""
+    protocol = read_protocol(card["track"], card["quick"])
+    other = protocol.with_other_seeds()
+    return other if {*card["horizons"]} == {*map(str, other.seeds)} else protocol
+
+
 def check_card(card: Mapping[str, Any], protocol: Protocol | None = None) -> None:
     """Check a scorecard against the protocol, and its summary against its trials.
 
     Args:
       card: what scorecard.json holds.
-      protocol: that of this tree where not given; or with other seeds.
+      protocol: see `protocol_of` where not given.
     Raises:
       ValueError: it is not one of this protocol, a trial is missing, or a number does not follow.
     """
     check_fields(card, CARD, "the scorecard")
     check_fields(card["model"], MODEL, "its model")
     check_name(card["name"])
-    protocol = protocol or read_protocol(card["track"], card["quick"])
+    protocol = protocol or protocol_of(card)
     if card["protocol"] != protocol.version:
         raise ValueError(f"protocol is {card['protocol']}: this tree has {protocol.version}")
     for name in ("search", "trials"):

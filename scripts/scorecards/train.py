@@ -232,15 +232,16 @@ class CardTraining:
         # The run has written the model's code itself.
         folder = self.trial_folder(*_key(trial)) / "model"
         try:
-            loaded = LoadedModel(trial["skill"], load_model(str(folder), trust_remote_code=True))
+            model = load_model(folder, trust_remote_code=True).to(self.accelerator.device)
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"{error} (delete the line of {trial['skill']}, seed {trial['seed']}, in "
                 f"{self.folder / TRIALS}, and the same command trains it again)"
             ) from None
         # A layer may begin without what looks ahead, and learn to use it.
-        ahead = looks_ahead(loaded.model, length=ROW, trained=True)
+        ahead = looks_ahead(model, length=ROW, trained=True)
         self.causal = self.causal and ahead is None
+        loaded = LoadedModel(trial["skill"], model)
         evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
         keys = ("nops", "questions", "sample_error_pct")
         return [{key: row[key] for key in keys} for row in evaluated["rows"]]

@@ -14,6 +14,7 @@ from scripts.core.batches import logits_of, loss_of, model_inputs
 from scripts.core.causality import add_noise, first_ahead, first_logits_ahead, looks_ahead
 from scripts.training.model_factory import build_model, describe, list_arguments
 from scripts.training.recipes import Recipe
+from scripts.training.signals import Stopped
 from vsc_dataset import sample
 from vsc_models.import_utils import format_error, is_file, is_installed
 from vsc_models.modeling_mixer import saved_tensors
@@ -69,6 +70,8 @@ def _one_line(recipe: Recipe, model: nn.Module) -> Iterator[None]:
     """Make one line of what a model raises, with the line of the user's code that it is of."""
     try:
         yield
+    except Stopped:
+        raise
     except SystemExit as error:
         raise ValueError(f"{describe(recipe)} ends the process: {format_error(error)}") from None
     except Exception as error:

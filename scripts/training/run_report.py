@@ -35,7 +35,7 @@ def finish_run(recipe: Recipe, folder: Path, records: Sequence[TrialRecord]) -> 
     curves = [read_curve(folder, record.seed) for record in records]
     median = median_trial(records)
     model = trial_folder(folder, median.seed) / "model"
-    answered = read_answers(recipe, model, median.questions)
+    answered = read_answers(recipe, model, median)
     (folder / "results.json").unlink(missing_ok=True)  # of fewer trials: not whole any more
     for path in filter(Path.is_file, model.iterdir()):  # no __pycache__ of a layer's code
         if path.name not in (CURVE_FILE, ANSWERS_FILE):
@@ -123,15 +123,16 @@ def seen_in_training(recipe: Recipe, record: TrialRecord) -> float | None:
     return programs_seen(recipe.config, "test", record.seed, record.samples, stages)
 
 
-def read_answers(recipe: Recipe, model: Path, count: int) -> dict[str, Answered]:
-    """Read a trial's answers to the first samples of each of the `final_parts`.
+def read_answers(recipe: Recipe, model: Path, record: TrialRecord) -> dict[str, Answered]:
+    """Read a trial's answers to the samples of each of the `final_parts` that its record counts.
 
     A trial of an earlier version kept none of some: its model is evaluated again.
     """
     path, hint, answered = model / ANSWERS_FILE, "delete it and resume", dict[str, Answered]()
     kept: dict[str, Any] = read_json(path, (), hint) if path.exists() else {}
+    counts = {"test": record.test_questions, "test_programs": record.programs_questions}
     for name, (config, split) in final_parts(recipe.config).items():
-        samples = first_samples(config, split, count)
+        samples = first_samples(config, split, counts.get(name, record.questions))
         if name not in kept:  # the run has written the model's code itself
             loaded = load_model(model, trust_remote_code=True)
             kept[name] = predict(loaded, samples, recipe.loss).answers

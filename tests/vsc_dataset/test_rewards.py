@@ -49,6 +49,13 @@ def test_nothing_makes_it_raise(prompts, completions, question):
     assert reward([PROMPT], [completions])[0] <= 1.0
 
 
+def test_no_content_of_a_chat_makes_it_raise():
+    endless = {}
+    endless["content"] = endless
+    for content in (np.array(["BA", "x"]), endless, [endless]):
+        assert reward([PROMPT], [[{"content": content}]]) == [0.0]
+
+
 @pytest.mark.parametrize("prompt", ["Execute it.", "", None, 7, "AB:9>1:", "AB:fly:"])
 def test_without_a_question_nothing_is_right(prompt):
     assert reward([prompt, PROMPT], ["AB", "FPNTK"]) == [0.0, 1.0]

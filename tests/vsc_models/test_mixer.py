@@ -122,6 +122,19 @@ def test_the_file_is_kept_as_it_was_built(tmp_path):
     assert not model_with(f"{path}:Causal").model.mixer[0].proj.weight.any()
 
 
+def test_a_signal_while_a_layer_is_made_is_no_fault_of_the_layer():
+    with pytest.raises(SystemExit) as stopped:
+        model_with("IsStopped")
+    assert stopped.value.code == 143
+
+
+def test_fields_of_the_configuration_may_be_given_to_from_pretrained(tmp_path):
+    model_with("torch.nn:GRU").save_pretrained(tmp_path)
+    for model_class in (AutoModelForMaskedLM, VscMixerForMaskedLM):
+        config = model_class.from_pretrained(tmp_path, mask_padding=False, answer_width=7).config
+        assert (config.mask_padding, config.answer_width) == (False, 7)
+
+
 @pytest.mark.parametrize("model_class", [AutoModelForMaskedLM, VscMixerForMaskedLM])
 def test_code_of_a_checkpoint_runs_only_on_request(model_class, tmp_path):
     model_with("Causal").save_pretrained(tmp_path)

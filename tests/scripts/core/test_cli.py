@@ -27,6 +27,14 @@ def test_a_library_that_is_missing_is_named_with_the_fix(monkeypatch, capsys):
         run("train", main)
 
 
+def test_a_log_call_with_arguments_that_do_not_fit_ends_no_command():
+    def main():
+        record = logging.getLogger("layer").makeRecord("layer", 30, "", 1, "slow", (7,), None)
+        assert record.args == (7,)  # logging tells what is wrong with it
+
+    run("evaluate", main)
+
+
 @pytest.mark.parametrize("error", [ValueError, OSError])
 def test_no_command_tells_the_password_in_an_address(caplog, error):
     address = "http://me:sesame@127.0.0.1:9"

@@ -20,6 +20,14 @@ def steps_of(model, questions, config, steps=STEPS, wrong=True):
     return first_wrong_steps(loaded, questions, [wrong] * len(questions), config, steps)
 
 
+def test_a_long_range_of_steps_on_short_programs_is_evaluated():
+    """Complete programs of that many operations are too rare to be drawn, and need not be."""
+    config = make_config("grid-all-len3")
+    questions = [*sample(config, "nops5", range(4)).questions()]
+    found = steps_of(Solver(lambda program: True), questions, config, range(1, 300))
+    assert found == [1] * 4
+
+
 def swaps_first_two(program) -> bool:
     """One of the operations is the swap of the first two letters."""
     return any((op.x, op.y) == (1, 2) for op in program.operations)

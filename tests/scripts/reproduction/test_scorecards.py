@@ -106,8 +106,13 @@ def test_a_layer_is_scored_again_with_other_seeds(tmp_path, monkeypatch):
     for part in ("search", "trials"):
         seeds = [trial["seed"] for trial in once[part]]
         assert [trial["seed"] for trial in again[part]] == [seed + 100 for seed in seeds]
+    checked = run_command("scorecard", "--check", second)
+    assert "with other seeds, so that it is not compared: whole" in checked.stdout
+    second.rename(first)
     with pytest.raises(ValueError, match="the search has another seed than 0"):
-        read_card(second)
+        read_cards(tmp_path)
+    first.rename(second)
+    first.write_text(json.dumps(once))
     told = describe_repeats(read_cards(tmp_path))
     assert told.endswith("GRU, has the same verdicts; it solves as many.")
     none = dict.fromkeys(("wrong", *(name for name in TRIAL if name.endswith("_pct"))), 0)

@@ -180,6 +180,16 @@ def test_every_split_is_measured_once_at_the_end(tmp_path, monkeypatch):
     assert measured == [("loop", 100), ("trial_result", 10_000), ("trial_result", 10_000)]
 
 
+def test_the_report_counts_all_samples_of_each_split(tmp_path):
+    counts = {"num_validation": 100, "num_test": 300, "num_test_programs": 200}
+    recipe = Recipe(**{**BASE, **SHORT, "data": "swap-nops1-5", "data_args": counts})
+    record = run_trial(recipe, tmp_path / "seed-0", RunOptions())
+    run_report.finish_run(recipe, tmp_path, [record])
+    held_out = json.loads((tmp_path / "results.json").read_text())["held_out"]
+    counts = {split: rates["questions"] for split, rates in held_out.items()}
+    assert counts == {"test": 300, "test_programs": 200}
+
+
 def test_the_report_of_a_trial_without_kept_answers_is_the_same(tmp_path):
     recipe = Recipe(**{**BASE, **SHORT, "data": "swap-nops2-5"})
     record = run_trial(recipe, tmp_path / "seed-0")
