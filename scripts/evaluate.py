@@ -55,9 +55,7 @@ def main() -> None:
     """Load, evaluate, report."""
     flags = Parser(__doc__, FLAGS).parse_args()
     check(flags)
-    from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # of loading a small model
     from scripts.core.devices import find_device
     from scripts.core.model_loading import open_model
     from scripts.evaluation.evaluate import Request, check_request, evaluate

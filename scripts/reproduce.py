@@ -80,15 +80,12 @@ def run_tables(flags: Namespace, deadline: float | None) -> list[str]:
 
 def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[str]:
     """Train the rows; after each the tables with it are written. Return what failed."""
-    from transformers.utils.logging import disable_progress_bar
-
     from scripts.core.trial_store import save_trial
     from scripts.reproduction.report import tables_with, write_table
     from scripts.reproduction.trials import missing_seeds, run_row
     from scripts.training.signals import Stopped
     from scripts.training.train_state import Paused, RunOptions
 
-    disable_progress_bar()  # loading such a small model takes no time
     results, failed, options = flags.hub_cards / "results", [], RunOptions(deadline=deadline)
     for row in chosen:
         if not missing_seeds(row, results):

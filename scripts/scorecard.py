@@ -81,8 +81,6 @@ def main() -> None:
 
 def score(flags: Namespace, deadline: float | None) -> None:
     """Train what is missing, and write the scorecard."""
-    from transformers.utils.logging import disable_progress_bar
-
     from scripts.core.io import HUB_CARDS, write_lines
     from scripts.scorecards.card import check_name, file_name
     from scripts.scorecards.protocol import read_protocol
@@ -92,7 +90,6 @@ def score(flags: Namespace, deadline: float | None) -> None:
     from scripts.training.train_state import Paused, RunOptions
 
     STOP.listen()
-    disable_progress_bar()  # loading such a small model takes no time
     protocol = read_protocol(flags.track, flags.quick)
     base = scored_recipe(flags, protocol)
     name = base.name if flags.name is None else flags.name
@@ -169,14 +166,11 @@ def check_file(path: Path, flags: Namespace) -> None:
     )
     if flags.rerun is None:
         return
-    from transformers.utils.logging import disable_progress_bar
-
     from scripts.scorecards.train import rerun
     from scripts.training.signals import STOP, Stopped
     from scripts.training.train_state import Paused
 
     STOP.listen()
-    disable_progress_bar()  # loading such a small model takes no time
     try:
         print(rerun(card, flags.rerun, flags.jobs), flush=True)
     except (KeyboardInterrupt, Paused, Stopped):

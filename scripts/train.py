@@ -23,15 +23,12 @@ def main() -> None:
     started = time.time()
     STOP.listen()
     flags, recipe = read_flags(description=__doc__)
-    from transformers.utils.logging import disable_progress_bar
-
     from scripts.training.distributed import make_accelerator
     from scripts.training.loop import check_recipe
     from scripts.training.run_report import finish_run
     from scripts.training.runs import each_trial, open_run
     from scripts.training.train_state import Paused, RunOptions
 
-    disable_progress_bar()  # of loading weights, which takes no time here
     accelerator = make_accelerator(recipe.mixed_precision, flags.report_to)
     options = RunOptions(
         report_to=tuple(flags.report_to),

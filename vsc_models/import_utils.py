@@ -108,8 +108,8 @@ def is_library(target: str) -> bool:
     >>> is_library("torch.nn:GRU"), is_library("mine.layers:GRU"), is_library("torch.py:GRU")
     (True, False, False)
     """
-    top = split(target)[0].partition(".")[0]
-    if is_file(target) or top not in LIBRARIES:
+    top = _top(target)
+    if top not in LIBRARIES:
         return False
     try:
         installed = distribution(LIBRARIES[top]).locate_file("")
@@ -212,8 +212,7 @@ def package_version(target: str) -> str | None:
     >>> package_version("torch.nn:GRU").split()[0]
     'torch'
     """
-    top = split(target)[0].partition(".")[0]
-    names = [] if is_file(target) else packages_distributions().get(top, [])
+    names = packages_distributions().get(_top(target) or "", [])
     return f"{names[0]} {version(names[0])}" if names else None
 
 

@@ -1,6 +1,5 @@
 """Compute logits from bytes with a masked answer field, by a custom layer."""
 
-import copy
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
+from transformers import PreTrainedConfig
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file, get_checkpoint_shard_files
 
@@ -186,15 +186,14 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         """
         name, hub = pretrained_model_name_or_path, {k: kwargs[k] for k in _HUB if k in kwargs}
         config = kwargs.get("config")
-        if not isinstance(
-            config, cls.config_class
-        ):  # fields of the configuration may be among them
+        if isinstance(config, PreTrainedConfig):  # it may be of the checkpoint's own code
+            config = cls.config_class.from_dict(config.to_dict())
+        else:  # fields of the configuration may be among the arguments
             read = {*_HUB, "config", "trust_remote_code"}
             others = {k: v for k, v in kwargs.items() if k not in read}
             config, _ = cls.config_class.from_pretrained(
                 config or name, return_unused_kwargs=True, **hub, **others
             )
-        config = copy.deepcopy(config)
         if not (kwargs.get("trust_remote_code") or is_library(config.mixer)):
             source = split(config.mixer)[0]
             brings = "brings" if is_file(config.mixer) else "needs"

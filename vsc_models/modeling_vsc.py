@@ -89,7 +89,7 @@ class VscPreTrainedModel(PreTrainedModel):
 
 
 class VscForMaskedLM(VscPreTrainedModel):
-    """A backbone under a tied output layer. A model sets `backbone_class`, nothing else."""
+    """A backbone under a tied output layer. A model sets `backbone_class` and `config_class`."""
 
     # transformers declares it for instances, so it cannot be a ClassVar.
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012

@@ -5,8 +5,6 @@ transformers imports PreTrainedModel when it is first used: every model of it ne
 
 from tempfile import TemporaryDirectory
 
-from transformers.utils.logging import disable_progress_bar
-
 from scripts.benchmarks import run_child
 from vsc_dataset.configs import CONFIGS
 from vsc_models import VscDeltaConfig, VscDeltaForMaskedLM
@@ -46,7 +44,6 @@ CHILDREN = {
 
 def measure() -> list[dict[str, str | float]]:
     """Compare the least CPU seconds of each, started in turns."""
-    disable_progress_bar()  # saving such a small model takes no time
     seconds = dict.fromkeys(CHILDREN, float("inf"))
     for _ in range(ROUNDS):
         for name, code in CHILDREN.items():

@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from scripts.core.evaluation_format import format_of, longest_row, masks_padding, write_format
 from scripts.core.io import RUN_FILE, name_file, read_json, replace_file, write_lines
@@ -27,6 +28,8 @@ from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.import_utils import call, find, find_source, split
 from vsc_models.pipeline_vsc import EvaluationFormat
 from vsc_models.registration import MODELS
+
+disable_progress_bar()  # loading and saving such small models takes no time
 
 MADE_BY = "made_by.json"
 CODE = "made_by.py"

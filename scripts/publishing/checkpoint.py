@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from transformers.dynamic_module_utils import custom_object_save
-from transformers.utils.logging import disable_progress_bar
 
 from scripts.core.io import name_file, read_json
 from scripts.core.model_loading import MASKED, WEIGHTS, head_name
@@ -43,7 +42,6 @@ def read_checkpoint(
       ValueError: one line: `config.json` cannot be read, the model type has no language-modeling
         head, or the layer's file is missing.
     """
-    disable_progress_bar()
     config = dict(read_json(folder / "config.json", ("model_type",), RUN_HINT))
     with name_file(folder / "config.json", RUN_HINT):
         auto_class = head_name(config["model_type"], config.get("auto_map"))

@@ -69,7 +69,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its rows, and its columns by their names in `reporting.tables.COLUMNS`.
+    """A table: its rows, and its columns by their names in `reporting.columns.COLUMNS`.
 
     Speeds are compared with those of the row `against`, where the device is the same.
     """

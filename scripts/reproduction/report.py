@@ -30,11 +30,6 @@ def table_lines(table: Table, results: Path) -> list[Line]:
     return lines
 
 
-def render(table: Table, lines: list[Line]) -> str:
-    """Make the table's Markdown."""
-    return results_table(table.title, lines, table.columns.split(), table.against)
-
-
 def write_table(table: Table, hub_cards: Path) -> str:
     """Write tables/TABLE.md and pictures into figures/, from what results/ holds.
 
@@ -47,7 +42,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     with lock_folder(hub_cards / "results"):
         lines = table_lines(table, hub_cards / "results")
-        text = render(table, lines)
+        text = results_table(table.title, lines, table.columns.split(), table.against)
         figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
         write_lines(hub_cards / "tables" / f"{table.name}.md", text.splitlines())
     return "\n".join([text, *(f"{hub_cards / 'figures' / name}" for name in figures)])

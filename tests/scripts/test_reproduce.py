@@ -8,9 +8,10 @@ import pytest
 
 from scripts.core import trial_store
 from scripts.core.trial_store import read_records, read_trials
+from scripts.reporting.tables import results_table
 from scripts.reproduction import pages, trials
 from scripts.reproduction.experiments import TABLES, choose
-from scripts.reproduction.report import render, table_lines
+from scripts.reproduction.report import table_lines
 from tests.commands import ROOT, Result, kill_fork_when, run_command
 from tests.scripts.reporting.cases import COPY, cells
 from tests.scripts.reporting.cases import record as made
@@ -43,7 +44,10 @@ def refused(*flags: object) -> Result:
 
 
 def rendered(name, results):
-    return render(TABLES[name], table_lines(TABLES[name], results))
+    table = TABLES[name]
+    return results_table(
+        table.title, table_lines(table, results), table.columns.split(), table.against
+    )
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -1,1 +1,1 @@
-"""The metric and the baselines to compare it with."""
+"""The metric, and the trivial baselines to compare models with."""

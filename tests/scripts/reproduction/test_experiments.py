@@ -112,7 +112,7 @@ def test_a_trial_keeps_its_test_error_at_the_held_out_programs_numbers_of_operat
     (model / "answers.json").write_text(json.dumps(texts), "utf-8")
     (model / "curve.json").write_text(json.dumps(curve()), "utf-8")
     done = record(0, recipe="default-delta", data="default", questions=200, samples=6400,
-                  programs_questions=200,
+                  test_questions=200, programs_questions=200,
                   programs_sample_error_pct=60.0, programs_mask_error_pct=30.0)  # fmt: skip
     (row,) = choose(TABLES["held_out"].rows, ["default-delta"], None, 1)
     row = replace(row, grid=None, test_samples=0)
