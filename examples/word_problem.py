@@ -94,7 +94,7 @@ def make_model(name: str, table: Tensor) -> nn.Module:
 
 
 def train(cell: str, seed: int = 0, num_steps: int | None = None) -> dict[str, Any]:
-    """Train a cell, its length growing from 2, and count right sequences and tokens."""
+    """Train a cell, its length doubling from 4, and count right sequences and tokens."""
     torch.manual_seed(seed)
     steps = num_steps or int(CELLS[cell]["steps"])
     group, generators, name = cell.split("-", 2)
@@ -103,8 +103,8 @@ def train(cell: str, seed: int = 0, num_steps: int | None = None) -> dict[str, A
     schedule = get_cosine_schedule_with_warmup(optimizer, 100, steps)
     started, losses = time.perf_counter(), []
     for step in range(steps):
-        length = 2 + (TRAINED - 2) * min(2 * step, steps) // steps  # whole in the second half
-        tokens, states = draw(table, 64, length)
+        length = min(TRAINED, 2 ** max(2, 1 + 6 * step // steps))  # a third each of 4 and 32
+        tokens, states = draw(table, 64 * TRAINED // length, length)  # always as many tokens
         loss = cross_entropy(first(model(tokens)).flatten(0, 1), states.flatten())
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
