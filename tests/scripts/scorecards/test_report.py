@@ -4,8 +4,9 @@ import copy
 import json
 
 import pytest
+from matplotlib.axes import Axes
 
-from scripts.scorecards.report import compare, rank, read_baselines, read_kept, write_report
+from scripts.scorecards.report import compare, draw, rank, read_baselines, read_kept, write_report
 from tests.scripts.scorecards.cases import make_card
 
 SOLVED = [(0.0, 0.0)] * 5
@@ -69,6 +70,20 @@ def test_a_cell_has_the_range_of_trials_that_differ():
     (line,) = [line for line in compare([card]).splitlines() if line.startswith("| a layer")]
     assert line.count("(1 of 1)") == 4
     assert "0.00% (0.00 to 25.00, 1 of 1)" in line
+
+
+def test_the_picture_tells_where_trials_disagree(tmp_path, monkeypatch):
+    card, texts, write = make_card(SOLVED), [], Axes.text
+    card["summary"]["skills"]["track"] |= {"solved": 3, "trials": 5}
+
+    def note(axes, x, y, text, **style):
+        texts.append(text)
+        return write(axes, x, y, text, **style)
+
+    monkeypatch.setattr(Axes, "text", note)
+    draw([card], tmp_path / "card.png")
+    cell = "0.00% (0.0%)"
+    assert texts == [cell, cell, f"{cell}\n3 of 5", cell, cell, "0"]
 
 
 def test_a_first_look_is_compared_with_first_looks_alone(tmp_path):

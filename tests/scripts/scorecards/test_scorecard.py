@@ -328,6 +328,12 @@ def test_flags_that_do_not_go_together_are_one_line(flags, words):
     assert words in refused.stderr
 
 
+def test_a_model_that_is_too_large_is_told_the_protocols_limit():
+    refused = run_command("scorecard", "--model", "gpt2")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "max_parameters is 10,000:" in refused.stderr
+
+
 def test_another_model_than_the_scorecard_says_is_not_trained_again(scored, tmp_path):
     card = json.loads((scored[0] / "scorecard.json").read_text())
     (tmp_path / "other.json").write_text(json.dumps({**card, "parameters": 1}))

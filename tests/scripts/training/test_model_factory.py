@@ -15,6 +15,7 @@ from scripts.training.model_checks import check_model
 from scripts.training.model_factory import TOKEN_IDS, build_model, code_of
 from scripts.training.optimizer import make_optimizer
 from scripts.training.recipes import Recipe, find_recipe, read_recipes
+from scripts.training.signals import Stopped
 from tests.vsc_models import own_layers
 from vsc_dataset import sample
 from vsc_dataset.encoding import MASK
@@ -274,6 +275,15 @@ def test_what_a_layer_raises_is_one_line_with_the_place_in_its_file(where, words
     assert words in str(error.value)
     assert source[1] == FILE
     assert Path(FILE).read_text().splitlines()[int(source[2]) - 1].strip() == source[3]
+
+
+def test_a_signal_while_a_layer_is_checked_is_no_fault_of_the_layer(monkeypatch):
+    def stop(*_):
+        raise Stopped(143)
+
+    monkeypatch.setattr(nn.GRU, "forward", stop)
+    with pytest.raises(Stopped):
+        check_model(recipe_of("vsc_delta", "torch.nn:GRU"), CPU)
 
 
 def test_a_table_that_is_in_no_checkpoint_may_grow():
