@@ -4,14 +4,13 @@ A run has its records in trials.jsonl. A folder of results has a row's records i
 details/ROW.jsonl, what tables and figures need as well: curve, answers, trivial baselines, grid.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
+
+from filelock import FileLock
 
 from scripts.core.io import check_shape, has_type, read_jsonl, read_lines, write_lines
 from scripts.core.statistics import find_horizon, grid_nops
@@ -20,6 +19,9 @@ SETTING = (
     "recipe", "data", "parameters", "split", "questions", "test_questions", "planned_samples",
 )  # fmt: skip
 """What the trials of one setting have in common."""
+
+LOCK_FILE = ".lock"
+"""In a folder of results: who holds it writes there."""
 
 Key = tuple[Any, ...]
 """What tells the trials of a folder apart: recipe, planned samples and seed."""
@@ -140,7 +142,7 @@ def save_trial(folder: Path, record: TrialRecord, details: Mapping[str, Any]) ->
         folder / "details" / f"{recipe}.jsonl": {**head, **details},
         folder / f"{recipe}.jsonl": asdict(record),
     }
-    with lock_folder(folder):
+    with FileLock(folder / LOCK_FILE):
         texts = {path: _with_line(path, line) for path, line in lines.items()}
         for path, text in texts.items():
             write_lines(path, text)
@@ -177,14 +179,3 @@ def _key(line: Mapping[str, Any]) -> Key:
     if [type(part) for part in key] != [str, int, int]:
         raise ValueError("recipe, seed and planned_samples do not say which trial it is")
     return key
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Lock every other process out of a folder that takes the same lock."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from filelock import FileLock
+
 from scripts.core.io import write_lines
-from scripts.core.trial_store import lock_folder, read_trials
+from scripts.core.trial_store import LOCK_FILE, read_trials
 from scripts.reporting.ranking import Line, split_budgets
 from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import TABLES, Row, Table
@@ -40,7 +42,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
 
     for name in ("results", "tables", "figures"):
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
-    with lock_folder(hub_cards / "results"):
+    with FileLock(hub_cards / "results" / LOCK_FILE):
         lines = table_lines(table, hub_cards / "results")
         text = results_table(table.title, lines, table.columns.split(), table.against)
         figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 
 from examples.word_problem import CELLS, report, train
 from scripts.core.io import read_jsonl, read_lines, write_lines
-from scripts.core.trial_store import lock_folder
+from scripts.core.trial_store import LOCK_FILE
 from scripts.reproduction.experiments import matching
 
 NAME = "word_problem"
@@ -56,7 +57,7 @@ def train_cells(hub_cards: Path, cells: Sequence[tuple[str, int]]) -> Iterator[d
     }
     for cell, seed in cells:
         result = {**train(cell, seed), **about}
-        with lock_folder(path.parent):
+        with FileLock(path.parent / LOCK_FILE):
             write_lines(path, [*read_lines(path), json.dumps(result)])
         yield result
 
