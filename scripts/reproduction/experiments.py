@@ -307,14 +307,19 @@ LADDER = [
 
 LONG = RECIPES["default-delta-long"]
 LADDER += [
+    *(ablated(on_data(DEFAULT_DELTA, "level-5"), num_householder=n) for n in (1, 3, 4)),
     LONG,
+    ablated(LONG, num_householder=4),
     *(
-        on_data(LONG, f"level-{level}").changed(
+        ablated(on_data(LONG, f"level-{level}"), num_householder=steps).changed(
             curriculum=[*LONG.curriculum[:-1], f"0.52:1-{nops}"]
         )
-        for level, nops in ((7, 40), (8, 64))
+        for level, nops, steps in ((7, 40, 5), (8, 64, 7))
     ),
 ]
+"""`+x` and `-x` move x - 1 letters by one place, with a frame that the count moves, and a memory
+takes a reflection for each (arXiv 2502.10297). The dearest are `+8` of level five, seven in three
+bytes, `+16` of level six, fifteen in four, `+20` of level seven, and `+26` of level eight."""
 
 LONG_ONE_STEP = ablated(LONG, num_householder=1)
 """One step a byte in place of two: more samples in the same time."""
