@@ -1,8 +1,9 @@
-"""Score a layer: six skills under one protocol, next to kept baselines.
+r"""Score a layer: five skills and a horizon under one protocol, next to kept baselines.
 
 accelerate launch scripts/scorecard.py --mixer examples/own_layer.py:Decay --quick
 accelerate launch scripts/scorecard.py --mixer torch.nn:GRU --jobs 2 --output-dir scorecards/gru
-accelerate launch scripts/scorecard.py --model gpt2 --model-args n_layer=2 n_embd=64 n_head=4
+accelerate launch scripts/scorecard.py --model gpt2 \\
+    --model-args n_layer=2 n_embd=64 n_head=4 n_inner=128 n_positions=256
 accelerate launch scripts/scorecard.py --recipe zoo-llama --track capability
 python scripts/scorecard.py --check scorecards/gru/scorecard.json
 
@@ -128,7 +129,13 @@ def scored_recipe(flags: Namespace, protocol: Any) -> Any:
     if flags.model_args and not flags.model:
         raise ValueError("--model-args belong to a --model: leave them out")
     if flags.recipe:
-        return find_recipe(flags.recipe)
+        recipe = find_recipe(flags.recipe)
+        if recipe.mixer:
+            raise ValueError(
+                f"--recipe {flags.recipe} is a layer in a scaffold, not a whole model: give "
+                f"--mixer {recipe.mixer}"
+            )
+        return recipe
     target = Path(flags.mixer or flags.model).as_posix()  # a file is the same as ./file
     if flags.model:
         return protocol.model(target, read_pairs("--model-args", flags.model_args or []))

@@ -24,7 +24,8 @@ MAX_WEIGHT = 10
 MAX_ANSWER_WIDTH = 2**16
 MAX_ROWS = 2**48
 MIN_REACH = 1e-3
-"""Complete programs that fewer draws reach are not made; a grid leaves their number out."""
+"""The least share of draws that must execute all planned operations, where `complete` is True; a
+grid has no split for numbers of operations below it."""
 DEFAULT_WEIGHTS = {">": 3, "-": 1, "+": 1}
 
 

@@ -176,7 +176,7 @@ class VscDeltaConfig(VscScaffoldConfig):
       num_heads: memories side by side.
       key_dim: key channels of a head; a head tells that many positions apart.
       value_dim: value channels of a head, the letter's code.
-      num_householder: Householder steps of each token; one swap takes one step.
+      num_householder: Householder reflections of each token; a swap takes one, moving k letters k.
       allow_neg_eigval: betas reach 2, at which a step swaps; False: 1, at which it overwrites.
       chunk_size: tokens that one triangular solve takes together; moves speed only. A model is
         exported (torch.export) for rows of at most this many.

@@ -49,7 +49,7 @@ def delta_rule(
       ValueError: the number of keys is not a multiple of `num_householder`, or `positions` is None
         and the queries are not one per token.
     Source: DeltaNet, arXiv 2102.11174; the chunked form, arXiv 2406.06484; betas up to 2, arXiv
-      2411.12537; several steps per token (DeltaProduct), arXiv 2502.10297.
+      2411.12537; several updates per token (DeltaProduct), arXiv 2502.10297.
 
     >>> letters = torch.eye(2)[None, None]  # two letters, each written at its own key
     >>> swap = torch.tensor([[[[1.0, -1.0]]]]) / 2**0.5
@@ -88,7 +88,7 @@ def delta_rule(
 def _updates(
     k_BxHxTxK: Tensor, bv_BxHxTxV: Tensor, bk_BxHxTxK: Tensor, rows: int
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Every update u (B, H, T, V), and the memory (B, H, K, V) before each chunk of `rows` rows.
+    """Solve for every update u, (B, H, T, V), and the memory, (B, H, K, V), before each chunk.
 
     Row i of a chunk solves  u_i + sum over j < i of (b_i k_i . k_j) u_j = b_i v_i - S^T b_i k_i.
     """
@@ -110,7 +110,7 @@ def _updates(
 def _read(
     q_BxHxWxK: Tensor, k_BxHxTxK: Tensor, u_BxHxTxV: Tensor, position_BxHxW: Tensor, steps: int
 ) -> Tensor:
-    """(B, H, W, V): each query reads the updates of the tokens up to its position."""
+    """Read the updates of the tokens up to each query's position, (B, H, W, V)."""
     token_T = torch.arange(k_BxHxTxK.shape[2], device=k_BxHxTxK.device) // steps
     seen_BxHxWxT = token_T <= position_BxHxW.unsqueeze(-1)
     return (q_BxHxWxK @ k_BxHxTxK.mT * seen_BxHxWxT) @ u_BxHxTxV
@@ -124,7 +124,7 @@ def _read_everywhere(
     steps: int,
     chunk_size: int,
 ) -> Tensor:
-    """(B, H, L, V): chunk by chunk, so that the cost grows with L and not with its square."""
+    """Read after every token, (B, H, L, V), by chunks: the cost grows with L, not its square."""
     reads = []
     chunks = zip(
         q_BxHxLxK.split(chunk_size, dim=2),

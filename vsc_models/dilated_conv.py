@@ -65,7 +65,7 @@ def dilated_conv(conv: nn.Conv1d, x_LxBxC: Tensor) -> Tensor:
 def _taps(
     length: int, kernel: int, dilation: int, before: int
 ) -> Iterator[tuple[int, slice, slice]]:
-    """Each tap of the kernel that reaches a position: its index, what it writes, what it reads.
+    """Yield each tap of the kernel that reaches a position: its index, what it writes and reads.
 
     `before` taps precede the one that reads the position itself.
 

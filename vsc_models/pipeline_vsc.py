@@ -77,11 +77,11 @@ class VscPipeline(Pipeline):
 
     >>> from .configuration_vsc import VscDeltaConfig
     >>> from .modeling_delta import VscDeltaForMaskedLM
-    >>> ask = VscPipeline(VscDeltaForMaskedLM(VscDeltaConfig(answer_width=3)), device="cpu")
-    >>> result = ask("NPF:1>2")
+    >>> answer = VscPipeline(VscDeltaForMaskedLM(VscDeltaConfig(answer_width=3)), device="cpu")
+    >>> result = answer("NPF:1>2")
     >>> result["question"], len(result["confidence"])
     ('NPF:1>2', 3)
-    >>> ask("NPF:1>2:")
+    >>> answer("NPF:1>2:")
     Traceback (most recent call last):
     ValueError: question 'NPF:1>2:': it ends before the second colon
     """

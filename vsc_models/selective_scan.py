@@ -72,7 +72,7 @@ def selective_scan(
 
 
 def causal_convolution(x_LxBxE: Tensor, weight_ExK: Tensor, bias_E: Tensor) -> Tensor:
-    """Each channel's own weighted sum over the last K times, (L, B, E).
+    """Sum the last K times of each channel with its own weights, (L, B, E).
 
     >>> two = causal_convolution(torch.ones(3, 1, 1), torch.tensor([[0.25, 1.0]]), torch.zeros(1))
     >>> two.flatten()
@@ -98,7 +98,7 @@ class _Convolution(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The gradients of all three."""
+        """Compute the gradients of all three."""
         x, weight = ctx.saved_tensors
         grad_x, grad_weight = grad * weight[:, -1], torch.zeros_like(weight)
         product = _scratch(grad, grad.shape)
@@ -131,7 +131,7 @@ class _Scan(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        """The gradients of all five."""
+        """Compute the gradients of all five."""
         grads = tuple(torch.zeros_like(tensor) for tensor in ctx.saved_tensors)
         for rows in _blocks(grads[1], grads[2]):
             inputs, block = (
@@ -164,7 +164,7 @@ def _add_gradients(grad: Tensor, inputs: list[Tensor], grads: list[Tensor]) -> N
 def _run(
     step_LxBxE: Tensor, drive_LxBxE: Tensor, a_NxE: Tensor, b_LxBxN: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The decay towards each time, the state after it, and two spares, all (L, B, N, E)."""
+    """Compute the decay towards each time, the state after it, and two spares, all (L, B, N, E)."""
     length, batch, inner = drive_LxBxE.shape
     decay, states, *spares = _scratch(drive_LxBxE, (4, length, batch, len(a_NxE), inner))
     torch.mul(step_LxBxE.unsqueeze(2), a_NxE * _LOG2_E, out=decay).exp2_()
@@ -176,7 +176,7 @@ def _run(
 
 
 def _blocks(drive_LxBxE: Tensor, a_NxE: Tensor) -> list[slice]:
-    """The rows in blocks of at most _BLOCK states; elsewhere than on a CPU all of them at once."""
+    """Cut the rows into blocks of at most _BLOCK states; not on a CPU take all at once."""
     length, batch, _ = drive_LxBxE.shape
     size = batch
     if drive_LxBxE.device.type == "cpu":

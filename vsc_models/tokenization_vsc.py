@@ -67,7 +67,7 @@ def _operation_vocabulary() -> dict[str, int]:
 
 
 def _byte_vocabulary() -> dict[str, int]:
-    """What each byte is called inside the tokenizer, and its id, the byte itself.
+    """Map what each byte is called inside the tokenizer to its id, the byte itself.
 
     The byte-level alphabet calls a printable byte by its character and the others, in order, by
     the characters from 256 on.

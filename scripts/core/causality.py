@@ -38,24 +38,24 @@ def looks_ahead(
     Raises:
       ValueError: see `first_ahead`.
     """
-    probe, bits = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(0)
+    probe, generator = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(0)
     if not trained:
-        add_noise(probe, bits)
-    return first_logits_ahead(probe, vocab_size, length, bits)
+        add_noise(probe, generator)
+    return first_logits_ahead(probe, vocab_size, length, generator)
 
 
 @torch.no_grad()
-def add_noise(model: nn.Module, bits: torch.Generator) -> None:
+def add_noise(model: nn.Module, generator: torch.Generator) -> None:
     """Move every weight a little."""
     for weight in model.parameters():
-        weight.add_(torch.randn(weight.shape, generator=bits).to(weight), alpha=_NOISE)
+        weight.add_(torch.randn(weight.shape, generator=generator).to(weight), alpha=_NOISE)
 
 
 def first_logits_ahead(
-    model: nn.Module, vocab_size: int, length: int, bits: torch.Generator
+    model: nn.Module, vocab_size: int, length: int, generator: torch.Generator
 ) -> int | None:
     """Find `first_ahead` of a model's logits, on a row of `length` tokens."""
-    ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=bits)
+    ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=generator)
     ids_L = ids_L.to(next(model.parameters()).device)
     others_L = _FIRST_PLAIN_ID + (ids_L == _FIRST_PLAIN_ID).long()
 

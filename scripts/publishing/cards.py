@@ -241,7 +241,7 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def is_local(location: str) -> bool:
-    """Whether a recipe's model or mixer is a file or folder of this machine, not a hub id or type.
+    """Tell whether a recipe's model or mixer is a file or folder here, not a hub id or a type.
 
     >>> is_local("runs/001-swap-delta/"), is_local("my-org/vsc-1"), is_local("layer.py:Decay")
     (True, False, True)

@@ -239,7 +239,7 @@ COLUMNS: dict[str, tuple[Sequence[str], Cells]] = {
     "by_nops": ([f"sample error % at {nops:,}" for nops in SHOWN_NOPS], _by_nops),
     "loss": (["loss"], lambda line, _: [f"{line.results['val_loss']['median']:.3g}"]),
     "train_speed": (["training samples/s"], _train_speed),
-    "ask_speed": (["evaluation samples/s"], _evaluation_speed),
+    "evaluation_speed": (["evaluation samples/s"], _evaluation_speed),
     "article_errors": (["article: sample error %", "mask error %"], _article_errors),
     "article": ([f"article: {name}" for name in ARTICLE.values()], _article),
 }

@@ -9,11 +9,11 @@ from scripts.core.io import HUB_CARDS, read_jsonl, write_lines
 from scripts.reporting.figures import speed_curves
 from scripts.reporting.tables import table
 
-Line = Mapping[str, Any]
+Measurement = Mapping[str, Any]
 """What was measured of one thing, by the head of its column; the first names the thing."""
 
 
-def speed_table(lines: Sequence[Line]) -> str:
+def speed_table(lines: Sequence[Measurement]) -> str:
     """Lay out the lines of a part.
 
     >>> print(speed_table([{"step": "ours", "ms": 1.5}, {"step": "theirs", "ms": 12_000}]))
@@ -32,12 +32,12 @@ def _cell(value: str | float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
-def read_speed(part: str, hub_cards: Path = HUB_CARDS) -> list[Line]:
+def read_speed(part: str, hub_cards: Path = HUB_CARDS) -> list[Measurement]:
     """Read the kept lines of a part."""
     return read_jsonl(hub_cards / "results" / "speed" / f"{part}.jsonl", dict)
 
 
-def keep_speed(part: str, lines: Sequence[Line], hub_cards: Path = HUB_CARDS) -> None:
+def keep_speed(part: str, lines: Sequence[Measurement], hub_cards: Path = HUB_CARDS) -> None:
     """Write the lines of a part in place of those that are kept, and the figure of evaluation."""
     path = hub_cards / "results" / "speed" / f"{part}.jsonl"
     figure = hub_cards / "figures" / "evaluation_speed.png"

@@ -56,9 +56,9 @@ class Row:
         return range(self.trials * self.best_of)
 
     def has(self, trial: Trial) -> bool:
-        """Whether a trial is the row's, at its budget or a smaller one.
+        """Tell whether a trial is the row's, at its budget or a smaller one.
 
-        One of other settings is another row; of those before settings were kept, the name must do.
+        One with other settings is another row's. Old trials kept none: their name decides.
         """
         settings, budget = trial.details.get("settings"), self.recipe.num_samples
         same = not settings or self.recipe.same_training(
@@ -125,14 +125,14 @@ def small_embedding_rows() -> list[Row]:
 
 
 def on_data(recipe: Recipe, data: str) -> Recipe:
-    """Train a recipe on other data."""
+    """Return the recipe on other data, named after it."""
     if recipe.data == data:
         return recipe
     return recipe.changed(name=f"{recipe.name}-{data}", data=data)
 
 
 def at_rate(recipe: Recipe, rate: float) -> Recipe:
-    """Train a recipe at another learning rate."""
+    """Return the recipe at another learning rate, named after it."""
     if recipe.learning_rate == rate:
         return recipe
     return recipe.changed(name=f"{recipe.name}-lr{rate:g}", learning_rate=rate)
@@ -317,12 +317,12 @@ LADDER += [
         for level, nops, steps in ((7, 40, 5), (8, 64, 7))
     ),
 ]
-"""`+x` and `-x` move x - 1 letters by one place, with a frame that the count moves, and a memory
-takes a reflection for each (arXiv 2502.10297). The dearest are `+8` of level five, seven in three
-bytes, `+16` of level six, fifteen in four, `+20` of level seven, and `+26` of level eight."""
+"""`-x` and `+x` move x - 1 letters by one place, as the count moves the others, and a memory takes
+a reflection for each (arXiv 2502.10297), in the bytes of the operation. At most seven in three
+bytes at level five (`+8 `), fifteen in four at level six (`+16 `), nineteen, twenty-five."""
 
-LONG_ONE_STEP = ablated(LONG, num_householder=1)
-"""One step a byte in place of two: more samples in the same time."""
+LONG_ONE_REFLECTION = ablated(LONG, num_householder=1)
+"""One reflection a byte in place of two: more samples in the same time."""
 
 LEVEL_8 = on_data(DEFAULT_DELTA, "level-8")
 FEW_OPERATIONS = [
@@ -387,7 +387,7 @@ TABLE_LIST = [
           "solved horizon parameters over samples sample mask programs seen test by_nops",
           # `--trials 3` where one takes five minutes
           [*make_rows(LADDER, 1, LAPTOP, grids=True),
-           *make_rows([LONG_ONE_STEP], 1, 1_000_000, grids=True)]),
+           *make_rows([LONG_ONE_REFLECTION], 1, 1_000_000, grids=True)]),
     Table("level_8", "Level 8 with no, one and two operations: is it the field or the program?",
           "parameters samples solved to_1pct sample mask seen test",
           make_rows(FEW_OPERATIONS, 1, LAPTOP)),
@@ -422,7 +422,8 @@ TABLE_LIST = [
     # Can few parameters solve five swaps and be no slower than twelve convolutions?
     Table("question",
           "The article's open question: five swaps with fewer parameters, and no slower",
-          "parameters over samples solved to_1pct sample programs seen test train_speed ask_speed",
+          "parameters over samples solved to_1pct sample programs seen test train_speed "
+          "evaluation_speed",
           [*make_rows([RECIPES[name] for name in ("mixed-l12", "mixed-l6", "attn-00440")], 1),
            *FIVE_SWAPS],
           against="mixed-l12"),

@@ -180,9 +180,9 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
         f"Shares of trials with their exact 95% intervals: {shares}. The trials of a layer and a "
         f"skill agree in their verdict, each judged alone{named}. Of the {unsolved} skills that "
         f"layers do not solve, {at_edge} were trained at the protocol's highest learning rate, "
-        f"{highest:g}, so that a higher one might be better; in {blind} searches no rate had left "
-        f"chance, so that another might have learned more. A scorecard's trainings took "
-        f"{' to '.join(minutes)} minutes, one after the other on a shared thread."
+        f"{highest:g}, so that a higher one might be better; of the searches {blind} had no "
+        "rate that left chance, so that another might have learned more. A scorecard's trainings "
+        f"took {' to '.join(minutes)} minutes, one after the other on a shared thread."
     )
 
 

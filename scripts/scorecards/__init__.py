@@ -1,1 +1,1 @@
-"""Scorecards: six skills of a layer under one frozen protocol."""
+"""Scorecards: five skills and a horizon of a layer under one frozen protocol."""

@@ -65,7 +65,7 @@ CARD: dict[str, Any] = {
 HORIZON_ROW: dict[str, Any] = {"nops": int, "questions": int, "sample_error_pct": float}
 """A row of a grid, of which `horizons` has a list for each seed."""
 
-Trial = Mapping[str, Any]
+TrialLine = Mapping[str, Any]
 
 
 def headline_split(config: TaskConfig) -> str:
@@ -96,19 +96,19 @@ def chance_errors(config: TaskConfig, copying: bool) -> dict[str, float]:
     return {kind: round(min(rates[name][kind] for name in names), 2) for kind in kinds}
 
 
-def sample_error_pct(trial: Trial) -> float:
+def sample_error_pct(trial: TrialLine) -> float:
     """Compute a trial's sample error on the split that counts."""
     return 100 * float(trial["wrong"]) / float(trial["questions"])
 
 
-def choose_rate(search: Sequence[Trial]) -> float:
+def choose_rate(search: Sequence[TrialLine]) -> float:
     """Choose the learning rate of the lowest validation errors, then of the lowest loss."""
     keys = ("val_sample_error_pct", "val_mask_error_pct", "val_loss", "learning_rate")
     return float(min(search, key=lambda trial: tuple(trial[key] for key in keys))["learning_rate"])
 
 
 def summarize_skill(
-    trials: Sequence[Trial], chance: float, says: str, partly: float
+    trials: Sequence[TrialLine], chance: float, says: str, partly: float
 ) -> dict[str, Any]:
     """Give a verdict on the trials of a skill.
 
@@ -244,7 +244,7 @@ def _check_scaffold(card: Mapping[str, Any], protocol: Protocol) -> None:
             raise ValueError("causal is true, and the scaffold's convolutions look ahead")
 
 
-def check_repeated(card: Mapping[str, Any], trial: Trial) -> None:
+def check_repeated(card: Mapping[str, Any], trial: TrialLine) -> None:
     """Raise a ValueError where a trial that was trained again is not as one more seed would be.
 
     It is where both it and the scorecard solve the skill, or by the spread of the kept trials.
@@ -292,7 +292,7 @@ def check_fields(value: Any, fields: Mapping[str, Any], what: str) -> None:
             raise ValueError(f"{what}: {name} is {value[name]!r:.80}")
 
 
-def _check_trial(trial: Trial, protocol: Protocol, search: bool) -> None:
+def _check_trial(trial: TrialLine, protocol: Protocol, search: bool) -> None:
     """Check that a trial's numbers can be those of one training."""
     skill, samples = trial["skill"], trial["samples"]
     if skill not in protocol.skills:

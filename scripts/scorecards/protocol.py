@@ -101,7 +101,7 @@ class Protocol:
     def recipe(
         self, base: Recipe, skill: str, learning_rate: float, search: bool = False
     ) -> Recipe:
-        """Train the model of a recipe on a skill: all else is the protocol's.
+        """Make the recipe that trains a base's model on a skill: all else is the protocol's.
 
         With `search` on fewer samples, only to choose the learning rate.
         """

@@ -19,6 +19,7 @@ from scripts.evaluation.grid import evaluate_grid
 from scripts.scorecards.card import (
     CARD,
     TRIAL,
+    TrialLine,
     check_card,
     check_fields,
     check_repeated,
@@ -44,8 +45,6 @@ ROW = 32
 
 SAME = ("wrong", "mask_error_pct", "val_loss")
 """What a trial that is trained again has in common with the kept one."""
-
-Line = Mapping[str, Any]
 
 
 def identify(protocol: Protocol, base: Recipe) -> dict[str, Any]:
@@ -137,7 +136,7 @@ class CardTraining:
           Paused: the deadline came first.
           ValueError, OSError: a trial failed.
         """
-        protocol, search = self.protocol, list[Line]()
+        protocol, search = self.protocol, list[TrialLine]()
         best = dict.fromkeys(protocol.skills, protocol.learning_rates[0])
         if len(protocol.learning_rates) > 1:
             rates = protocol.learning_rates
@@ -174,11 +173,11 @@ class CardTraining:
 
     def train(
         self, rates: Mapping[str, Sequence[float]], seeds: Sequence[int], search: bool = False
-    ) -> list[Line]:
+    ) -> list[TrialLine]:
         """Train each skill at its learning rates with each seed, as far as it is not done."""
         wanted = [(skill, rate, seed) for skill in rates for rate in rates[skill] for seed in seeds]
         path = self.folder / TRIALS
-        done: dict[Any, Line] = {_key(line): line for line in read_jsonl(path, parse_line)}
+        done: dict[Any, TrialLine] = {_key(line): line for line in read_jsonl(path, parse_line)}
         jobs = self._list_jobs([key for key in wanted if key not in done], search)
         left = sum(job.recipe.num_samples for job in jobs)
         if search:  # the trials come after it
@@ -223,7 +222,7 @@ class CardTraining:
         """Return the folder of a trial."""
         return self.folder / "trials" / f"{skill}-lr{rate:g}-seed-{seed}"
 
-    def horizon(self, trial: Line) -> list[dict[str, Any]]:
+    def horizon(self, trial: TrialLine) -> list[dict[str, Any]]:
         """Evaluate a trial's model on the grid until it fails."""
         grid = self.protocol.tables["horizon"]
         if trial["samples"] == 0:  # it diverged: there is no model
@@ -247,7 +246,7 @@ class CardTraining:
         return [{key: row[key] for key in keys} for row in evaluated["rows"]]
 
 
-def make_line(job: Job, result: TrialRecord | Diverged) -> Line:
+def make_line(job: Job, result: TrialRecord | Diverged) -> TrialLine:
     """Make a trial's line; one whose loss became infinite counts as 100% wrong.
 
     The errors that count are those on held-out programs where the skill has them.
@@ -281,13 +280,13 @@ def make_line(job: Job, result: TrialRecord | Diverged) -> Line:
     }
 
 
-def parse_line(line: dict[str, Any]) -> Line:
+def parse_line(line: dict[str, Any]) -> TrialLine:
     """Check a kept line; a ValueError says what it lacks."""
     check_fields(line, {**TRIAL, "versions": Mapping, "device": str}, "a trial")
     return line
 
 
-def _key(line: Line) -> tuple[str, float, int]:
+def _key(line: TrialLine) -> tuple[str, float, int]:
     """Return what a trial's line is of."""
     return line["skill"], line["learning_rate"], line["seed"]
 

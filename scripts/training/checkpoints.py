@@ -158,7 +158,9 @@ def replace_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def cannot_write(path: Path, error: Exception, hint: str = "make room and resume") -> OSError:
+def cannot_write(
+    path: Path, error: Exception, hint: str = "free space or allow writing, then resume"
+) -> OSError:
     """Make one line of what kept a file or folder from being written."""
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
     return OSError(f"{path} cannot be written ({reason}): {hint}")

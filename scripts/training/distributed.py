@@ -1,4 +1,4 @@
-"""This process and those that were launched with it; the only home of `accelerate`."""
+"""This process and those that were launched with it; the only module that imports `accelerate`."""
 
 import logging
 import os

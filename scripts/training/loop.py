@@ -219,7 +219,7 @@ class CheckpointSaver:
         self.saved_at = self.checked_at = time.time()
 
     def stops_now(self) -> bool:
-        """Whether the trial stops between two lines of the log, as a signal demands.
+        """Tell whether the trial stops between two lines of the log, as a signal demands.
 
         Several processes agree at those lines: each agreement is a message between them.
         """

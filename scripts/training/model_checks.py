@@ -1,4 +1,4 @@
-"""Check a model before it is trained: that it learns, its rows, its numbers, and what it reads."""
+"""Check a model before it is trained: its gradients, its rows, its numbers, and what it reads."""
 
 import copy
 import traceback
@@ -33,7 +33,7 @@ def check_model(
     trust_remote_code: bool = False,
     report: Callable[[str], None] = lambda line: None,
 ) -> nn.Module:
-    """Build the model, and let a copy of it learn from two samples and predict them.
+    """Build the model, and compute loss, gradients and logits of a copy on two samples.
 
     `report` is told how a model or a layer that is not ours reads.
 
@@ -51,7 +51,7 @@ def check_model(
         except Exception:  # a custom layer may hold what cannot be copied
             probe = build_model(recipe, trust_remote_code)
         with _one_line(recipe, probe):
-            _try_step(recipe, probe.to(device).train(), device)
+            _compute_gradients(recipe, probe.to(device).train(), device)
         _check_gradients(recipe, probe, num_processes, report)
         if recipe.mixer or not recipe.model.startswith("vsc_"):
             arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
@@ -115,7 +115,7 @@ def _is_known(file: str) -> bool:
     return is_installed(Path(file)) or any(Path(file).is_relative_to(folder) for folder in ours)
 
 
-def _try_step(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
+def _compute_gradients(recipe: Recipe, model: nn.Module, device: torch.device) -> None:
     """Compute loss, gradients and, in evaluation mode, logits of two samples."""
     has_states = recipe.objective == "scratchpad"
     samples = sample(recipe.config, "validation", range(2), scratchpad=has_states)
@@ -160,7 +160,7 @@ def _check_direction(recipe: Recipe, model: nn.Module) -> None:
 
 @torch.no_grad()
 def _check_saved(recipe: Recipe, model: nn.Module, probe: nn.Module, device: torch.device) -> None:
-    """Raise a ValueError where a checkpoint of the probe, after a step, would be another model.
+    """Raise a ValueError where a checkpoint of the probe would be another model.
 
     Args:
       recipe: of both.
@@ -221,18 +221,18 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
         raise ValueError(
             f"{called} gives NaN or infinity before it is trained: see its first weights"
         )
-    bits = torch.Generator().manual_seed(0)
-    add_noise(model, bits)
+    generator = torch.Generator().manual_seed(0)
+    add_noise(model, generator)
     if not torch.isfinite(logits(rows)).all():
         return [f"{called}: gives NaN or infinity with weights moved a little; it was not checked"]
     same = _check_rows(called, logits, rows)
     if recipe.mixer:  # the scaffold's convolutions may look ahead where the layer does not
-        states = torch.randn(*rows.shape, model.config.hidden_size, generator=bits).to(device)
+        states = torch.randn(*rows.shape, model.config.hidden_size, generator=generator).to(device)
 
         def mix(x: Tensor) -> Tensor:
-            given = x.clone()
-            out: Tensor = model.model.mix(given, x, None, None)
-            if not torch.equal(given, x):
+            copied = x.clone()
+            out: Tensor = model.model.mix(copied, x, None, None)
+            if not torch.equal(copied, x):
                 raise ValueError(f"{called} changes its input in place: let it make a new tensor")
             return out
 
@@ -242,7 +242,7 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
     if recipe.mixer:
         ahead = first_ahead(mix, states[0], states[1])
     else:
-        ahead = first_logits_ahead(model, samples.vocab_size, rows.shape[1], bits)
+        ahead = first_logits_ahead(model, samples.vocab_size, rows.shape[1], generator)
     reads = "reads from left to right (causal)"
     if ahead is not None:
         reads = f"looks ahead (bidirectional): position {ahead} depends on later ones"

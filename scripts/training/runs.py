@@ -167,7 +167,7 @@ def each_trial(
         _check_samples(recipe, folder, records.values(), options.final_samples)
     failed, paused = list[str](), list[str]()
     for job, result in run_jobs(todo, jobs, accelerator, options):
-        if isinstance(result, OSError):  # the others have no room either
+        if isinstance(result, OSError):  # the others could not be written either
             raise OSError(f"seed {job.seed}: {result}") from result
         if isinstance(result, Paused):
             paused.append(str(result))

@@ -164,7 +164,7 @@ def test_speeds_are_compared_over_five_trials_of_one_device():
             for i, speed in enumerate(values)
         ]
         found += split_budgets(row, "data", 128, {}, trials)
-    text = results_table("title", found, ["ask_speed", "train_speed"], against="base")
+    text = results_table("title", found, ["evaluation_speed", "train_speed"], against="base")
     shown = [cells(text, row)["evaluation samples/s"] for row in ("mine", "few", "other")]
     assert shown == ["18 (x 3.00, 0.67 to 6.00)", "18", "18"]
     assert cells(text, "other")["training samples/s"] == "6 (x 3.00, 0.67 to 6.00)"

@@ -319,6 +319,7 @@ def test_a_seed_that_ends_otherwise_ends_as_one_more_would(scored, tmp_path):
         (["--mixer", "torch.nn:GRU", "--model", "gpt2"], "give one of --mixer, a layer,"),
         (["--recipe", "swap-delta", "--direction", "both"], "belong to a --mixer"),
         (["--mixer", "torch.nn:GRU", "--model-args", "n_layer=2"], "belong to a --model"),
+        (["--recipe", "zoo-gru"], "give --mixer torch.nn:GRU"),
         (["--mixer", "torch.nn:GRU", "--name", "a|b"], "does not fit a table"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(trial, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(checkpoints, "save_file", full)
-    with pytest.raises(OSError, match=r"cannot be written \(.*\): make room and resume"):
+    with pytest.raises(OSError, match=r"cannot be written \(.*\): free space or allow writing"):
         trial.save(state_at(3))
     assert names(trial.folder) == ["checkpoint-00000001", "checkpoint-00000002"]
     assert load(trial) == 2

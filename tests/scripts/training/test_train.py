@@ -114,7 +114,7 @@ def test_a_full_disk_is_one_line_and_costs_nothing(run, tmp_path):
         resource.setrlimit(limit, before)
     assert done.exit_code == 1
     assert "cannot be written" in done.stderr
-    assert done.stderr.endswith("make room and resume\n")
+    assert done.stderr.endswith("free space or allow writing, then resume\n")
     assert not list(folder.rglob("*.partial"))
     done = train(*SHORT, "--output-dir", folder, "--resume", cwd=tmp_path)
     assert done.exit_code == 0, done.stderr
