@@ -7,9 +7,7 @@
 
 CHECKPOINT is a run's folder, a folder that from_pretrained loads, or a hub id; the model need not
 be ours, but must give logits over the vocabulary of its layout. A model is evaluated with the
-answer field and the layout of its training. The horizon is the largest number of operations on the
-grid's list such that at it and at every smaller one the upper end of the one-sided 95% interval of
-the sample error is at most 1%: of 1,000 samples at most 4 are wrong.
+answer field and the layout of its training. The horizon is printed with its definition.
 """
 
 import sys

@@ -41,8 +41,8 @@ def main() -> None:
     from scripts.publishing.hub import describe, push
 
     with TemporaryDirectory() as scratch:
-        place, options = (flags.kind, flags.path, flags.repo), (flags.checkpoints, flags.license)
-        bundle = assemble(*place, Path(scratch), *options)
+        target, options = (flags.kind, flags.path, flags.repo), (flags.checkpoints, flags.license)
+        bundle = assemble(*target, Path(scratch), *options)
         print(describe(bundle))
         if flags.yes:
             print(push(bundle, flags.private, flags.overwrite_card))

@@ -63,9 +63,9 @@ def main() -> None:
     layers = sum(map(bool, (flags.mixer, flags.model, flags.recipe)))
     if flags.check:
         without = {"check", "rerun", "jobs"}
-        given = [name for name, value in vars(flags).items() if value and name not in without]
+        flags_given = [name for name, value in vars(flags).items() if value and name not in without]
         usual = {"track": "efficiency", "direction": "forward"}
-        if unread := [name for name in given if getattr(flags, name) != usual.get(name)]:
+        if unread := [name for name in flags_given if getattr(flags, name) != usual.get(name)]:
             raise ValueError(
                 f"--check reads no {flag_of(unread[0])}, for a scorecard says what it is of: leave "
                 "one of them out"

@@ -140,8 +140,8 @@ def parse(question: str) -> Program:
         layout = "spaced" if rest.startswith(" ") else "compact"
         return Program(letters, _parse_operations(rest, layout, len(letters) + 2), layout)
     except ValueError as error:
-        shown = repr(question) if len(question) <= MAX_QUOTED else quote(question)
-        raise ValueError(f"question {shown}: {error}") from None
+        quoted = repr(question) if len(question) <= MAX_QUOTED else quote(question)
+        raise ValueError(f"question {quoted}: {error}") from None
 
 
 def execute(question: str) -> str:

@@ -88,9 +88,9 @@ class _Rows:
         self.mask_NxM = np.empty((count, -(-plain // 8)), np.uint64)
         input_ids, labels = self.ids_2xNxW.view(vocabulary.dtype)[:, :, :plain]
         self.rows = input_ids, labels, self.mask_NxM.view(np.bool_)[:, :plain]
-        self.pads: list[NDArray] = []
+        self.scratchpads: list[NDArray] = []
         if scratchpad:
-            self.pads = [np.empty((count, width), array.dtype) for array in self.rows]
+            self.scratchpads = [np.empty((count, width), array.dtype) for array in self.rows]
         self.targets_NxL = np.zeros((count, plain + 1), vocabulary.dtype) if targets else None
         self.length, self.nops = np.empty(count, np.uint8), np.empty(count, np.uint16)
 
@@ -104,13 +104,14 @@ class _Rows:
         self.length[part] = programs.length
         if self.targets_NxL is not None:
             write_targets(programs, tables, config.vocabulary, self.targets_NxL[part])
-        if self.pads:
-            rows, out = ([array[part] for array in arrays] for arrays in (self.rows[1:], self.pads))
+        if self.scratchpads:
+            rows = [array[part] for array in self.rows[1:]]
+            out = [array[part] for array in self.scratchpads]
             write_scratchpads(programs, tables, config.vocabulary, rows, out)
 
     def samples(self) -> Samples:
         """Return the samples."""
-        input_ids, labels, answer_mask = self.pads or self.rows
+        input_ids, labels, answer_mask = self.scratchpads or self.rows
         targets = None if self.targets_NxL is None else self.targets_NxL[:, :-1]
         layout, length, nops = self.config.layout, self.length, self.nops
         return Samples(input_ids, labels, answer_mask, length, nops, layout, targets)

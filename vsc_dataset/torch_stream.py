@@ -12,9 +12,7 @@ from vsc_dataset.configs import TaskConfig, as_config
 from vsc_dataset.encoding import Samples, encode_all
 from vsc_dataset.language import parse
 from vsc_dataset.stream import MAX_START, TrainingStream
-from vsc_dataset.vocabulary import IGNORED
-
-OBJECTIVES = ("fill", "next-token", "scratchpad")
+from vsc_dataset.vocabulary import IGNORED, OBJECTIVES
 
 
 def to_tensors(samples: Samples, objective: str = "fill") -> dict[str, torch.Tensor]:
@@ -81,7 +79,7 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
             raise ValueError("every is the number of the loader's workers: leave it out")
         if batch_size is None and settings.get("world_size", 1) != 1:
             raise ValueError("single samples are shared by the trainer: leave world_size out")
-        self.rows = batch_size is None
+        self.single = batch_size is None
         self.objective = check_choice("objective", objective, OBJECTIVES)
         if objective == "scratchpad":
             settings["scratchpad"] = True
@@ -138,7 +136,7 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
 
     def _tensors(self, samples: Samples) -> dict[str, torch.Tensor]:
         tensors = to_tensors(samples, self.objective)
-        return {name: t[0] for name, t in tensors.items()} if self.rows else tensors
+        return {name: t[0] for name, t in tensors.items()} if self.single else tensors
 
     def loader(self, num_workers: int = 0, **settings: Any) -> "StreamLoader":
         """Make a DataLoader that goes on at each pass, with any number of workers."""
@@ -156,7 +154,7 @@ class StreamLoader(DataLoader[dict[str, torch.Tensor]]):
     def __init__(self, stream: TorchTrainingStream, **settings: Any) -> None:
         if settings.get("persistent_workers"):
             raise ValueError("persistent_workers is True: workers begin each pass at a position")
-        if settings.setdefault("batch_size", None) is not None or stream.rows:
+        if settings.setdefault("batch_size", None) is not None or stream.single:
             raise ValueError("the stream makes the batches: give it the batch_size")
         super().__init__(stream, **settings)
         self.stream = stream

@@ -23,6 +23,9 @@ PAD = ord(" ")
 IGNORED = -100
 """The label that torch's losses, and the models of transformers, do not count."""
 
+OBJECTIVES = ("fill", "next-token", "scratchpad")
+"""What a model is trained to do: fill the answer field, or predict the next id, states or none."""
+
 TOKEN_PAD, TOKEN_SEPARATOR, FIRST_LETTER = 1, 2, 3
 POSITIONS = range(1, 27)
 OPERATIONS = [

@@ -52,8 +52,10 @@ def find(target: str) -> Any:
     module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     if not hasattr(module, name):
         made = {key: x for key, x in vars(module).items() if isinstance(x, type | FunctionType)}
-        own = [key for key, x in made.items() if x.__module__ == module.__name__]
-        names = own if is_file(target) else [key for key in made if not key.startswith("_")]
+        if is_file(target):
+            names = [key for key, x in made.items() if x.__module__ == module.__name__]
+        else:
+            names = [key for key in made if not key.startswith("_")]
         raise ValueError(f"{where} has no {name!r}: {_nearest(name, names)}")
     return getattr(module, name)
 

@@ -81,8 +81,8 @@ class VscMixerModel(VscScaffold):
         out_BxLxD = _run_stack(forward, x_BxLxD, mask_BxL)
         if len(backward):
             back_BxL = _reverse(x_BxLxD, mask_BxL)
-            turned_BxLxD = take_positions(x_BxLxD, back_BxL)
-            back_BxLxD = _run_stack(backward, turned_BxLxD, mask_BxL)
+            reversed_BxLxD = take_positions(x_BxLxD, back_BxL)
+            back_BxLxD = _run_stack(backward, reversed_BxLxD, mask_BxL)
             out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
         if position_BxL is not None:
             positions_BxW = (
@@ -278,5 +278,5 @@ def _reverse(x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
     position_L = torch.arange(length, device=x_BxLxD.device)
     if mask_BxL is None:
         return position_L.flip(0).expand(batch, length)
-    turned_BxL = mask_BxL.sum(1, keepdim=True) - 1 - position_L
-    return torch.where(turned_BxL < 0, position_L, turned_BxL)
+    reversed_BxL = mask_BxL.sum(1, keepdim=True) - 1 - position_L
+    return torch.where(reversed_BxL < 0, position_L, reversed_BxL)

@@ -32,5 +32,5 @@ def use_threads(device: str, processes: int = 1) -> None:
 
     >>> use_threads(device_name(nn.Linear(1, 1)))
     """
-    if found := re.fullmatch(r"cpu, ([1-9]\d{0,2}) threads", device):
-        torch.set_num_threads(processes * int(found[1]))
+    if match := re.fullmatch(r"cpu, ([1-9]\d{0,2}) threads", device):
+        torch.set_num_threads(processes * int(match[1]))

@@ -136,8 +136,8 @@ def head_name(model_type: str, auto_map: Mapping[str, Any] | None) -> str:
         MASKED: {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *ours},
         CAUSAL: {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES},
     }
-    for name, known in types.items():
-        if model_type in known or name in (auto_map or {}):
+    for name, model_types in types.items():
+        if model_type in model_types or name in (auto_map or {}):
             return name
     raise ValueError(f"model type {model_type!r} has no masked or causal language-modeling head")
 

@@ -113,8 +113,8 @@ def _stale(api: HfApi, bundle: Bundle, revision: str | None, overwrite_card: boo
         written, kind = set(last.get("files", [])), last["kind"]
         cards = {last.get("card"), git_hash(bundle.files[CARD])}
         if CARD in paths and None not in cards and not overwrite_card:
-            found = api.get_paths_info(repo, CARD, repo_type=repo_type, revision=revision)
-            if not {file.blob_id for file in found if isinstance(file, RepoFile)} <= cards:
+            infos = api.get_paths_info(repo, CARD, repo_type=repo_type, revision=revision)
+            if not {file.blob_id for file in infos if isinstance(file, RepoFile)} <= cards:
                 raise ValueError(
                     f"{CARD} of {repo} was edited on the hub: copy what you want to keep, then "
                     "add --overwrite-card"

@@ -137,9 +137,9 @@ def _compared(
         return text
     others, other_devices = zip(*map(measured, against.trials), strict=True)
     comparable = {*devices} == {*other_devices} and all(map(math.isfinite, others))
-    if not comparable or (found := ratio_of_medians(values, others)) is None:
+    if not comparable or (ratios := ratio_of_medians(values, others)) is None:
         return text
-    ratio, low, high = found
+    ratio, low, high = ratios
     most = f"to {high:.2f}" if math.isfinite(high) else "and more"
     return f"{text} (x {ratio:.2f}, {low:.2f} {most})"
 

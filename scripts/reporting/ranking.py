@@ -194,7 +194,7 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
     """
     baselines, tasks = baselines_by_task(lines), [line.task for line in lines]
 
-    def place(line: Line) -> tuple[int, int]:
+    def sort_key(line: Line) -> tuple[int, int]:
         return tasks.index(line.task), -line.budget
 
     def is_at_chance(line: Line) -> bool:
@@ -205,7 +205,8 @@ def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:
         return bool(median >= chance_error(baselines[line.task], details, line.data))
 
     ranked: list[tuple[str, Line]] = []
-    for _, group in groupby(sorted((line for line in lines if line.trials), key=place), key=place):
+    done = sorted((line for line in lines if line.trials), key=sort_key)
+    for _, group in groupby(done, key=sort_key):
         same = list(group)
         at_chance = [line for line in same if is_at_chance(line)]
         others = [line for line in same if not is_at_chance(line)]

@@ -160,11 +160,11 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     unsolved = at_edge = blind = 0
     divided: list[str] = []
     for card in cards:
-        for skill, found in card["summary"]["skills"].items():
+        for skill, result in card["summary"]["skills"].items():
             search = [trial for trial in card["search"] if trial["skill"] == skill]
-            unsolved += found["verdict"] != "solved"
-            at_edge += found["verdict"] != "solved" and choose_rate(search) == highest
-            chance = found["chance_mask_error_pct"]
+            unsolved += result["verdict"] != "solved"
+            at_edge += result["verdict"] != "solved" and choose_rate(search) == highest
+            chance = result["chance_mask_error_pct"]
             blind += all(trial["val_mask_error_pct"] >= chance for trial in search)
             trials = [[trial] for trial in card["trials"] if trial["skill"] == skill]
             alone = [summarize_skill(one, chance, "", protocol.tables["partly"]) for one in trials]
@@ -174,7 +174,7 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     minutes = dict.fromkeys(f"{one / 60:.0f}" for one in (min(seconds), max(seconds)))
     named = f", except at {'; '.join(divided)}" if divided else ""
     seeds = len(protocol.seeds)
-    solved = {found["solved"] for card in cards for found in card["summary"]["skills"].values()}
+    solved = {result["solved"] for card in cards for result in card["summary"]["skills"].values()}
     shares = ", ".join(format_share(k, seeds) for k in sorted(solved, reverse=True))
     return (
         f"Shares of trials with their exact 95% intervals: {shares}. The trials of a layer and a "

@@ -80,7 +80,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
     config, model_folder = row.recipe.config, trial_folder(folder, record.seed) / "model"
     curve = read_curve(folder, record.seed)
     answered = read_answers(row.recipe, model_folder, record)
-    shown = Answered(*(texts[:SAMPLES] for texts in answered["validation"]))
+    first_answers = Answered(*(texts[:SAMPLES] for texts in answered["validation"]))
     details = {
         "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},
         "device": record.device,
@@ -89,7 +89,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
         "curve": [_rounded(point) for point in curve],
         "answers": {
             title: [[*answer[:3], [int(w) for w in answer.wrong]] for answer in block]
-            for title, block in worst_and_best(shown, config.answer_width).items()
+            for title, block in worst_and_best(first_answers, config.answer_width).items()
         },
     }
     if record.programs_questions is not None:

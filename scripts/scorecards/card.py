@@ -149,18 +149,18 @@ def summarize_skill(
 def summarize_horizon(protocol: Protocol, horizons: Mapping[str, Any]) -> dict[str, Any]:
     """Give the horizons of the trials, rising; of two in the middle the lower one counts."""
     listed = grid_nops(protocol.tables["horizon"]["grid"])
-    found = [find_horizon(rows, listed) for rows in horizons.values()]
-    found.sort(key=lambda horizon: (isinstance(horizon, str), horizon or 0))
-    middle = found[(len(found) - 1) // 2]
+    rising = [find_horizon(rows, listed) for rows in horizons.values()]
+    rising.sort(key=lambda horizon: (isinstance(horizon, str), horizon or 0))
+    middle = rising[(len(rising) - 1) // 2]
     text = f"it holds up to {middle} operation{'s' * (middle != 1)}"
-    if found[0] != found[-1]:
-        text += f" (trials from {found[0]} to {found[-1]})"
+    if rising[0] != rising[-1]:
+        text += f" (trials from {rising[0]} to {rising[-1]})"
     if not middle:
         text = "it holds for no number of operations, not even for one"
     ends = [rows[-1] for rows in horizons.values()]
     if any(is_within_horizon(end) and end["nops"] != listed[-1] for end in ends):
         text += "; longer rows are too long for it"
-    return {"horizon": middle, "horizons": found, "sentence": text}
+    return {"horizon": middle, "horizons": rising, "sentence": text}
 
 
 def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
@@ -222,9 +222,9 @@ def check_card(card: Mapping[str, Any], protocol: Protocol | None = None) -> Non
     _check_scaffold(card, protocol)
     expected = summarize_card(card, protocol)
     for name, value in expected.items():
-        given = card["summary"].get(name)
-        if json.dumps(given, sort_keys=True) != json.dumps(value, sort_keys=True):
-            raise ValueError(f"summary does not follow from the trials: {name} is {given!r:.80}")
+        kept = card["summary"].get(name)
+        if json.dumps(kept, sort_keys=True) != json.dumps(value, sort_keys=True):
+            raise ValueError(f"summary does not follow from the trials: {name} is {kept!r:.80}")
     if card["summary"].keys() != expected.keys():
         raise ValueError(f"summary does not follow from the trials: keys {[*card['summary']]}")
 

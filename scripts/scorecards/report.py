@@ -61,11 +61,11 @@ def compare(cards: Sequence[Card], bold: int | None = None) -> str:
 
 def _errors(card: Card, skill: str) -> str:
     """Write a skill's median sample error, with the range of its trials and how many solved it."""
-    found = card["summary"]["skills"][skill]
+    result = card["summary"]["skills"][skill]
     errors = [sample_error_pct(trial) for trial in card["trials"] if trial["skill"] == skill]
     low, high = f"{min(errors):.2f}", f"{max(errors):.2f}"
     spread = f"{low} to {high}, " if low != high else ""
-    return f"{found['sample_error_pct']:.2f}% ({spread}{found['solved']} of {found['trials']})"
+    return f"{result['sample_error_pct']:.2f}% ({spread}{result['solved']} of {result['trials']})"
 
 
 def rank(cards: Sequence[Card]) -> list[Card]:
@@ -123,11 +123,11 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
     """
     protocol = read_protocol(card["track"], card["quick"])
     summary, cards = card["summary"], rank([card, *baselines])
-    place = next(i for i, one in enumerate(cards) if one is card)
+    position = next(i for i, one in enumerate(cards) if one is card)
     alone = _scaffold_alone(card, baselines)
     lines = [
-        f"- **{skill}**: {found['sentence']}{alone.get(skill, '')}."
-        for skill, found in summary["skills"].items()
+        f"- **{skill}**: {result['sentence']}{alone.get(skill, '')}."
+        for skill, result in summary["skills"].items()
     ]
     first = summary["first_unsolved"]
     verdict = f"The first skill not solved is **{first}**." if first else "All skills are solved."
@@ -142,11 +142,11 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
             "\n".join([*lines, f"- **horizon**: {summary['horizon']['sentence']}."]),
             "Sample error on held-out programs where the skill has them: the median, and in "
             "brackets the range over trials and how many solved it with at most 1%:",
-            compare(cards, bold=place),
+            compare(cards, bold=position),
         ]
     )
     write_lines(folder / "scorecard.md", [page])
-    draw(cards, folder / "scorecard.png", bold=place)
+    draw(cards, folder / "scorecard.png", bold=position)
     return page
 
 
@@ -156,11 +156,11 @@ def _scaffold_alone(card: Card, baselines: Sequence[Card]) -> dict[str, str]:
     if not model["mixer"] or not model["model_args"]["causal"]:
         return {}  # that scorecard's convolutions do not look ahead
     return {
-        skill: f"; the scaffold without a layer: {found['sample_error_pct']:.2f}% sample error, "
-        f"{found['mask_error_pct']:.2f}% mask error"
+        skill: f"; the scaffold without a layer: {result['sample_error_pct']:.2f}% sample error, "
+        f"{result['mask_error_pct']:.2f}% mask error"
         for one in baselines
         if one["name"] == NO_LAYER
-        for skill, found in one["summary"]["skills"].items()
+        for skill, result in one["summary"]["skills"].items()
         if card["summary"]["skills"][skill]["verdict"] != "solved"
     }
 
@@ -176,8 +176,8 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
     figure = Figure(figsize=(2.6 + 1.75 * len(says), height))
     axes = figure.subplots()
     for y, card in enumerate(cards):
-        found = card["summary"]["skills"].values()
-        cells = [(COLORS[one["verdict"]], _cell(one)) for one in found]
+        results = card["summary"]["skills"].values()
+        cells = [(COLORS[one["verdict"]], _cell(one)) for one in results]
         cells.append(("#d9d9d9", str(card["summary"]["horizon"]["horizon"])))
         for x, (color, text) in enumerate(cells):
             axes.add_patch(Rectangle((x - 0.48, y - 0.44), 0.96, 0.88, color=color))
@@ -212,6 +212,6 @@ def draw(cards: Sequence[Card], path: Path, bold: int | None = None) -> None:
 
 def _cell(skill: Mapping[str, Any]) -> str:
     """Write both errors of a skill, and how many trials solve it where they do not agree."""
-    shown = f"{skill['sample_error_pct']:.2f}% ({skill['mask_error_pct']:.1f}%)"
+    text = f"{skill['sample_error_pct']:.2f}% ({skill['mask_error_pct']:.1f}%)"
     divided = 0 < skill["solved"] < skill["trials"]
-    return f"{shown}\n{skill['solved']} of {skill['trials']}" if divided else shown
+    return f"{text}\n{skill['solved']} of {skill['trials']}" if divided else text

@@ -116,9 +116,10 @@ def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
         if COUNTS.search(name) and isinstance(value, int) and value > MAX_LAYERS:
             raise ValueError(f"{describe(recipe)}: {name} is {value}: give at most {MAX_LAYERS:,}")
     if not recipe.mixer and is_file(recipe.model):
-        known = {"vocab_size": recipe.config.vocabulary.size}  # passed where the function takes it
+        defaults = {"vocab_size": recipe.config.vocabulary.size}
         taken = inspect.signature(find(recipe.model)).parameters
-        arguments = {name: value for name, value in known.items() if name in taken}
+        # Passed where the function takes it.
+        arguments = {name: value for name, value in defaults.items() if name in taken}
         return lambda: make_file_model(recipe.model, {**arguments, **recipe.model_args})
     if recipe.mixer and recipe.model not in ("vsc_delta", "vsc_mixer"):
         raise ValueError(

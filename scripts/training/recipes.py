@@ -13,6 +13,7 @@ from scripts.core.cli import flag_of
 from scripts.core.io import has_type
 from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config
+from vsc_dataset.vocabulary import OBJECTIVES
 
 UNTRAINED = ("name", "description")
 """Fields that change no bit of a trial."""
@@ -113,7 +114,7 @@ class Recipe:
         "'scratchpad': likewise, with the state after each operation before the answer; the latter "
         "only for models that read from left to right",
         "fill",
-        choices=("fill", "next-token", "scratchpad"),
+        choices=OBJECTIVES,
     )
     num_validations: int = _field("validations during training, evenly spread", 20, (1, 10_000))
     validation_questions: int | None = _field(

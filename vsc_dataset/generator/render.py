@@ -107,9 +107,9 @@ def _answer_fields(
     field = np.zeros((high - low + 1, max(ids, flags)), np.uint8)
     for start, row in enumerate(field, low + separator):
         row[start : start + width] = 1
-    keep = field[:, :ids].astype(f"u{id_bytes}")
-    keep -= 1  # of 0 the largest number
-    return np.ascontiguousarray(field[:, :flags]).view(np.uint64), keep.view(np.uint64)
+    others = field[:, :ids].astype(f"u{id_bytes}")
+    others -= 1  # of 0 the largest number
+    return np.ascontiguousarray(field[:, :flags]).view(np.uint64), others.view(np.uint64)
 
 
 def _pack_bytes(buffers: Buffers, bytes_RxN: NDArray[np.uint8]) -> UInt64Array:

@@ -108,6 +108,6 @@ def _write_letters(
     line_HxN: NDArray[np.uint8], count_N: NDArray, at_N: NDArray[np.intp], out_NxL: NDArray
 ) -> None:
     """Write the first `count_N` letters of each line from the position `at_N` on."""
-    for place, ids_N in enumerate(line_HxN):
-        rows = np.flatnonzero(count_N > place)
-        out_NxL[rows, at_N[rows] + place] = ids_N[rows]
+    for index, ids_N in enumerate(line_HxN):
+        rows = np.flatnonzero(count_N > index)
+        out_NxL[rows, at_N[rows] + index] = ids_N[rows]
