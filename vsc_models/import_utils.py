@@ -160,10 +160,6 @@ def make_layer(
         if name not in parameters and (close or not takes_any):
             raise ValueError(f"{target} has no argument {name!r}: {_nearest(name, parameters)}")
     required = [name for name, default in parameters.items() if default is inspect.Parameter.empty]
-    widths = [name for name in WIDTHS if name in required]
-    usual = dict.fromkeys(widths or [name for name in WIDTHS if name in parameters], hidden_size)
-    usual |= {"batch_first": True} if "batch_first" in parameters else {}
-    usual |= {"layer_idx": layer_idx} if "layer_idx" in parameters else {}
     config = next((name for name in _CONFIGS if name in required and name not in arguments), None)
     if config:
         raise ValueError(
@@ -171,6 +167,10 @@ def make_layer(
             "layer, and name that, FILE.py:FUNCTION; it is called with hidden_size where it takes "
             "that"
         )
+    widths = [name for name in WIDTHS if name in required]
+    widths = widths or [name for name in WIDTHS if name in parameters]
+    values = {**dict.fromkeys(widths, hidden_size), "batch_first": True, "layer_idx": layer_idx}
+    usual = {name: value for name, value in values.items() if name in parameters}
     try:
         layer = call(target, make, {**usual, **arguments})
     except ValueError as error:
@@ -180,6 +180,11 @@ def make_layer(
         if not {*WIDTHS} & {*parameters}:
             hint += f"; a width is called {WIDTHS[0]!r} or the like"
         raise ValueError(f"{error}: {hint}") from error.__cause__
+    return _check_layer(target, layer)
+
+
+def _check_layer(target: str, layer: Any) -> nn.Module:
+    """Return what a target made; a ValueError where it is no layer or its sizes are not known."""
     if not isinstance(layer, nn.Module):
         raise ValueError(f"{target} returns {type(layer).__name__}, not a torch.nn.Module")
     if any(isinstance(one, nn.UninitializedParameter) for one in layer.parameters()):

@@ -124,14 +124,14 @@ def _throughput(model_folder: Path, questions: int) -> dict[str, float]:
 
 @lru_cache(maxsize=8)
 def _baselines(config: TaskConfig) -> dict[str, dict[str, float]]:
-    """Both errors of answers that need no model, on all validation samples."""
+    """Compute both errors of answers that need no model, on all validation samples."""
     questions = sample(config, "validation", range(config.num_validation)).questions()
     levels = trivial_baselines(questions, config.answer_width)
     return {name: both_errors(rates) for name, rates in levels.items()}
 
 
 def _test(model: nn.Module, row: Row) -> dict[str, int]:
-    """How many of the first test samples are wrong; the split's own number is a prefix."""
+    """Count the wrong ones of the first test samples; the split's own number is a prefix."""
     rates = measure(model, sample(row.recipe.config, "test", range(row.test_samples))).rates
     wrong = round(rates["sample_error_pct"] * row.test_samples / 100)
     return {"questions": row.test_samples, "wrong": wrong}

@@ -49,7 +49,7 @@ def open_run(
 def _open(
     recipe: Recipe, output_dir: Path | None, seeds: Sequence[int] | None, resume: bool
 ) -> tuple[Path, list[int]]:
-    """`open_run` in the main process."""
+    """Do what `open_run` says, in the main process."""
     code, earlier = code_of(recipe), list[int]()
     folder = output_dir or (_newest(recipe.name) if resume else _next(recipe.name))
     if (folder / RUN_FILE).exists():
