@@ -26,8 +26,8 @@ GROUPS = {"parity": 2, "S3": 3, "S4": 4, "A5": 5, "S5": 5}
 MOVED = {"swaps": 2, "three": 3, "all": 5}  # elements that a generator moves at most
 WIDTH, HEADS, SIZES = 64, 4, [16, 16, 1]  # sizes of a head's key, value and beta
 TRAINED, LENGTHS, SEQUENCES = 32, (32, 64, 128, 256, 512), 500
-CSV = Path(__file__).with_suffix(".csv").read_text("utf-8")
-CELLS = {row["cell"]: row for row in csv.DictReader(CSV.splitlines())}
+LISTED = csv.DictReader(Path(__file__).with_suffix(".csv").read_text("utf-8").splitlines())
+CELLS = {row["cell"]: row for row in LISTED}
 
 
 def product_table(group: str, generators: str) -> Tensor:
@@ -116,22 +116,22 @@ def train(cell: str, seed: int = 0, num_steps: int | None = None) -> dict[str, A
     with torch.no_grad():  # shorter sequences are prefixes of the longest
         tokens, states = draw(table, SEQUENCES, LENGTHS[-1])
         right = torch.cat([first(model(x)).argmax(-1) for x in tokens.split(50)]) == states
-    parameters = sum(weight.numel() for weight in model.parameters())
     about = {"cell": cell, "seed": seed, "steps": steps, "seconds": seconds}
-    about |= {"parameters": parameters, "loss": losses[:: max(1, steps // 20)]}
+    about |= {"parameters": sum(map(Tensor.numel, model.parameters())), "loss": losses[::100]}
     shares = {str(n): right[:, :n].all(1).double().mean().item() for n in LENGTHS}
     return {**about, "sequences": shares, "tokens_to_256": right[:, :256].double().mean().item()}
 
 
 def report(results: list[dict[str, Any]], picture: Path) -> str:
     """Draw the middle of each cell's seeds, and lay it out next to what is published."""
-    heads = ["cell", "seeds", "steps", *map(str, LENGTHS), "tokens", "published", "source"]
+    heads = ["cell", "solved", "steps", *map(str, LENGTHS), "tokens", "published", "source"]
     lines, medians = [heads, ["---"] * len(heads)], {}
     for cell, row in CELLS.items():
         if trials := [result for result in results if result["cell"] == cell]:
             counts = ([*one["sequences"].values(), one["tokens_to_256"]] for one in trials)
             medians[cell] = [median_low(seeds) for seeds in zip(*counts, strict=True)]
-            cells = [cell, str(len(trials)), row["steps"], *(f"{x:.3f}" for x in medians[cell])]
+            solved = f"{sum(one['sequences']['32'] > 0.9 for one in trials)} of {len(trials)}"
+            cells = [cell, solved, row["steps"], *(f"{x:.3f}" for x in medians[cell])]
             lines.append([*cells, row["published"], row["source"]])
     axes = Figure((7, 1 + len(medians) / 4), layout="constrained").subplots()
     image = axes.imshow([row[:-1] for row in medians.values()], vmin=0, vmax=1, aspect="auto")

@@ -19,10 +19,10 @@ NAME = "word_problem"
 TITLE = "The word problem: groups that a layer can follow"
 LEGEND = (
     "Of 500 sequences the share with every position right up to a length, and of their tokens up "
-    "to 256; the middle one of the seeds. Trained at lengths that double from 4 to 32, on as many "
-    "tokens a step. deltaN-betaM: one delta-rule layer with N reflections a token and betas up to "
-    "M. Sets of generators: swaps and the identity, three (at most three elements moved), all. "
-    "Settings: examples/word_problem.py."
+    "to 256, in the middle one of the seeds; solved: more than nine of ten right at 32. Trained at "
+    "lengths that double from 4 to 32, on as many tokens a step. deltaN-betaM: one delta-rule "
+    "layer with N reflections a token and betas up to M. Sets of generators: swaps and the "
+    "identity, three (at most three elements moved), all. Settings: examples/word_problem.py."
 )
 TRIALS = 3
 
