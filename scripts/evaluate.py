@@ -74,11 +74,14 @@ def main() -> None:
     if flags.output_dir:
         flags.output_dir.mkdir(parents=True, exist_ok=True)
     results = []
-    for result in evaluate(models, request):
-        results.append(result)
-        if flags.output_dir:
-            save_results(flags.output_dir, results)
-    print(describe(results))
+    try:
+        for result in evaluate(models, request):
+            results.append(result)
+            if flags.output_dir:
+                save_results(flags.output_dir, results)
+    finally:  # what is measured is told, whatever comes after it
+        if results:
+            print(describe(results))
     if flags.output_dir:
         write_report(flags.output_dir, results)
         print(f"\n{flags.output_dir}: evaluation.json, evaluation.md and its pictures")

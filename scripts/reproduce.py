@@ -28,9 +28,18 @@ from scripts.training.distributed import check_launch
 
 FLAGS: dict[str, dict[str, Any]] = {
     "--rows": {"nargs": "+", "default": [], "metavar": "ID", "help": "names or patterns; all"},
-    "--jobs": {"type": int_from(1), "default": 1, "metavar": "N", "help": "trials side by side"},
-    "--max-samples": {"type": int, "metavar": "N", "help": "in place of the rows' numbers"},
-    "--trials": {"type": int_from(1), "metavar": "N", "help": "of each row, seeds from 0 on"},
+    "--jobs": {
+        "type": int_from(1, 1024),
+        "default": 1,
+        "metavar": "N",
+        "help": "trials side by side",
+    },
+    "--max-samples": {"type": int, "metavar": "N", "help": "at most, of each row"},
+    "--trials": {
+        "type": int_from(1, 2**16),
+        "metavar": "N",
+        "help": "of each row, seeds from 0 on",
+    },
     "--max-minutes": {"type": positive, "metavar": "N", "help": "stop by then; again goes on"},
     "--output-dir": {"type": Path, "default": "runs/reproduce", "help": "of runs: ROW/SAMPLES"},
     "--hub-cards": {"type": Path, "default": "hub_cards", "help": "of results, tables, figures"},
@@ -55,6 +64,9 @@ def main() -> None:
     first, *more = flags.tables
     if more and others.keys() & {*flags.tables}:
         raise ValueError(f"{' and '.join(others)} go alone: give other tables another command")
+    folder = flags.hub_cards / (SCORECARDS if first == SCORECARDS else "results")
+    if flags.report_only and not folder.is_dir():
+        raise ValueError(f"--hub-cards {flags.hub_cards} has no {folder.name}: give another folder")
     failed = others.get(first, run_tables)(flags, deadline)
     from scripts.core.io import HUB_CARDS
     from scripts.reproduction.pages import write_pages

@@ -43,7 +43,12 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--name": {"help": "of the layer in tables; default: its class, type or recipe"},
     "--track": {"default": "efficiency", "help": "efficiency (default) or capability"},
     "--quick": {"action": "store_true", "help": "a first look: fewer seeds and samples"},
-    "--jobs": {"type": int_from(1), "default": 1, "metavar": "N", "help": "trials side by side"},
+    "--jobs": {
+        "type": int_from(1, 1024),
+        "default": 1,
+        "metavar": "N",
+        "help": "trials side by side",
+    },
     "--output-dir": {
         "type": Path,
         "metavar": "DIR",

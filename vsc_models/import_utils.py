@@ -184,7 +184,7 @@ def make_layer(
 
 
 def _check_layer(target: str, layer: Any) -> nn.Module:
-    """Return what a target made; a ValueError where it is no layer or its sizes are not known."""
+    """Return what a target made; a ValueError where that is not a layer of known sizes."""
     if not isinstance(layer, nn.Module):
         raise ValueError(f"{target} returns {type(layer).__name__}, not a torch.nn.Module")
     if any(isinstance(one, nn.UninitializedParameter) for one in layer.parameters()):

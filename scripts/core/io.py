@@ -127,7 +127,7 @@ def check_shape(value: Any, shape: Any, name: str) -> None:
     ValueError: grid.rows[1].nops is '2'
     """
     kind = type(shape) if isinstance(shape, dict | list) else shape
-    if not has_type(value, kind):
+    if not has_type(value, kind) or not is_possible(value, name):
         raise ValueError(f"{name} is {str(value)[:40]!r}")
     if isinstance(shape, dict):
         for key, inner in shape.items():
@@ -154,6 +154,17 @@ def has_type(value: Any, hint: Any) -> bool:
         return bool in types
     finite = not isinstance(value, float) or math.isfinite(value)
     return finite and isinstance(value, (*types, *([int] if float in types else [])))
+
+
+def is_possible(value: Any, name: str) -> bool:
+    """Return whether a value can be what its name says: a percentage, else no negative number.
+
+    >>> is_possible(250, "grid.sample_error_pct"), is_possible(-1, "seed"), is_possible(250, "seed")
+    (False, False, True)
+    """
+    if not isinstance(value, int | float):
+        return True
+    return 0 <= value <= (100 if name.endswith("_pct") else math.inf)
 
 
 def file_sha256(path: Path) -> str:

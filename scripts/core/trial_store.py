@@ -5,14 +5,15 @@ details/ROW.jsonl, what tables and figures need as well: curve, answers, trivial
 """
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
 from filelock import FileLock
 
-from scripts.core.io import check_shape, has_type, read_jsonl, read_lines, write_lines
+from scripts.core.io import check_shape, has_type, is_possible, read_jsonl, read_lines, write_lines
 from scripts.core.statistics import find_horizon, grid_nops
 
 SETTING = (
@@ -84,7 +85,7 @@ class TrialRecord:
 
 
 class Trial(NamedTuple):
-    """A trial's record, and its details: empty for trials that are older."""
+    """A trial's record, and its details: its key alone for trials that are older."""
 
     record: TrialRecord
     details: Mapping[str, Any]
@@ -125,8 +126,9 @@ def _parse_record(line: Mapping[str, Any]) -> TrialRecord:
     except TypeError as error:
         raise ValueError(f"it is not a trial ({error})") from None
     for name, hint in get_type_hints(TrialRecord).items():
-        if not has_type(value := getattr(record, name), hint):
-            raise ValueError(f"{name} is {value!r}")
+        value = getattr(record, name)
+        if not has_type(value, hint) or not is_possible(value, name):
+            raise ValueError(f"{name} is {value!r:.40}")
     return record
 
 
@@ -156,11 +158,41 @@ def _with_line(path: Path, line: Mapping[str, Any]) -> list[str]:
 
 
 def read_trials(folder: Path, row: str) -> list[Trial]:
-    """Read the trials of a row, by budget and seed; a ValueError names file and line."""
-    details = dict(read_jsonl(folder / "details" / f"{row}.jsonl", _parse_details))
-    records = read_records(folder / f"{row}.jsonl")
+    """Read the trials of a row, by budget and seed.
+
+    Raises:
+      ValueError: a line is damaged, of another row, or of a trial that has one already, or a
+        trial's details are not those of its record; it names the file.
+    """
+    path, details_path = folder / f"{row}.jsonl", folder / "details" / f"{row}.jsonl"
+    records, lines = read_records(path), read_jsonl(details_path, _parse_details)
+    _check_keys(path, row, [record.key for record in records])
+    _check_keys(details_path, row, [key for key, _ in lines])
+    details = dict(lines)
     records.sort(key=lambda record: (-record.planned_samples, record.seed))
-    return [Trial(record, details.get(record.key, {})) for record in records]
+    for record in records:
+        line = details.get(record.key)
+        error = record.programs_sample_error_pct
+        if line is None or not (
+            error is None or math.isclose(error, line["programs"]["sample_error_pct"], abs_tol=1e-3)
+        ):
+            raise ValueError(
+                f"{details_path} has no line for seed {record.seed} of {path}, or one with another "
+                "error on held-out programs: restore both files, or delete the trial in both"
+            )
+    return [Trial(record, details[record.key]) for record in records]
+
+
+def _check_keys(path: Path, row: str, keys: Sequence[Key]) -> None:
+    """Raise a ValueError where a file has a trial twice or one of another row."""
+    for key in keys:
+        recipe, samples, seed = key
+        if recipe != row:
+            raise ValueError(f"{path} has a line of {recipe!r}: delete it, or give it its name")
+        if keys.count(key) > 1:
+            raise ValueError(
+                f"{path}: seed {seed} of {samples:,} samples stands there twice: delete one"
+            )
 
 
 def _parse_details(line: dict[str, Any]) -> tuple[Key, dict[str, Any]]:

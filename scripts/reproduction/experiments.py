@@ -444,13 +444,15 @@ def choose(
     Raises:
       ValueError: a pattern is that of no row, or a number cannot work.
     """
-    changes = {} if max_samples is None else {"num_samples": max_samples}
     names = matching([row.name for row in rows], patterns)
-    return [
-        replace(row, recipe=row.recipe.changed(**changes), trials=trials or row.trials)
-        for row in rows
-        if row.name in names
-    ]
+    chosen = []
+    for row in rows:
+        if row.name in names:
+            budget = row.recipe.num_samples
+            samples = budget if max_samples is None else min(max_samples, budget)
+            recipe = row.recipe.changed(num_samples=samples)
+            chosen.append(replace(row, recipe=recipe, trials=trials or row.trials))
+    return chosen
 
 
 def matching(names: Iterable[str], patterns: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from scripts.core.io import write_lines
+from scripts.core.io import name_file, write_lines
 from scripts.core.trial_store import LOCK_FILE, read_trials
 from scripts.reporting.ranking import Line, split_budgets
 from scripts.reporting.tables import results_table
@@ -44,7 +44,8 @@ def write_table(table: Table, hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     with FileLock(hub_cards / "results" / LOCK_FILE):
         lines = table_lines(table, hub_cards / "results")
-        text = results_table(table.title, lines, table.columns.split(), table.against)
-        figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
+        with name_file(hub_cards / "results", f"restore the trials of the table {table.name}"):
+            text = results_table(table.title, lines, table.columns.split(), table.against)
+            figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
         write_lines(hub_cards / "tables" / f"{table.name}.md", text.splitlines())
     return "\n".join([text, *(f"{hub_cards / 'figures' / name}" for name in figures)])

@@ -212,6 +212,7 @@ def write_leaderboard(hub_cards: Path) -> str:
     parts = ["# Scorecards"]
     for track in TRACKS:
         kept = [card for one, card in cards.items() if one == Kept(one.layer, track)]
+        missing = [layer for layer in LAYERS if Kept(layer, track) not in cards]
         if kept:
             protocol = read_protocol(track)
             says = protocol.tables["tracks"][track]["says"]
@@ -220,6 +221,8 @@ def write_leaderboard(hub_cards: Path) -> str:
             parts += [f"Track {track}: {says}.", compare(rank(kept)), describe_trainings(kept)]
             parts += [describe_repeats(cards)] if track == TRACKS[0] else []
             draw(rank(kept), hub_cards / "figures" / f"{NAME}-{track}.png")
+        if missing:
+            parts.append(f"Not run yet on the {track} track: {'; '.join(missing)}.")
     text = "\n\n".join(part for part in parts if part) + "\n"
     write_lines(hub_cards / "tables" / f"{NAME}.md", text.splitlines())
     return text

@@ -118,7 +118,8 @@ def _same_nops(test: Answered, answer_width: int) -> dict[str, float]:
 
 def _throughput(model_folder: Path, questions: int) -> dict[str, float]:
     """Tell how fast the trial was evaluated, where its run has kept the time of one process."""
-    seconds = read_json(model_folder / ANSWERS_FILE).get("seconds")
+    path = model_folder / ANSWERS_FILE
+    seconds = read_json(path).get("seconds") if path.exists() else None
     return {"questions_per_second": round(questions / seconds, 1)} if seconds else {}
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from examples.word_problem import CELLS, report, train
-from scripts.core.io import read_jsonl, read_lines, write_lines
+from examples.word_problem import CELLS, LENGTHS, report, train
+from scripts.core.io import check_shape, read_jsonl, read_lines, replace_file, write_lines
 from scripts.core.trial_store import LOCK_FILE
 from scripts.reproduction.experiments import matching
 
@@ -25,11 +25,36 @@ LEGEND = (
     "identity, three (at most three elements moved), all. Settings: examples/word_problem.py."
 )
 TRIALS = 3
+CELL = {"cell": str, "seed": int, "steps": int, "sequences": {str: float}, "tokens_to_256": float}
 
 
 def cells_path(hub_cards: Path) -> Path:
     """Return where the results lie: in a folder of their own, for they are not of our data."""
     return hub_cards / "results" / NAME / "cells.jsonl"
+
+
+def read_cells(hub_cards: Path) -> list[dict[str, Any]]:
+    """Read the kept lines; a ValueError names file and line, or the seed that has two."""
+    results = read_jsonl(cells_path(hub_cards), _parse_cell)
+    keys = [(result["cell"], result["seed"]) for result in results]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        cell, seed = twice[0]
+        raise ValueError(f"{cells_path(hub_cards)}: {cell}, seed {seed}, stands there twice")
+    return results
+
+
+def _parse_cell(line: dict[str, Any]) -> dict[str, Any]:
+    """Check what the table reads of a line."""
+    check_shape(line, CELL, "cell")
+    if line["cell"] not in CELLS:
+        raise ValueError(f"cell {line['cell']!r} is none of examples/word_problem.csv")
+    if line["steps"] != int(CELLS[line["cell"]]["steps"]):
+        raise ValueError(f"it was trained for {line['steps']:,} steps, not for those of the cell")
+    if [*line["sequences"]] != [*map(str, LENGTHS)]:
+        raise ValueError(f"sequences has the lengths {[*line['sequences']]}, not {[*LENGTHS]}")
+    if max(line["tokens_to_256"], *line["sequences"].values()) > 1:
+        raise ValueError("a share is above one")
+    return line
 
 
 def missing_cells(
@@ -41,7 +66,7 @@ def missing_cells(
       ValueError: a pattern is that of no cell.
     """
     cells = matching(CELLS, patterns)
-    done = {(row["cell"], row["seed"]) for row in read_jsonl(cells_path(hub_cards), dict)}
+    done = {(row["cell"], row["seed"]) for row in read_cells(hub_cards)}
     wanted = [(cell, seed) for seed in range(trials or TRIALS) for cell in cells]
     return [one for one in wanted if one not in done]
 
@@ -56,9 +81,11 @@ def train_cells(hub_cards: Path, cells: Sequence[tuple[str, int]]) -> Iterator[d
         "device": f"cpu, {torch.get_num_threads()} threads",
     }
     for cell, seed in cells:
+        write_lines(path, read_lines(path))  # what cannot be written is not trained
         result = {**train(cell, seed), **about}
         with FileLock(path.parent / LOCK_FILE):
-            write_lines(path, [*read_lines(path), json.dumps(result)])
+            if (cell, seed) not in {(one["cell"], one["seed"]) for one in read_cells(hub_cards)}:
+                write_lines(path, [*read_lines(path), json.dumps(result)])
         yield result
 
 
@@ -69,13 +96,14 @@ def write_report(hub_cards: Path) -> str:
       ValueError: there is no line.
     """
     order = [*CELLS]
-    results = read_jsonl(cells_path(hub_cards), dict)
+    results = read_cells(hub_cards)
     if not results:
         raise ValueError(f"{cells_path(hub_cards)} has no line: train a cell first")
     results.sort(key=lambda result: (order.index(result["cell"]), result["seed"]))
     for name in ("tables", "figures"):
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
-    table = report(results, hub_cards / "figures" / f"{NAME}.png")
+    with replace_file(hub_cards / "figures" / f"{NAME}.png") as picture:
+        table = report(results, picture)
     text = f"# {TITLE}\n\n{table}\n\n{LEGEND}\n"
     if missing := [cell for cell in order if all(result["cell"] != cell for result in results)]:
         text += f"\nNot run yet: {', '.join(missing)}.\n"

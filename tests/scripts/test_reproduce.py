@@ -182,6 +182,7 @@ def test_the_pages_are_written_after_whatever_is_on_them(name, tmp_path, monkeyp
     monkeypatch.setattr(pages, "write_pages", lambda: written.append(name))
     kept = "results/word_problem"
     shutil.copytree(ROOT / "hub_cards" / kept, tmp_path / "hub" / kept)
+    (tmp_path / "hub" / "scorecards").mkdir()
     reproduce(name, "--report-only", *places(tmp_path))
     assert written == [name]
 
@@ -196,7 +197,15 @@ def test_a_row_that_a_paragraph_is_about_and_that_is_not_kept_is_one_line(tmp_pa
 
 def test_a_table_of_no_results_is_one_line(tmp_path):
     done = refused("word_problem", "--report-only", *places(tmp_path))
+    assert "has no results: give another folder" in done.stderr
+    (tmp_path / "hub/results").mkdir(parents=True)
+    done = refused("word_problem", "--report-only", *places(tmp_path))
     assert "cells.jsonl has no line: train a cell first" in done.stderr
+
+
+def test_more_samples_than_a_row_has_are_as_many_as_it_has():
+    row = next(row for row in TABLES["ladder"].rows if row.name == ROW)
+    assert choose([row], [], 10**9, None) == [row]
 
 
 def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch):

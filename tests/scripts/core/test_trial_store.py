@@ -18,6 +18,7 @@ from tests.scripts.reporting.cases import kept, record
 
 START = ["recipe", "parameters", "split", "questions", "sample_error_pct", "mask_error_pct"]
 START += ["samples_to_1pct", "seconds", "samples_per_second"]
+REPEATED = "default-delta-num-householder-1"
 STATISTICS = ["mean", "median", "std", "min", "max", "n", "solved"]
 
 
@@ -60,6 +61,8 @@ def test_a_torn_last_line_is_ignored_and_then_repaired_wherever_it_was_cut(path)
         ({"val_loss": None}, "val_loss is None"),
         ({"val_loss": float("inf")}, "val_loss is inf"),
         ({"versions": []}, r"versions is \[\]"),
+        ({"sample_error_pct": 250}, "sample_error_pct is 250"),
+        ({"parameters": -1}, "parameters is -1"),
     ],
 )
 def test_a_wrong_key_or_value_is_refused_by_file_and_line(path, change, message):
@@ -111,6 +114,7 @@ def test_a_damaged_line_is_a_clear_error_wherever_it_is_and_every_trial_stays(da
         (lambda line: line.update(grid=[]), "grid is '[]'"),
         (lambda line: line["floors"].update(copy=1), "floors.copy is '1'"),
         (lambda line: line["curve"][0].pop("mask_error_pct"), "curve[0].mask_error_pct is 'None'"),
+        (lambda line: line["curve"][0].update(mask_error_pct=101), "mask_error_pct is '101'"),
     ],
 )
 def test_damaged_details_are_named_by_file_and_line(tmp_path, damage, words):
@@ -123,6 +127,34 @@ def test_damaged_details_are_named_by_file_and_line(tmp_path, damage, words):
     with pytest.raises(ValueError, match=re.escape(f"{path}, line 2: ")) as raised:
         read_trials(tmp_path, "swap-delta")
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "damage, words",
+    [
+        (lambda record, details: record.append(record[0]), "seed 0 of .* stands there twice"),
+        (lambda record, details: details.append(details[0]), "seed 0 of .* stands there twice"),
+        (lambda record, details: record[1].update(recipe="other"), "has a line of 'other'"),
+        (lambda record, details: details.clear(), "has no line for seed 0 of"),
+        (
+            lambda record, details: details[0]["programs"].update(sample_error_pct=9.0),
+            "or one with another error on held-out",
+        ),
+    ],
+)
+def test_trials_that_contradict_each_other_are_refused(tmp_path, damage, words):
+    (tmp_path / "details").mkdir()
+    lines = []
+    for path in (Path(f"{REPEATED}.jsonl"), Path("details", f"{REPEATED}.jsonl")):
+        texts = (ROOT / "hub_cards" / "results" / path).read_text("utf-8").splitlines()
+        lines.append([json.loads(text) for text in texts])
+    damage(*lines)
+    for folder, rows in zip((tmp_path, tmp_path / "details"), lines, strict=True):
+        text = "".join(f"{json.dumps(row)}\n" for row in rows)
+        (folder / f"{REPEATED}.jsonl").write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=words) as raised:
+        read_trials(tmp_path, REPEATED)
+    assert str(tmp_path) in str(raised.value)
 
 
 def trial_as_read(trial):

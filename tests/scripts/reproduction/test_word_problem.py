@@ -1,5 +1,6 @@
 """The word problem: its groups against a reference, a few steps of each model, and what is kept."""
 
+import json
 from itertools import permutations, product
 from pathlib import Path
 
@@ -91,7 +92,9 @@ def test_the_law_shows_in_seconds(monkeypatch):
 
 def result_of(cell, seed, share=1.0):
     shares = {str(n): share for n in word_problem.LENGTHS}
-    return {"cell": cell, "seed": seed, "sequences": shares, "tokens_to_256": share}
+    steps = int(word_problem.CELLS[cell]["steps"])
+    head = {"cell": cell, "seed": seed, "steps": steps}
+    return {**head, "sequences": shares, "tokens_to_256": share}
 
 
 def test_a_cell_is_kept_as_it_ends_and_not_done_again(tmp_path, monkeypatch):
@@ -108,6 +111,42 @@ def test_a_cell_is_kept_as_it_ends_and_not_done_again(tmp_path, monkeypatch):
     assert line["device"].startswith("cpu, ")
     with pytest.raises(ValueError, match="--rows 'S6-all-gru': there is no such row, did you mean"):
         missing_cells(tmp_path, ["S6-all-gru"], 1)
+
+
+def test_a_cell_that_another_command_has_kept_is_not_kept_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.reproduction.word_problem.train", result_of)
+    for _ in range(2):  # both were missing it when they began
+        assert len([*train_cells(tmp_path, [("S3-all-gru", 0)])]) == 1
+    assert "| S3-all-gru | 1 of 1 |" in write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"cell": "S9-all-gru"}, "line 2: cell 'S9-all-gru' is none of"),
+        ({"seed": None}, "line 2: cell.seed is 'None'"),
+        ({"steps": 1}, "line 2: it was trained for 1 steps"),
+        ({"sequences": {"32": 1.0}}, "line 2: sequences has the lengths"),
+        ({"tokens_to_256": 7.0}, "line 2: a share is above one"),
+        ({}, "S3-all-gru, seed 0, stands there twice"),
+    ],
+)
+def test_a_damaged_cell_is_one_line(changes, words, tmp_path):
+    path = tmp_path / "results" / "word_problem" / "cells.jsonl"
+    path.parent.mkdir(parents=True)
+    line = result_of("S3-all-gru", 0)
+    path.write_text(f"{json.dumps(line)}\n{json.dumps({**line, **changes})}\n")
+    with pytest.raises(ValueError, match=words) as raised:
+        write_report(tmp_path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_cell_that_cannot_be_kept_is_not_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.reproduction.word_problem.train", lambda *_: pytest.fail("did"))
+    path = tmp_path / "results" / "word_problem" / "cells.jsonl"
+    path.mkdir(parents=True)
+    with pytest.raises(OSError, match="cells"):
+        next(train_cells(tmp_path, [("S3-all-gru", 0)]))
 
 
 def test_the_committed_table_is_what_the_committed_results_give(tmp_path):
