@@ -52,7 +52,11 @@ def read_format(config: Any) -> EvaluationFormat:
     ('spaced', 5)
     """
     usual: dict[str, Any] = EvaluationFormat()._asdict()
-    return EvaluationFormat(**{name: getattr(config, name, usual[name]) for name in usual})
+    trained = EvaluationFormat(**{name: getattr(config, name, usual[name]) for name in usual})
+    for name in ("answer_width", "row_width", "longest_row"):
+        if not isinstance(value := getattr(trained, name), int | None):
+            raise ValueError(f"{name} is {value!r} in the model's config, which is not a number")
+    return trained
 
 
 class VscPipeline(Pipeline):

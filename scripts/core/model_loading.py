@@ -23,7 +23,15 @@ from transformers.models.auto.modeling_auto import (
 from transformers.utils.logging import disable_progress_bar
 
 from scripts.core.evaluation_format import format_of, longest_row, masks_padding, write_format
-from scripts.core.io import RUN_FILE, name_file, read_json, replace_file, write_lines
+from scripts.core.io import (
+    FAULTS,
+    RUN_FILE,
+    check_shape,
+    name_file,
+    read_json,
+    replace_file,
+    write_lines,
+)
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models.import_utils import call, find, find_source, split
 from vsc_models.pipeline_vsc import EvaluationFormat
@@ -91,7 +99,7 @@ def load_model(
             f"{name}: the weights cannot be read ({error}): the file is damaged, copy or train it "
             "again"
         ) from None
-    except (OSError, ValueError, RuntimeError, ImportError, StrictDataclassError) as error:
+    except (OSError, *FAULTS, RuntimeError, ImportError, StrictDataclassError) as error:
         words = " ".join(str(error).split())[:400]
         words = words.replace(
             "trust_remote_code=True",
@@ -175,6 +183,7 @@ def _load_file_model(folder: Path, trust_remote_code: bool) -> nn.Module:
             "trust_remote_code=True"
         )
     made_by = read_json(folder / MADE_BY, ("made_by", "arguments"), "copy it again")
+    check_shape(made_by, {"made_by": str, "arguments": dict}, MADE_BY)
     model = make_file_model(f"{folder}/{made_by['made_by']}", made_by["arguments"])
     write_format(model, EvaluationFormat(**made_by.get("evaluation_format", {})))
     try:

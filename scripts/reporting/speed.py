@@ -33,8 +33,12 @@ def _cell(value: str | float) -> str:
 
 
 def read_speed(part: str, hub_cards: Path = HUB_CARDS) -> list[Measurement]:
-    """Read the kept lines of a part."""
-    return read_jsonl(hub_cards / "results" / "speed" / f"{part}.jsonl", dict)
+    """Read the kept lines of a part; a ValueError says that there is none."""
+    path = hub_cards / "results" / "speed" / f"{part}.jsonl"
+    lines: list[Measurement] = read_jsonl(path, dict)
+    if not lines:
+        raise ValueError(f"{path} has no line: run scripts/benchmark.py {part} --keep")
+    return lines
 
 
 def keep_speed(part: str, lines: Sequence[Measurement], hub_cards: Path = HUB_CARDS) -> None:

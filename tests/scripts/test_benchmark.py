@@ -72,6 +72,8 @@ def test_what_is_kept_is_drawn_and_shown_again(tmp_path):
     lines = read_speed("evaluation")
     keep_speed("evaluation", lines, tmp_path)
     assert read_speed("evaluation", tmp_path) == lines
+    with pytest.raises(ValueError, match=r"step.jsonl has no line: run scripts/benchmark.py step"):
+        read_speed("step", tmp_path)
     assert (tmp_path / "figures" / "evaluation_speed.png").stat().st_size > 10_000
 
 

@@ -65,12 +65,13 @@ def test_the_code_of_a_model_runs_only_on_request(tmp_path):
         ("{}", r"made_by\.json: keys \['made_by', 'arguments'\] are missing: copy it again"),
         ({"width": 9}, "does not fit its model"),
         ({"width": 8, "deep": True}, "raised TypeError"),
+        ([1], r"made_by.json.arguments is"),
     ],
 )
 def test_a_damaged_model_from_a_file_is_one_clear_line(made_by, words, tmp_path):
     make_file_model(f"{FILE}:make_model", {"width": 8}).save_pretrained(tmp_path)
     whole = json.loads((tmp_path / "made_by.json").read_text())
-    if isinstance(made_by, dict):
+    if isinstance(made_by, dict | list):
         made_by = json.dumps({**whole, "arguments": made_by})
     (tmp_path / "made_by.json").write_text(made_by)
     with pytest.raises(ValueError, match=words) as error:
@@ -163,6 +164,19 @@ def test_the_longest_row_is_kept_and_a_checkpoint_that_is_trained_on_takes_the_n
     assert json.loads((tmp_path / "config.json").read_text())["longest_row"] == 64
     again = build_model(replace(recipe, model=str(tmp_path), model_args={}, data="default-spaced"))
     assert format_of(again) == ("spaced", 5, None, 64, "fill")
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [({"longest_row": "x"}, "longest_row is 'x' in the model's config"), ({"dtype": "zz"}, "zz")],
+)
+def test_a_damaged_configuration_is_one_clear_line(changes, words, tmp_path):
+    build_model(find_recipe("zoo-gpt2")).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    with pytest.raises(ValueError, match=words) as error:
+        format_of(load_model(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 def test_a_checkpoint_that_lacks_weights_is_not_filled_with_random_ones(tmp_path):
