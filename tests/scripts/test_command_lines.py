@@ -38,8 +38,8 @@ MISTAKES = {
     ],
     "reproduce": [
         ("ladder --rows swap-levl-1", "--rows 'swap-levl-1': there is no such row, did you mean"),
-        ("ladder --trials 0", "--trials: 0 must be 1 or more"),
-        ("ladder --jobs 0", "--jobs: 0 must be 1 or more"),
+        ("ladder --trials 0", "--trials: 0 must be from 1 to 65,536"),
+        ("ladder --jobs 0", "--jobs: 0 must be from 1 to 1,024"),
         ("ladder --max-minutes 0", "--max-minutes: 0 must be above 0"),
         (
             "ladder --max-samples 1",
