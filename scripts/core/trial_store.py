@@ -171,11 +171,9 @@ def read_trials(folder: Path, row: str) -> list[Trial]:
     details = dict(lines)
     records.sort(key=lambda record: (-record.planned_samples, record.seed))
     for record in records:
-        line = details.get(record.key)
-        error = record.programs_sample_error_pct
-        if line is None or not (
-            error is None or math.isclose(error, line["programs"]["sample_error_pct"], abs_tol=1e-3)
-        ):
+        line, error = details.get(record.key), record.programs_sample_error_pct
+        other = (line or {}).get("programs", {}).get("sample_error_pct", math.nan)
+        if line is None or (error is not None and not math.isclose(error, other, abs_tol=1e-3)):
             raise ValueError(
                 f"{details_path} has no line for seed {record.seed} of {path}, or one with another "
                 "error on held-out programs: restore both files, or delete the trial in both"

@@ -80,10 +80,12 @@ def train_cells(hub_cards: Path, cells: Sequence[tuple[str, int]]) -> Iterator[d
         "versions": {"python": platform.python_version(), **versions},
         "device": f"cpu, {torch.get_num_threads()} threads",
     }
+    lock = FileLock(path.parent / LOCK_FILE)
     for cell, seed in cells:
-        write_lines(path, read_lines(path))  # what cannot be written is not trained
+        with lock:
+            write_lines(path, read_lines(path))  # what cannot be written is not trained
         result = {**train(cell, seed), **about}
-        with FileLock(path.parent / LOCK_FILE):
+        with lock:
             if (cell, seed) not in {(one["cell"], one["seed"]) for one in read_cells(hub_cards)}:
                 write_lines(path, [*read_lines(path), json.dumps(result)])
         yield result

@@ -136,6 +136,7 @@ def test_damaged_details_are_named_by_file_and_line(tmp_path, damage, words):
         (lambda record, details: details.append(details[0]), "seed 0 of .* stands there twice"),
         (lambda record, details: record[1].update(recipe="other"), "has a line of 'other'"),
         (lambda record, details: details.clear(), "has no line for seed 0 of"),
+        (lambda record, details: details[0].pop("programs"), "or one with another error on held"),
         (
             lambda record, details: details[0]["programs"].update(sample_error_pct=9.0),
             "or one with another error on held-out",
