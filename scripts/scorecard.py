@@ -2,7 +2,7 @@ r"""Score a layer: five skills and a horizon under one protocol, next to kept ba
 
 accelerate launch scripts/scorecard.py --mixer examples/own_layer.py:Decay --quick
 accelerate launch scripts/scorecard.py --mixer torch.nn:GRU --jobs 2 --output-dir scorecards/gru
-accelerate launch scripts/scorecard.py --model gpt2 \\
+accelerate launch scripts/scorecard.py --model gpt2 \
     --model-args n_layer=2 n_embd=64 n_head=4 n_inner=128 n_positions=256
 accelerate launch scripts/scorecard.py --recipe zoo-llama --track capability
 python scripts/scorecard.py --check scorecards/gru/scorecard.json

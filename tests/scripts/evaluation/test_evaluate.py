@@ -204,6 +204,13 @@ def test_what_cannot_be_evaluated_is_one_clear_line(options, words):
         check_request([LoadedModel("model", Solver())], Request(**options))
 
 
+def test_what_was_measured_is_printed_where_it_cannot_be_written(run, tmp_path):
+    (tmp_path / "evaluation.json").mkdir()
+    done = run_command("evaluate", run, "--num-samples", 9, "--output-dir", tmp_path)
+    assert (done.exit_code, done.stderr.count("\n")) == (1, 1)
+    assert "sample err %" in done.stdout
+
+
 def test_every_model_is_checked_before_any_is_evaluated(run):
     narrow = open_model(str(run))
     with pytest.raises(ValueError, match="has some of 8"):

@@ -149,6 +149,23 @@ def test_a_cell_that_cannot_be_kept_is_not_trained(tmp_path, monkeypatch):
         next(train_cells(tmp_path, [("S3-all-gru", 0)]))
 
 
+def test_a_figure_is_drawn_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr("scripts.reproduction.word_problem.train", result_of)
+    assert [*train_cells(tmp_path, [("S3-all-gru", 0)])]
+    write_report(tmp_path)
+    picture = tmp_path / "figures" / "word_problem.png"
+    before = picture.read_bytes()
+
+    def full(_, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("scripts.reproduction.word_problem.report", full)
+    with pytest.raises(OSError, match="word_problem"):
+        write_report(tmp_path)
+    assert picture.read_bytes() == before
+
+
 def test_the_committed_table_is_what_the_committed_results_give(tmp_path):
     kept = Path("results", "word_problem", "cells.jsonl")
     (tmp_path / kept).parent.mkdir(parents=True)
