@@ -203,6 +203,17 @@ def test_a_table_of_no_results_is_one_line(tmp_path):
     assert "cells.jsonl has no line: train a cell first" in done.stderr
 
 
+def test_details_that_lack_what_a_table_shows_are_one_line(tmp_path):
+    shutil.copytree(ROOT / "hub_cards" / "results", tmp_path / "hub" / "results")
+    path = tmp_path / "hub" / "results" / "details" / "swap-delta-same-lr0.0005.jsonl"
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for line in lines:
+        del line["curve"]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    done = refused("same", "--report-only", *places(tmp_path))
+    assert "restore the trials of the table same" in done.stderr
+
+
 def test_more_samples_than_a_row_has_are_as_many_as_it_has():
     row = next(row for row in TABLES["ladder"].rows if row.name == ROW)
     assert choose([row], [], 10**9, None) == [row]
