@@ -148,8 +148,8 @@ def run_scorecards(flags: Namespace, deadline: float | None) -> None:
     from scripts.training.signals import Stopped
     from scripts.training.train_state import Paused, RunOptions
 
-    missing = [] if flags.report_only else missing_cards(flags.hub_cards, flags.rows)
-    options = RunOptions(deadline=deadline)
+    missing, options = missing_cards(flags.hub_cards, flags.rows), RunOptions(deadline=deadline)
+    missing = [] if flags.report_only else missing
     try:
         for path in train_cards(flags.hub_cards, missing, flags.output_dir, flags.jobs, options):
             print(f"{path}: kept", flush=True)

@@ -187,6 +187,14 @@ def test_the_pages_are_written_after_whatever_is_on_them(name, tmp_path, monkeyp
     assert written == [name]
 
 
+@pytest.mark.parametrize("name", ["ladder", "word_problem", "scorecards"])
+def test_rows_that_match_nothing_are_one_line_where_nothing_is_trained(name, tmp_path):
+    for folder in ("results", "scorecards"):
+        (tmp_path / "hub" / folder).mkdir(parents=True)
+    done = refused(name, "--rows", "zzz*", "--report-only", *places(tmp_path))
+    assert "zzz*" in done.stderr
+
+
 def test_a_row_that_a_paragraph_is_about_and_that_is_not_kept_is_one_line(tmp_path):
     results = tmp_path / "results"
     shutil.copytree(ROOT / "hub_cards" / "results", results)
