@@ -63,7 +63,7 @@ class Delta(nn.Module):
         q, rows = heads.split([SIZES[0], n * sum(SIZES)], dim=-1)
         k, v, b = rows.unflatten(-1, (n, -1)).flatten(2, 3).split(SIZES, dim=-1)
         q, k, b = normalize(q, dim=-1), normalize(k, dim=-1), self.max_beta * b[..., 0].sigmoid()
-        read = delta_rule(q, k, v, b, num_householder=n, chunk_size=32 // n)
+        read = delta_rule(q, k, v, b, num_householder=n, chunk_size=32)
         return self.out(read.transpose(1, 2).flatten(2))
 
 

@@ -178,8 +178,8 @@ class VscDeltaConfig(VscScaffoldConfig):
       value_dim: value channels of a head, the letter's code.
       num_householder: Householder reflections of each token; a swap takes one, moving k letters k.
       allow_neg_eigval: betas reach 2, at which a step swaps; False: 1, at which it overwrites.
-      chunk_size: tokens that one triangular solve takes together; moves speed only. A model is
-        exported (torch.export) for rows of at most this many.
+      chunk_size: updates, num_householder a token, that one triangular solve takes together; moves
+        speed only. A model is exported (torch.export) for rows of at most this many updates.
       beta_clip_margin: betas are scaled to exceed their range by this share of it on either side,
         then clipped to it, so that exact 0 (no effect) and 2 (an exact swap) are reachable.
       num_counters: gated steps a token whose running sum rotates keys and queries; 0 for none.

@@ -42,7 +42,8 @@ def delta_rule(
       positions: int64 (B, W), the token after which each query reads, counted from 0. None reads
         after every token.
       num_householder: updates that each token makes.
-      chunk_size: tokens that one triangular solve takes together. It moves time and memory only.
+      chunk_size: updates that one triangular solve takes together, in whole tokens, at least one.
+        It moves time and memory only.
     Returns:
       (B, H, W, V) in the dtype of `queries`.
     Raises:
@@ -76,10 +77,10 @@ def delta_rule(
     with torch.autocast(queries.device.type, enabled=False):
         dtype = torch.promote_types(queries.dtype, torch.float32)
         q, k, v, b = (tensor.to(dtype) for tensor in (queries, keys, values, betas.unsqueeze(-1)))
-        rows = chunk_size * num_householder
-        updates, states = _updates(k, v * b, k * b, rows)
+        tokens = max(1, chunk_size // num_householder)
+        updates, states = _updates(k, v * b, k * b, tokens * num_householder)
         if positions is None:
-            read = _read_everywhere(q, k, updates, states, num_householder, chunk_size)
+            read = _read_everywhere(q, k, updates, states, num_householder, tokens)
         else:
             read = _read(q, k, updates, positions.unsqueeze(1), num_householder)
         return read.to(queries.dtype)
@@ -122,14 +123,14 @@ def _read_everywhere(
     u_BxHxTxV: Tensor,
     states: list[Tensor | None],
     steps: int,
-    chunk_size: int,
+    tokens: int,
 ) -> Tensor:
     """Read after every token, (B, H, L, V), by chunks: the cost grows with L, not its square."""
     reads = []
     chunks = zip(
-        q_BxHxLxK.split(chunk_size, dim=2),
-        k_BxHxTxK.split(chunk_size * steps, dim=2),
-        u_BxHxTxV.split(chunk_size * steps, dim=2),
+        q_BxHxLxK.split(tokens, dim=2),
+        k_BxHxTxK.split(tokens * steps, dim=2),
+        u_BxHxTxV.split(tokens * steps, dim=2),
         states,
         strict=True,
     )

@@ -35,7 +35,7 @@ def check(model, converted, lengths):
 
 
 def test_it_is_exported_with_a_dynamic_length_up_to_its_chunk_size():
-    model = Logits(chunk_size=2048)
+    model = Logits(chunk_size=4096)  # two updates a byte
     sizes = {"ids": {1: Dim("length", min=8, max=2048)}}
     exported = torch.export.export(model, (row(3),), dynamic_shapes=sizes).module()
     check(model, exported, (1, 7, 100))
@@ -44,7 +44,7 @@ def test_it_is_exported_with_a_dynamic_length_up_to_its_chunk_size():
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.filterwarnings("ignore:.*is deprecated")
 def test_it_is_traced_for_other_lengths():
-    model = Logits()
+    model = Logits(chunk_size=256)
     with torch.no_grad():
         traced = torch.jit.trace(model, row(3))
     check(model, traced, (1, 7, 9))
