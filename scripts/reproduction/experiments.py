@@ -352,7 +352,8 @@ OUR_ROWS.append(replace(OUR_ROWS[-1], best_of=3))
 
 HELD_OUT_ROWS = [
     *(replace(row, trials=3, same_nops=row.recipe.data == "default") for row in OUR_ROWS[1:-1]),
-    *make_rows([RECIPES["attn-00440"]], trials=1),
+    *make_rows([RECIPES[line["id"]] for line in read_article()
+                if line["table"] in ("mixed_nops", "attention")], trials=1),
     *make_rows([RECIPES[f"zoo-{name}"] for name in ("olmo-hybrid", "mamba2", "gpt2")], 3, LAPTOP,
                grids=True),
 ]  # fmt: skip
@@ -387,7 +388,7 @@ TABLE_LIST = [
                     grids=True)),
     Table("zoo_slower", "Architecture comparison at a quarter of the learning rate", LONG_COLUMNS,
           make_rows([at_rate(recipe, 5e-4) for recipe in ZOO], 1, 100_000)),
-    Table("ladder", "The ladder: harder and harder configurations",
+    Table("ladder", "The ladder: harder and harder levels, longer programs at the longest length",
           "solved horizon parameters over samples sample mask programs seen test by_nops",
           # `--trials 3` where one takes five minutes
           [*make_rows(LADDER, 1, LAPTOP, grids=True),
@@ -396,7 +397,7 @@ TABLE_LIST = [
     Table("level_8", "Level 8 with no, one and two operations: is it the field or the program?",
           "parameters samples solved to_1pct sample mask seen test",
           make_rows(FEW_OPERATIONS, 1, LAPTOP)),
-    Table("zoo_longer", "Architectures that were at chance, at ten times the samples", LONG_COLUMNS,
+    Table("zoo_longer", "Those that had learned least, at ten times the samples", LONG_COLUMNS,
           make_rows([RECIPES[f"zoo-{name}"] for name in AT_CHANCE.split()], 1, 1_000_000)),
     # Is it the architecture or the training that fails? By validation.
     Table("fair_search", "Six settings each: two shapes, three learning rates",
