@@ -99,6 +99,7 @@ def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[s
     from scripts.training.train_state import Paused, RunOptions
 
     results, failed, options = flags.hub_cards / "results", [], RunOptions(deadline=deadline)
+    paused = False
     for row in chosen:
         if not missing_seeds(row, results):
             print(f"{row.name}: nothing is missing", flush=True)
@@ -113,11 +114,13 @@ def train(chosen: list[Any], flags: Namespace, deadline: float | None) -> list[s
                 )
         except (Paused, Stopped) as pause:
             print(f"{pause}: the same command goes on")
-            break
+            paused = True
         except ValueError as error:
             failed.append(f"{row.name}: {error}")
         for table in tables_with(row):
             write_table(table, flags.hub_cards)
+        if paused:
+            break
     return failed
 
 
@@ -140,8 +143,8 @@ def run_word_problem(flags: Namespace, deadline: float | None) -> None:
     print(write_report(flags.hub_cards))
 
 
-def run_scorecards(flags: Namespace, deadline: float | None) -> None:
-    """Train the missing scorecards of layers until the deadline, and write the leaderboard."""
+def run_scorecards(flags: Namespace, deadline: float | None) -> list[str]:
+    """Train the missing scorecards until the deadline, write the leaderboard; say what failed."""
     if flags.trials or flags.max_samples is not None:
         raise ValueError(f"{SCORECARDS}: the protocol fixes trials and samples, leave them out")
     from scripts.reproduction.scorecards import missing_cards, train_cards, write_leaderboard
@@ -150,12 +153,16 @@ def run_scorecards(flags: Namespace, deadline: float | None) -> None:
 
     missing, options = missing_cards(flags.hub_cards, flags.rows), RunOptions(deadline=deadline)
     missing = [] if flags.report_only else missing
+    failed = []
     try:
         for path in train_cards(flags.hub_cards, missing, flags.output_dir, flags.jobs, options):
             print(f"{path}: kept", flush=True)
     except (Paused, Stopped) as pause:
         print(f"{pause}: the same command goes on")
+    except ValueError as error:  # the ones before it are kept
+        failed.append(str(error))
     print(write_leaderboard(flags.hub_cards))
+    return failed
 
 
 if __name__ == "__main__":

@@ -208,13 +208,18 @@ class TaskConfig:
         """The ids of the layout."""
         return VOCABULARIES[self.layout]
 
+    @property
+    def may_lack_operations(self) -> bool:
+        """Whether some samples have no operation, and so no state for a scratchpad."""
+        return 0 in (self.nops[0], self.eval_nops[0])
+
     def padded_width(self, pad_to: int | None, scratchpad: bool = False) -> int:
         """Choose the width of written rows: `pad_to`, or that of the longest one, its least value.
 
         Raises:
           ValueError: it is out of range, rows are too long, or a scratchpad would have no state.
         """
-        if scratchpad and min(self.nops[0], self.eval_nops[0]) == 0:
+        if scratchpad and self.may_lack_operations:
             raise ValueError("scratchpad is True, but nops begins at 0: without operation no trace")
         least = self.scratchpad_width if scratchpad else self.row_width
         if least > MAX_ANSWER_WIDTH:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from .configuration_vsc import VscLstmConfig
-from .modeling_vsc import VscBackbone, VscForMaskedLM, take_positions
+from .modeling_vsc import VscBackbone, VscForMaskedLM, move_padding_last, take_positions
 
 
 class VscLstmModel(VscBackbone):
@@ -20,14 +20,9 @@ class VscLstmModel(VscBackbone):
     ) -> Tensor:
         """As VscBackbone.forward."""
         x_BxLxD = self.embed_tokens(ids_BxL)
-        if mask_BxL is None:
-            return take_positions(self._run(x_BxLxD), positions_BxW)
-        # A byte of padding would change the state even as zeros: the row goes first.
-        order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
-        packed_BxLxD = self._run(take_positions(x_BxLxD, order_BxL))
-        position_BxL = order_BxL.argsort(dim=1)
-        wanted = position_BxL if positions_BxW is None else position_BxL.gather(1, positions_BxW)
-        return take_positions(packed_BxLxD, wanted)
+        if mask_BxL is not None:  # a byte of padding would change the state even as zeros
+            x_BxLxD, _, positions_BxW = move_padding_last(x_BxLxD, mask_BxL, positions_BxW)
+        return take_positions(self._run(x_BxLxD), positions_BxW)
 
     def _run(self, x_BxLxD: Tensor) -> Tensor:
         """Run the LSTM, on a CPU always in the precision of its weights."""

@@ -23,7 +23,13 @@ from .import_utils import (
     split,
 )
 from .modeling_scaffold import VscScaffold
-from .modeling_vsc import VscForMaskedLM, check_tensors, readable, take_positions
+from .modeling_vsc import (
+    VscForMaskedLM,
+    check_tensors,
+    move_padding_last,
+    readable,
+    take_positions,
+)
 
 LAYER_FILE = "mixer_layer.py"
 """What a checkpoint calls the file of its layer."""
@@ -69,14 +75,12 @@ class VscMixerModel(VscScaffold):
         positions_BxW: Tensor | None,
     ) -> Tensor:
         """As VscScaffold.mix: every layer runs over all real bytes."""
-        position_BxL = None
         if mask_BxL is not None:
             x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
             if not _padding_is_last(mask_BxL):
-                order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
-                position_BxL = order_BxL.argsort(dim=1)
-                x_BxLxD = take_positions(x_BxLxD, order_BxL)
-                mask_BxL = mask_BxL.gather(1, order_BxL)
+                x_BxLxD, mask_BxL, positions_BxW = move_padding_last(
+                    x_BxLxD, mask_BxL, positions_BxW
+                )
         forward, backward = self.mixer[: self.num_layers], self.mixer[self.num_layers :]
         out_BxLxD = _run_stack(forward, x_BxLxD, mask_BxL)
         if len(backward):
@@ -84,10 +88,6 @@ class VscMixerModel(VscScaffold):
             reversed_BxLxD = take_positions(x_BxLxD, back_BxL)
             back_BxLxD = _run_stack(backward, reversed_BxLxD, mask_BxL)
             out_BxLxD = out_BxLxD + take_positions(back_BxLxD, back_BxL)
-        if position_BxL is not None:
-            positions_BxW = (
-                position_BxL if positions_BxW is None else position_BxL.gather(1, positions_BxW)
-            )
         return take_positions(out_BxLxD, positions_BxW)
 
 

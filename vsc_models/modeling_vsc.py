@@ -212,6 +212,25 @@ def take_positions(x_BxLxD: Tensor, positions_BxW: Tensor | None) -> Tensor:
     return x_BxLxD.gather(1, positions_BxW.unsqueeze(-1).expand(-1, -1, x_BxLxD.shape[-1]))
 
 
+def move_padding_last(
+    x_BxLxD: Tensor, mask_BxL: Tensor, positions_BxW: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Move each row's padding to its end: a layer that reads to the right never meets it.
+
+    Returns:
+      The hidden states, their mask, and where the wanted positions are now, (B, W).
+
+    >>> x, mask = torch.arange(3.0).view(1, 3, 1), torch.tensor([[False, True, True]])
+    >>> x, mask, wanted = move_padding_last(x, mask, None)
+    >>> x.flatten(), mask, wanted
+    (tensor([1., 2., 0.]), tensor([[ True,  True, False]]), tensor([[2, 0, 1]]))
+    """
+    order_BxL = (~mask_BxL).byte().argsort(dim=1, stable=True)
+    moved_BxL = order_BxL.argsort(dim=1)
+    wanted_BxW = moved_BxL if positions_BxW is None else moved_BxL.gather(1, positions_BxW)
+    return take_positions(x_BxLxD, order_BxL), mask_BxL.gather(1, order_BxL), wanted_BxW
+
+
 def _find_padding_mask(ids_BxL: Tensor, attention_mask: Tensor | None, mask_id: int) -> Tensor:
     """Find padding, (B, L): True for question and answer field, False for padding."""
     if attention_mask is not None:

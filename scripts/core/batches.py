@@ -9,17 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
+from scripts.core.evaluation_format import format_of, unwrap
 from vsc_dataset import Samples
 from vsc_dataset.vocabulary import BYTES, IGNORED, MASK
-
-
-def objective_of(model: nn.Module) -> str:
-    """Return how a model predicts: "fill", "next-token" or "scratchpad", as its config says."""
-    inner = _unwrap(model)
-    trained = getattr(inner, "evaluation_format", None) or getattr(inner, "config", None)
-    return getattr(trained, "objective", None) or "fill"
 
 
 def model_inputs(
@@ -40,7 +33,7 @@ def model_inputs(
       fills the field predicts id i at position i; others read the whole row and predict id i + 1
       there, of a scratchpad the row with its states.
     """
-    objective = objective_of(model)
+    objective = format_of(model).objective
     fills, has_states = objective == "fill", objective == "scratchpad"
     if has_states:
         samples = samples.with_scratchpads()
@@ -59,8 +52,15 @@ def model_inputs(
     if takes_answer_positions(model) and loss == "answer" and not has_states:
         inputs["answer_positions"] = predicting_positions(model, samples)
         labels = labels.gather(1, inputs["answer_positions"])
-    tensors = {k: x.to(device, non_blocking=True) for k, x in inputs.items() if x is not False}
-    return {**inputs, **tensors}, labels.to(device, non_blocking=True)
+    return _move(inputs, device), labels.to(device, non_blocking=True)
+
+
+def _move(inputs: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+    """Move what is a tensor."""
+    return {
+        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+        for name, value in inputs.items()
+    }
 
 
 def call_arguments(
@@ -93,10 +93,11 @@ def logits_of(model: nn.Module, inputs: Mapping[str, Any], vocab_size: int = BYT
     elif not isinstance(outputs, Tensor):
         logits = getattr(outputs, "logits", None)
     if not isinstance(logits, Tensor):
-        kind = f"dict of {sorted(outputs)}" if isinstance(outputs, Mapping) else type(outputs)
+        is_dict = isinstance(outputs, Mapping)
+        got = f"dict of {sorted(outputs)}" if is_dict else type(outputs).__name__
         raise ValueError(
-            f"the model's forward returns no logits but a {getattr(kind, '__name__', kind)}: "
-            "return a tensor, a tuple that begins with it, or a dict with 'logits'"
+            f"the model's forward returns no logits but a {got}: return a tensor, a tuple that "
+            "begins with it, or a dict with 'logits'"
         )
     wanted = (*inputs.get("answer_positions", inputs["input_ids"]).shape, vocab_size)
     if logits.shape != wanted:
@@ -130,7 +131,7 @@ def answer_positions(samples: Samples) -> Tensor:
 
 def predicting_positions(model: nn.Module, samples: Samples) -> Tensor:
     """Return the positions whose logits are the answer's, int64 (N, W), see `model_inputs`."""
-    return answer_positions(samples) - int(objective_of(model) != "fill")
+    return answer_positions(samples) - int(format_of(model).objective != "fill")
 
 
 def dense_labels(samples: Samples) -> NDArray[np.int64]:
@@ -164,15 +165,4 @@ def takes_answer_positions(model: nn.Module) -> bool:
 
 def _arguments(model: nn.Module) -> Any:
     """Return the parameters of the model's forward by name."""
-    return inspect.signature(_unwrap(model).forward).parameters
-
-
-def _unwrap(model: nn.Module) -> Any:
-    """Return the model itself: torch.compile and DistributedDataParallel hide its signature."""
-    while True:
-        if isinstance(model, DistributedDataParallel | DataParallel):
-            model = model.module
-        elif (compiled := model._modules.get("_orig_mod")) is not None:
-            model = compiled
-        else:
-            return model
+    return inspect.signature(unwrap(model).forward).parameters

@@ -1,6 +1,5 @@
 """Tell whether a model looks ahead: only one that does not can predict the next token."""
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -26,22 +25,25 @@ _NEAR, _SPREAD = 16, 16
 def looks_ahead(
     model: nn.Module,
     vocab_size: int = BYTES,
-    length: int = 16,
+    *,
+    length: int,
     trained: bool = False,
 ) -> int | None:
     """Find the first position whose logits change with a token after it.
 
-    A copy of the model is tried, in evaluation mode and float32, on a row of `length` tokens, as
-    long as those that it is trained on; the model itself and torch's random state stay as they are.
-    Weights that are not `trained` are moved a little.
-
+    Args:
+      model: it is brought to evaluation mode and float32, and where it is not `trained` its weights
+        are moved a little: give one that is not used afterwards.
+      vocab_size: of its logits.
+      length: of the row that is tried, as long as those that it is trained on.
+      trained: whether its weights stay as they are.
     Raises:
       ValueError: see `first_ahead`.
     """
-    probe, generator = copy.deepcopy(model).float().eval(), torch.Generator().manual_seed(0)
+    model, generator = model.float().eval(), torch.Generator().manual_seed(0)
     if not trained:
-        add_noise(probe, generator)
-    return first_logits_ahead(probe, vocab_size, length, generator)
+        add_noise(model, generator)
+    return first_logits_ahead(model, vocab_size, length, generator)
 
 
 @torch.no_grad()
@@ -85,7 +87,7 @@ def first_ahead(compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Te
     changed_PxL[range(len(positions)), positions] = others_L[positions]
     out_PxLxD = compute(changed_PxL).float()
     if not torch.isfinite(out_PxLxD).all():  # no comparison would find anything
-        raise ValueError("the model gives NaN or infinity with weights moved a little")
+        raise ValueError("the model gives NaN or infinity")
     allowed = _TOLERANCE * out_PxLxD[-1].abs().max()
     if (compute(changed_PxL) - out_PxLxD).abs().max() > allowed:
         raise ValueError(

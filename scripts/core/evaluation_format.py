@@ -3,6 +3,7 @@
 from typing import Any
 
 from torch import nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 from transformers import PreTrainedConfig
 
 from vsc_dataset.configs import TaskConfig
@@ -29,8 +30,20 @@ def write_format(model: Any, trained: EvaluationFormat) -> None:
 
 def format_of(model: nn.Module) -> EvaluationFormat:
     """Return how a model's rows are written, as far as the model says."""
-    trained = getattr(model, "evaluation_format", None)
-    return trained or read_format(getattr(model, "config", None))
+    inner = unwrap(model)
+    trained: EvaluationFormat | None = getattr(inner, "evaluation_format", None)
+    return trained or read_format(getattr(inner, "config", None))
+
+
+def unwrap(model: nn.Module) -> Any:
+    """Return the model itself: torch.compile and DistributedDataParallel hide its attributes."""
+    while True:
+        if isinstance(model, DistributedDataParallel | DataParallel):
+            model = model.module
+        elif (compiled := model._modules.get("_orig_mod")) is not None:
+            model = compiled
+        else:
+            return model
 
 
 def masks_padding(model: nn.Module) -> bool:

@@ -14,9 +14,9 @@ from scripts.core.batches import (
     logits_of,
     loss_of,
     model_inputs,
-    objective_of,
     predicting_positions,
 )
+from scripts.core.evaluation_format import format_of
 from vsc_dataset import Samples
 from vsc_dataset.encoding import decode_answers
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
@@ -75,7 +75,7 @@ def predict(
       loss: what the loss counts, see `model_inputs`.
       progress: the label of a progress bar on a terminal; None shows none.
     """
-    training, has_states = model.training, objective_of(model) == "scratchpad"
+    training, has_states = model.training, format_of(model).objective == "scratchpad"
     model.eval()
     if has_states:
         samples = samples.with_scratchpads()
@@ -104,7 +104,7 @@ def _predict_ids(model: nn.Module, samples: Samples, loss: str) -> tuple[Tensor,
     inputs, labels = model_inputs(model, samples, loss, next(model.parameters()).device)
     logits = logits_of(model, inputs, samples.vocab_size)
     mean = loss_of(logits, labels).item()
-    if "answer_positions" not in inputs and objective_of(model) != "scratchpad":
+    if "answer_positions" not in inputs and format_of(model).objective != "scratchpad":
         positions = predicting_positions(model, samples).to(logits.device)[:, :, None]
         logits = logits.gather(1, positions.expand(-1, -1, logits.shape[-1]))
     return logits.argmax(-1), mean

@@ -248,7 +248,7 @@ def row_width(loaded: LoadedModel, config: TaskConfig) -> int:
     limit, width = longest_row(loaded.model), config.row_width
     needed = width
     if format_of(loaded.model).objective == "scratchpad":
-        if 0 in (config.nops[0], config.eval_nops[0]):
+        if config.may_lack_operations:
             raise ValueError(
                 f"{loaded.name} writes the state after each operation, but this task has samples "
                 "of none: use another task"

@@ -103,7 +103,7 @@ def evaluate_nops(loaded: LoadedModel, grid: str, nops: int, num_samples: int) -
         **{key: value for key, value in measured.rates.items() if not key.startswith("by_")},
         "seconds": measured.seconds,
         "questions_per_second": num_samples / measured.seconds,
-        "floors": _baselines(config, nops, num_samples),
+        "floors": _first_operations_errors(config, nops, num_samples),
     }
 
 
@@ -122,7 +122,9 @@ def split_config(
 
 
 @lru_cache(maxsize=256)
-def _baselines(config: TaskConfig, nops: int, num_samples: int) -> dict[str, dict[str, float]]:
+def _first_operations_errors(
+    config: TaskConfig, nops: int, num_samples: int
+) -> dict[str, dict[str, float]]:
     """Compute both errors of copying and of executing the first k operations.
 
     These read no more than the first operations, so that long programs need not be executed.

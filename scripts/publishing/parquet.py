@@ -17,10 +17,9 @@ import pyarrow.parquet as pq
 
 from scripts.core.io import file_sha256, read_json, replace_file, write_lines
 from scripts.publishing.cards import dataset_card
-from scripts.reporting.tables import both_errors
+from scripts.reporting.baselines import baseline_errors
 from vsc_dataset.arrow import make_table
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, make_config
-from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 from vsc_dataset.sampling import sample
 
 MANIFEST = "manifest.json"
@@ -148,7 +147,9 @@ def write_manifest(folder: Path) -> list[str]:
         "floors": {
             "questions": BASELINE_SAMPLES,
             "by_config": {
-                name: _baselines(name) for name in names if "test" in make_config(name).splits
+                name: baseline_errors(make_config(name), "test", BASELINE_SAMPLES)
+                for name in names
+                if "test" in make_config(name).splits
             },
         },
     }
@@ -203,13 +204,6 @@ def _shares(column: pa.ChunkedArray) -> dict[str, float]:
     """Return the share of each value."""
     values, counts = np.unique(column.to_numpy(), return_counts=True)
     return {str(v): round(c / len(column), 6) for v, c in zip(values, counts.tolist(), strict=True)}
-
-
-def _baselines(name: str) -> dict[str, dict[str, float]]:
-    """Measure the trivial baselines on a configuration's first test questions."""
-    questions = sample(make_config(name), "test", range(BASELINE_SAMPLES)).questions()
-    rates_by_baseline = trivial_baselines(questions, make_config(name).answer_width)
-    return {name: both_errors(rates) for name, rates in rates_by_baseline.items()}
 
 
 def _hash_manifest(manifest: Mapping[str, Any]) -> str:

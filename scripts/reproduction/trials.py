@@ -1,7 +1,6 @@
 """Train a row's missing trials, and measure what is kept next to each record."""
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from scripts.core.model_loading import LoadedModel, load_model
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import evaluate_grid
 from scripts.reporting.answers import Answered, worst_and_best
-from scripts.reporting.tables import both_errors
+from scripts.reporting.baselines import baseline_errors
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
@@ -24,9 +23,7 @@ from scripts.training.runs import each_trial, open_run, read_curve, trial_folder
 from scripts.training.train_state import RunOptions
 from scripts.training.trial_result import ANSWERS_FILE
 from vsc_dataset import sample
-from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
-from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
 ERRORS = ("sample_error_pct", "mask_error_pct")
@@ -85,7 +82,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
         "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},
         "device": record.device,
         **_throughput(model_folder, record.questions),
-        "floors": _baselines(config),
+        "floors": baseline_errors(config, "validation", config.num_validation),
         "curve": [_rounded(point) for point in curve],
         "answers": {
             title: [[*answer[:3], [int(w) for w in answer.wrong]] for answer in block]
@@ -121,14 +118,6 @@ def _throughput(model_folder: Path, questions: int) -> dict[str, float]:
     path = model_folder / ANSWERS_FILE
     seconds = read_json(path).get("seconds") if path.exists() else None
     return {"questions_per_second": round(questions / seconds, 1)} if seconds else {}
-
-
-@lru_cache(maxsize=8)
-def _baselines(config: TaskConfig) -> dict[str, dict[str, float]]:
-    """Compute both errors of answers that need no model, on all validation samples."""
-    questions = sample(config, "validation", range(config.num_validation)).questions()
-    levels = trivial_baselines(questions, config.answer_width)
-    return {name: both_errors(rates) for name, rates in levels.items()}
 
 
 def _test(model: nn.Module, row: Row) -> dict[str, int]:

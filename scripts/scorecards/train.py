@@ -40,7 +40,7 @@ from scripts.training.train_state import Diverged, Job, Paused, RunOptions
 from vsc_models.import_utils import package_version
 
 TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
-ROW = 32
+PROBE_LENGTH = 32
 """Tokens of a row that tells whether a model looks ahead: as long as those of the task."""
 
 SAME = ("wrong", "mask_error_pct", "val_loss")
@@ -106,12 +106,12 @@ class CardTraining:
             protocol.recipe(base, skill, protocol.learning_rates[0]) for skill in protocol.skills
         )
         self.accelerator = make_accelerator(recipe.mixed_precision)
-        model = check_recipe(recipe, 0, self.accelerator, options.trust_remote_code)
+        model = check_recipe(recipe, 0, self.accelerator)
         for other in others:  # rows of other widths, and ids of another vocabulary
-            check_model(other, self.accelerator.device, trust_remote_code=options.trust_remote_code)
+            check_model(other, self.accelerator.device)
         self.parameters = sum(p.numel() for p in model.parameters())
         protocol.check_parameters(self.parameters)
-        self.causal = looks_ahead(model, length=ROW) is None
+        self.causal = looks_ahead(model, length=PROBE_LENGTH) is None
         self.identity = identify(protocol, base)
         path = folder / IDENTITY
         if path.exists():
@@ -149,11 +149,11 @@ class CardTraining:
         tried = [trial for trial in trials if trial["skill"] == skill]
         # The line of a trial that diverged has neither.
         measured = next((trial for trial in reversed(trials) if trial["samples"]), trials[-1])
-        horizons = {str(trial["seed"]): self.horizon(trial) for trial in tried}
+        horizons, causal = self.measure_horizons(tried)
         card: dict[str, Any] = {
             **self.identity,
             "name": name,
-            "causal": self.causal,
+            "causal": causal,
             "parameters": self.parameters,
             "versions": {**measured["versions"], **layer_package(self.base)},
             "device": measured["device"],
@@ -222,28 +222,35 @@ class CardTraining:
         """Return the folder of a trial."""
         return self.folder / "trials" / f"{skill}-lr{rate:g}-seed-{seed}"
 
-    def horizon(self, trial: TrialLine) -> list[dict[str, Any]]:
-        """Evaluate a trial's model on the grid until it fails."""
+    def measure_horizons(self, trials: Sequence[TrialLine]) -> tuple[dict[str, Any], bool]:
+        """Evaluate models on the grid until they fail: rows by seed, and whether all are causal."""
         grid = self.protocol.tables["horizon"]
-        if trial["samples"] == 0:  # it diverged: there is no model
-            first = {"nops": grid_nops(grid["grid"])[0], "questions": grid["samples"]}
-            return [{**first, "sample_error_pct": 100.0}]
-        # The run has written the model's code itself.
+        keys = ("nops", "questions", "sample_error_pct")
+        horizons, causal = {}, self.causal
+        for trial in trials:
+            first = grid_nops(grid["grid"])[0], grid["samples"], 100.0
+            rows = [dict(zip(keys, first, strict=True))]
+            if trial["samples"]:  # else it diverged: there is no model
+                loaded = LoadedModel(trial["skill"], self.load_model(trial))
+                # A layer may begin without what looks ahead, and learn to use it.
+                ahead = looks_ahead(loaded.model, length=PROBE_LENGTH, trained=True)
+                causal = causal and ahead is None
+                result = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
+                rows = [{key: row[key] for key in keys} for row in result["rows"]]
+            horizons[str(trial["seed"])] = rows
+        return horizons, causal
+
+    def load_model(self, trial: TrialLine) -> Any:
+        """Load a trial's model; a ValueError says how to train it again."""
         folder = self.trial_folder(*_key(trial)) / "model"
         try:
-            model = load_model(folder, trust_remote_code=True).to(self.accelerator.device)
+            # The run has written the model's code itself.
+            return load_model(folder, trust_remote_code=True).to(self.accelerator.device)
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"{error} (delete the line of {trial['skill']}, seed {trial['seed']}, in "
                 f"{self.folder / TRIALS}, and the same command trains it again)"
             ) from None
-        # A layer may begin without what looks ahead, and learn to use it.
-        ahead = looks_ahead(model, length=ROW, trained=True)
-        self.causal = self.causal and ahead is None
-        loaded = LoadedModel(trial["skill"], model)
-        evaluated = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
-        keys = ("nops", "questions", "sample_error_pct")
-        return [{key: row[key] for key in keys} for row in evaluated["rows"]]
 
 
 def make_line(job: Job, result: TrialRecord | Diverged) -> TrialLine:

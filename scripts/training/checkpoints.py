@@ -56,7 +56,7 @@ class CheckpointFolder:
 
     def save(self, state: TrainState) -> None:
         """Write a checkpoint, and remove older ones; of an OSError those before are kept."""
-        random_states = gather(self.accelerator, _random_state())
+        random_states = gather(_random_state())
         if self.accelerator.is_main_process:
             with replace_folder(self.folder / f"checkpoint-{state.step:08d}") as folder:
                 tensors = saved_tensors(self.model, remove_duplicate=True)

@@ -78,7 +78,7 @@ def launched_precision() -> str | None:
     return None if precision == "no" else precision
 
 
-def gather(accelerator: Accelerator, value: T) -> list[T]:
+def gather(value: T) -> list[T]:
     """Return the values of all processes in the order of their ranks, in every process."""
     from accelerate.utils import gather_object
 

@@ -233,7 +233,7 @@ class CheckpointSaver:
         now, deadline = time.time(), self.options.deadline
         late = deadline is not None and now + (now - self.checked_at) > deadline
         due = validated or now - self.saved_at >= self.options.checkpoint_seconds
-        answers = gather(self.checkpoints.accelerator, (due, late, STOP.requested()))
+        answers = gather((due, late, STOP.requested()))
         due, late, _ = answers[0]
         STOP.number = max(number for _, _, number in answers)
         self.checked_at = now

@@ -149,7 +149,7 @@ def _check_direction(recipe: Recipe, model: nn.Module) -> None:
     """Raise a ValueError where a model looks ahead and must not."""
     if recipe.objective == "fill":
         return
-    position = looks_ahead(model, recipe.config.vocabulary.size, _row_width(recipe))
+    position = looks_ahead(model, recipe.config.vocabulary.size, length=_row_width(recipe))
     if position is not None:
         raise ValueError(
             f"--objective {recipe.objective} needs a model that reads from left to right: "
@@ -180,7 +180,7 @@ def _check_saved(recipe: Recipe, model: nn.Module, probe: nn.Module, device: tor
                 "with persistent=False"
             )
     # Of other first weights: what is in no checkpoint stays as it is drawn here.
-    fresh = build_model(recipe, trust_remote_code=True).to(device).eval()
+    fresh = build_model(recipe).to(device).eval()
     for name, tensor in saved_tensors(fresh).items():
         tensor.copy_(called[name])
     samples = sample(recipe.config, "validation", range(ROWS))
@@ -225,28 +225,33 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
     add_noise(model, generator)
     if not torch.isfinite(logits(rows)).all():
         return [f"{called}: gives NaN or infinity with weights moved a little; it was not checked"]
-    same = _check_rows(called, logits, rows)
-    if recipe.mixer:  # the scaffold's convolutions may look ahead where the layer does not
-        states = torch.randn(*rows.shape, model.config.hidden_size, generator=generator).to(device)
-
-        def mix(x: Tensor) -> Tensor:
-            copied = x.clone()
-            out: Tensor = model.model.mix(copied, x, None, None)
-            if not torch.equal(copied, x):
-                raise ValueError(f"{called} changes its input in place: let it make a new tensor")
-            return out
-
-        same = same and _check_rows(called, mix, states)
-    if not same:
-        return [f"{called}: gives other numbers each time, in evaluation too; it was not checked"]
+    checked: list[tuple[Compute, Tensor]] = [(logits, rows)]
     if recipe.mixer:
-        ahead = first_ahead(mix, states[0], states[1])
+        states = torch.randn(*rows.shape, model.config.hidden_size, generator=generator).to(device)
+        checked.append((_layer_alone(called, model), states))
+    if not all(_check_rows(called, compute, x) for compute, x in checked):
+        return [f"{called}: gives other numbers each time, in evaluation too; it was not checked"]
+    if recipe.mixer:  # the scaffold's convolutions may look ahead where the layer does not
+        ahead = first_ahead(checked[1][0], states[0], states[1])
     else:
         ahead = first_logits_ahead(model, samples.vocab_size, rows.shape[1], generator)
     reads = "reads from left to right (causal)"
     if ahead is not None:
         reads = f"looks ahead (bidirectional): position {ahead} depends on later ones"
     return [f"{called}: rows of a batch do not mix, all numbers are finite", f"{called}: {reads}"]
+
+
+def _layer_alone(called: str, model: Any) -> Compute:
+    """Return what runs a scaffold's layer, and raises a ValueError where it changes its input."""
+
+    def mix(x: Tensor) -> Tensor:
+        copied = x.clone()
+        out: Tensor = model.model.mix(copied, x, None, None)
+        if not torch.equal(copied, x):
+            raise ValueError(f"{called} changes its input in place: let it make a new tensor")
+        return out
+
+    return mix
 
 
 def _check_rows(called: str, compute: Compute, rows: Tensor) -> bool:

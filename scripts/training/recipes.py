@@ -81,7 +81,11 @@ class Recipe:
         "",
     )
     mixer_args: Mapping[str, Any] = _field("arguments of that layer, as k=v", dict)
-    direction: str = _field("how the mixer reads a row: 'forward', or 'both' ways", "forward")
+    direction: str = _field(
+        "how the mixer reads a row: 'forward', or 'both' ways",
+        "forward",
+        choices=("forward", "both"),
+    )
     max_parameters: int = _field("a larger model is not built", 10_000_000, (1, 2**48))
     num_samples: int = _field("training samples, in whole batches", 4_000_000, (1, 2**48))
     batch_size: int = _field("samples of a step, over all processes", 64, (1, 2**20))
@@ -153,12 +157,12 @@ class Recipe:
             )
         if not self.mixer and (self.mixer_args or self.direction != "forward"):
             raise ValueError("mixer_args or direction without a mixer: name it or leave them out")
-        for _, config in self.stages:
-            if self.objective == "scratchpad" and 0 in (config.nops[0], config.eval_nops[0]):
-                raise ValueError(
-                    f"objective scratchpad, but {self.data_label} has samples of no operation, so "
-                    "of no state to write: let nops, eval_nops and curriculum begin at 1"
-                )
+        stages = [config for _, config in self.stages]  # which checks data and curriculum, too
+        if self.objective == "scratchpad" and any(c.may_lack_operations for c in stages):
+            raise ValueError(
+                f"objective scratchpad, but {self.data_label} has samples of no operation, so of "
+                "no state to write: let nops, eval_nops and curriculum begin at 1"
+            )
 
     @cached_property
     def config(self) -> TaskConfig:

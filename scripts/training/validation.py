@@ -27,7 +27,7 @@ def measure_shared(
         return measure(model, samples, loss, progress=progress)
     share = samples[accelerator.process_index :: count]
     predicted = predict(model, share, loss, progress=progress) if len(share) else None
-    shares = [one for one in gather(accelerator, predicted) if one]
+    shares = [one for one in gather(predicted) if one]
     answers = [""] * len(samples)
     for rank, one in enumerate(shares):  # only the last processes can have none
         answers[rank::count] = one.answers

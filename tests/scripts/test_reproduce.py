@@ -12,6 +12,7 @@ from scripts.reporting.tables import results_table
 from scripts.reproduction import pages, trials
 from scripts.reproduction.experiments import TABLES, choose
 from scripts.reproduction.report import table_lines
+from scripts.training.train_state import Paused
 from tests.commands import ROOT, Result, kill_fork_when, run_command
 from tests.scripts.reporting.cases import COPY, cells
 from tests.scripts.reporting.cases import record as made
@@ -239,3 +240,16 @@ def test_a_row_that_fails_is_one_line_and_the_others_go_on(tmp_path, monkeypatch
     assert done.stderr == "reproduce: lstm-l6: seed 0: the loss is nan\n"
     assert cells(done.stdout, "lstm-l6")["rank"] == "not run"
     assert cells(done.stdout, "mamba-l6")["rank"] == "1"
+
+
+def test_a_pause_in_a_row_still_writes_every_table_with_its_kept_trials(tmp_path, monkeypatch):
+    def run_row(row, *_):
+        record = replace(made(), recipe=row.recipe.name, planned_samples=64, samples=64)
+        yield trial_store.Trial(record, {"floors": COPY})
+        raise Paused("paused")
+
+    monkeypatch.setattr(trials, "run_row", run_row)
+    reproduce("fair_search", "--rows", "zoo-lstm", *places(tmp_path))
+    for table in ("fair_search", "zoo", "zoo_longer"):
+        text = (tmp_path / "hub" / "tables" / f"{table}.md").read_text("utf-8")
+        assert cells(text, "zoo-lstm")["rank"] == "1"

@@ -1,13 +1,18 @@
 """A model that sees what follows is told apart from a causal one, by what it does."""
 
 import copy
+import threading
 
 import pytest
 import torch
 from torch import nn
 
-from scripts.core.causality import looks_ahead
+from scripts.core import causality
 from tests.vsc_models.models import CAUSAL, MODELS, model_of, other_model
+
+
+def looks_ahead(model):
+    return causality.looks_ahead(model, length=16)
 
 
 class Convolution(nn.Module):
@@ -68,11 +73,24 @@ def test_a_model_that_keeps_a_state_between_calls_is_told_so():
         looks_ahead(Keeps(2, 0))
 
 
-def test_model_and_random_state_stay_as_they_are():
-    model = model_of("delta").bfloat16().train()
+def test_a_model_that_cannot_be_copied_is_told_apart_too():
+    model = Convolution(1, 1)
+    model.lock = threading.Lock()
+    assert looks_ahead(model) == 0
+
+
+def test_trained_weights_and_the_random_state_stay_as_they_are():
+    model = model_of("delta")
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    looks_ahead(model)
-    assert model.training
+    causality.looks_ahead(model, length=16, trained=True)
     assert torch.equal(torch.get_rng_state(), state)
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, before[name])
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_numbers_that_are_not_finite_are_told(trained):
+    model = Convolution(2, 0)
+    nn.init.constant_(model.head.bias, float("nan"))
+    with pytest.raises(ValueError, match="gives NaN or infinity"):
+        causality.looks_ahead(model, length=16, trained=trained)

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
+from scripts.reproduction import scorecards
 from scripts.reproduction.scorecards import (
     LAYERS,
     REPEATED,
@@ -84,6 +86,25 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
     refused = run_command("reproduce", "scorecards", "--report-only", "--hub-cards", hub)
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
     assert "gru-efficiency.json: protocol is 2: this tree has 99" in refused.stderr
+
+
+def test_a_scorecard_that_fails_is_one_line_and_the_ones_before_it_are_on_the_page(
+    tmp_path, monkeypatch
+):
+    kept = Kept("GRU", "efficiency").path(KEPT)
+    path = tmp_path / "scorecards" / kept.name
+
+    def train_cards(*_):
+        path.parent.mkdir(parents=True)
+        yield Path(shutil.copy(kept, path))
+        raise ValueError("copy lr 0.001 1/5: the loss is nan")
+
+    monkeypatch.setattr(scorecards, "train_cards", train_cards)
+    done = run_command("reproduce", "scorecards", "--rows", "GRU", "--hub-cards", tmp_path)
+    assert (done.exit_code, done.stderr) == (
+        1, "reproduce: copy lr 0.001 1/5: the loss is nan\n"
+    )  # fmt: skip
+    assert "| GRU " in (tmp_path / "tables" / "scorecards.md").read_text("utf-8")
 
 
 def test_skills_whose_trials_disagree_are_named():

@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import pipeline
 
-from scripts.core.batches import IGNORED, model_inputs, objective_of
+from scripts.core.batches import IGNORED, model_inputs
+from scripts.core.evaluation_format import format_of
 from scripts.core.inference import predict
 from scripts.core.model_loading import open_model, row_width
 from scripts.reproduction.experiments import TABLES
@@ -36,7 +37,7 @@ def test_next_tokens_are_the_ids_one_place_later(data, loss):
     recipe = NEXT.changed(data=data, loss=loss)
     samples = sample(recipe.config, "train", range(5))
     model = model_of(recipe)
-    assert objective_of(model) == "next-token"
+    assert format_of(model).objective == "next-token"
     inputs, labels = model_inputs(model, samples, loss, CPU)
     assert np.array_equal(inputs["input_ids"], samples.labels)
     counted, next_ids = labels != IGNORED, inputs["input_ids"].roll(-1, 1)
