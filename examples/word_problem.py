@@ -35,9 +35,8 @@ def product_table(group: str, generators: str) -> Tensor:
     elements = [*permutations(range(GROUPS[group]))]
     if group == "A5":
         elements = [p for p in elements if sum(a > b for a, b in combinations(p, 2)) % 2 == 0]
-    chosen = [p for p in elements if sum(i != x for i, x in enumerate(p)) <= MOVED[generators]]
-    rows = [[elements.index(tuple(g[x] for x in e)) for g in chosen] for e in elements]
-    return torch.tensor(rows)
+    kept = [p for p in elements if sum(i != x for i, x in enumerate(p)) <= MOVED[generators]]
+    return torch.tensor([[elements.index(tuple(g[x] for x in e)) for g in kept] for e in elements])
 
 
 def draw(table: Tensor, count: int, length: int) -> tuple[Tensor, Tensor]:
@@ -94,16 +93,17 @@ def make_model(name: str, table: Tensor) -> nn.Module:
 
 
 def train(cell: str, seed: int = 0, num_steps: int | None = None) -> dict[str, Any]:
-    """Train a cell, its length doubling from 4, and count right sequences and tokens."""
+    """Train a cell, its length doubling from the first one, and count right sequences."""
     torch.manual_seed(seed)
-    steps = num_steps or int(CELLS[cell]["steps"])
+    row, steps = CELLS[cell], num_steps or int(CELLS[cell]["steps"])
+    settings = {"steps": steps, "rate": float(row["rate"]), "first": int(row["first"])}
     group, generators, name = cell.split("-", 2)
     model = make_model(name, table := product_table(group, generators))
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-3, (0.9, 0.98))
+    optimizer = torch.optim.AdamW(model.parameters(), settings["rate"], (0.9, 0.98))
     schedule = get_cosine_schedule_with_warmup(optimizer, 100, steps)
     started, losses = time.time(), []
     for step in range(steps):
-        length = min(TRAINED, 2 ** max(2, 1 + 6 * step // steps))  # a third each of 4 and 32
+        length = min(TRAINED, max(settings["first"], 2 ** (1 + 6 * step // steps)))
         tokens, states = draw(table, 64 * TRAINED // length, length)  # always as many tokens
         loss = cross_entropy(first(model(tokens)).flatten(0, 1), states.flatten())
         loss.backward()
@@ -112,7 +112,7 @@ def train(cell: str, seed: int = 0, num_steps: int | None = None) -> dict[str, A
         optimizer.zero_grad()
         schedule.step()
         losses.append(round(loss.item(), 4))
-    about = {"cell": cell, "seed": seed, "steps": steps, "seconds": round(time.time() - started, 1)}
+    about = {"cell": cell, "seed": seed, **settings, "seconds": round(time.time() - started, 1)}
     about |= {"parameters": sum(map(Tensor.numel, model.parameters()))}
     about |= {"loss": losses[:: max(1, steps // 20)]}
     with torch.no_grad():  # shorter sequences are prefixes of the longest

@@ -21,12 +21,15 @@ TITLE = "The word problem: groups that a layer can follow"
 LEGEND = (
     "Of 500 sequences the share with every position right up to a length, and of their tokens up "
     "to 256, each the median over seeds, the lower one of two; solved: more than nine of ten right "
-    "at 32. Trained at lengths that double from 4 to 32, on as many tokens a step. deltaN-betaM: "
+    "at 32. Trained at lengths that double to 32, on as many tokens a step. deltaN-betaM: "
     "one delta-rule layer with N reflections a token and betas up to M. Sets of generators: swaps "
-    "and the identity, three (at most three elements moved), all. Settings: "
-    "examples/word_problem.py."
+    "and the identity, three (at most three elements moved), all. Steps, rate and first length: "
+    "examples/word_problem.csv."
 )
 TRIALS = 3
+SETTINGS = ("steps", "rate", "first")
+"""Of a cell, in examples/word_problem.csv; `first` is the length that its training begins with."""
+
 CELL = {"cell": str, "seed": int, "steps": int, "sequences": {str: float}, "tokens_to_256": float}
 
 
@@ -50,8 +53,9 @@ def _parse_cell(line: dict[str, Any]) -> dict[str, Any]:
     check_shape(line, CELL, "cell")
     if line["cell"] not in CELLS:
         raise ValueError(f"cell {line['cell']!r} is none of examples/word_problem.csv")
-    if line["steps"] != int(CELLS[line["cell"]]["steps"]):
-        raise ValueError(f"it was trained for {line['steps']:,} steps, not for those of the cell")
+    for name, value in {"rate": 0.003, "first": 4, **line}.items():  # of lines that lack them
+        if name in SETTINGS and value != float(CELLS[line["cell"]][name]):
+            raise ValueError(f"{name} was {value:g}, which is not that of the cell")
     if [*line["sequences"]] != [*map(str, LENGTHS)]:
         raise ValueError(f"sequences has the lengths {[*line['sequences']]}, not {[*LENGTHS]}")
     if max(line["tokens_to_256"], *line["sequences"].values()) > 1:

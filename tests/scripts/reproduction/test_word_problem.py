@@ -125,7 +125,9 @@ def test_a_cell_that_another_command_has_kept_is_not_kept_twice(tmp_path, monkey
     [
         ({"cell": "S9-all-gru"}, "line 2: cell 'S9-all-gru' is none of"),
         ({"seed": None}, "line 2: cell.seed is 'None'"),
-        ({"steps": 1}, "line 2: it was trained for 1 steps"),
+        ({"steps": 1}, "line 2: steps was 1, which is not that of the cell"),
+        ({"rate": 0.1}, "line 2: rate was 0.1, which is not"),
+        ({"first": 2}, "line 2: first was 2, which is not"),
         ({"sequences": {"32": 1.0}}, "line 2: sequences has the lengths"),
         ({"tokens_to_256": 7.0}, "line 2: a share is above one"),
         ({}, "S3-all-gru, seed 0, stands there twice"),
