@@ -108,6 +108,16 @@ def load_model(
         raise ValueError(words if name in words else f"{name}: {words}") from None
 
 
+def load_trained(folder: str | Path) -> nn.Module:
+    """Load a model that a run of this clone has saved, with the code that the run wrote itself."""
+    return load_model(folder, trust_remote_code=True)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Count the parameters of a model, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def _load_checkpoint(
     name: str, trust_remote_code: bool, check_size: Callable[[int], None] | None
 ) -> nn.Module:
@@ -117,7 +127,7 @@ def _load_checkpoint(
     if check_size is not None and getattr(config, "mixer", None) is None:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             empty = auto_class.from_config(config, trust_remote_code=trust_remote_code)
-        check_size(sum(p.numel() for p in empty.parameters()))
+        check_size(count_parameters(empty))
     model, info = auto_class.from_pretrained(
         name, trust_remote_code=trust_remote_code, use_safetensors=True, output_loading_info=True
     )
@@ -153,6 +163,7 @@ def head_name(model_type: str, auto_map: Mapping[str, Any] | None) -> str:
 def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:
     """Call FILE.py:FUNCTION; the model's `save_pretrained` keeps file, arguments and weights."""
     function, code = find(target), find_source(target)
+    assert code is not None, "a target in a file has a source"
     model = call(target, function, arguments)
     if not isinstance(model, nn.Module):
         raise ValueError(f"{target} returns {type(model).__name__}, not a torch.nn.Module")
@@ -168,7 +179,7 @@ def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:
         with replace_file(path / WEIGHTS) as tmp_path:
             save_weights(self, str(tmp_path))
         with replace_file(path / CODE) as tmp_path:
-            tmp_path.write_bytes(code or b"")
+            tmp_path.write_bytes(code)
         write_lines(path / MADE_BY, [json.dumps(made_by, indent=2)])
 
     model.save_pretrained = MethodType(save_pretrained, model)  # type: ignore[assignment]

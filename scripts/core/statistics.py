@@ -78,6 +78,15 @@ def grid_nops(grid: str) -> list[int]:
     return [int(split.removeprefix("nops")) for split in config.splits]
 
 
+def horizon_order(horizon: int | str | None) -> float:
+    """Return by what horizons are ordered: one like ">1024" is beyond all, none is 0.
+
+    >>> sorted([">1024", 5, None, 1024], key=horizon_order)
+    [None, 5, 1024, '>1024']
+    """
+    return math.inf if isinstance(horizon, str) else float(horizon or 0)
+
+
 def is_within_horizon(rates: Mapping[str, Any]) -> bool:
     """Tell whether the one-sided 95% interval of the sample error ends at most at 1%.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.core.devices import device_name
 from scripts.core.inference import Measurement, measure, predict
-from scripts.core.model_loading import LoadedModel, row_width
+from scripts.core.model_loading import LoadedModel, count_parameters, row_width
 from scripts.core.statistics import HORIZON_SAMPLES, grid_nops, survival
 from scripts.evaluation.first_error import first_wrong_steps
 from scripts.evaluation.grid import SAMPLES, evaluate_grid, split_config
@@ -71,7 +71,7 @@ def evaluate(models: Sequence[LoadedModel], request: Request) -> Iterator[dict[s
         about = {
             "checkpoint": loaded.name,
             "trained_on": loaded.trained_on,
-            "parameters": sum(p.numel() for p in loaded.model.parameters()),
+            "parameters": count_parameters(loaded.model),
             "device": device_name(loaded.model),
         }
         if request.grids:

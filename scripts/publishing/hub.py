@@ -56,7 +56,7 @@ def push(bundle: Bundle, private: bool = False, overwrite_card: bool = False) ->
     """
     check_token()
     api, kind = HfApi(), bundle.repo_type
-    with _one_line(bundle.repo):
+    with _explain_hub_errors(bundle.repo):
         before = _open(api, bundle, private)
         stale = _stale(api, bundle, before, overwrite_card)
         # One commit, where `upload_folder` may make several: readers see the old or the new.
@@ -138,7 +138,7 @@ def _move_tag(api: HfApi, bundle: Bundle, head: str) -> None:
 
 
 @contextmanager
-def _one_line(repo: str) -> Iterator[None]:
+def _explain_hub_errors(repo: str) -> Iterator[None]:
     """Raise what goes wrong on the hub or in the network as a ValueError of one line."""
     try:
         yield

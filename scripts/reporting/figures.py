@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COLORS = ("#b0413e", "#2f5d8a", "#3b7d4f", "#8a5a9e", "#c98a1b", "#4aa3a2", "#6b6b6b", "#d46a9f")
 BASELINE_COLOR, REST_COLOR = "#999999", "#d0c8bd"
-MEASURES = {"sample_error_pct": "sample error %", "mask_error_pct": "mask error %"}
+ERROR_LABELS = {"sample_error_pct": "sample error %", "mask_error_pct": "mask error %"}
 
 DPI = 110
 RIGHT_COLOR, WRONG_COLOR = "#d6efd8", "#f08a80"  # also differ in lightness, for color-blind eyes
@@ -96,7 +96,7 @@ def training_curves(
     from matplotlib import colormaps
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-    measures = {**MEASURES, "val_loss": "validation loss (nats)"} if with_loss else MEASURES
+    measures = {**ERROR_LABELS, "val_loss": "validation loss (nats)"} if with_loss else ERROR_LABELS
     figure, panels = _panels(len(measures), 14, 5.2)
     tab20 = colormaps["tab20"].colors  # type: ignore[attr-defined]
     for axes, (key, label) in zip(panels, measures.items(), strict=True):
@@ -179,7 +179,7 @@ def error_by_nops(lines: Mapping[str, Points], path: Path, title: str = "") -> N
     figure, panels = _panels(2, 12, 4.8)
     longest = max(lines.values(), key=len)
     same = all(rows[0]["floors"] == longest[0]["floors"] for rows in lines.values())
-    for axes, (key, label) in zip(panels, MEASURES.items(), strict=True):
+    for axes, (key, label) in zip(panels, ERROR_LABELS.items(), strict=True):
         _draw_lines(
             axes, {name: [rows] for name, rows in lines.items()}, "nops", key, COLORS, marker="."
         )

@@ -1,13 +1,12 @@
 """Rank results: one order for tables, figures and cards."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any
 
-from scripts.core.statistics import find_horizon, grid_nops
+from scripts.core.statistics import find_horizon, grid_nops, horizon_order
 from scripts.core.trial_store import Trial
 from scripts.core.trial_summary import SOLVED_PCT, median_trial, summarize
 from vsc_dataset.configs import make_config
@@ -23,11 +22,10 @@ def rank_key(results: Mapping[str, Any], horizon: int | str | None = None) -> tu
     horizon (">N" is beyond all), the smallest median mask error, the fewest parameters.
     """
     error, mask_error = results["sample_error_pct"], results["mask_error_pct"]
-    operations = math.inf if str(horizon).startswith(">") else float(horizon or 0)
     return (
         -error["solved"] / error["n"],
         round(error["median"], 2),
-        -operations,
+        -horizon_order(horizon),
         mask_error["median"],
         results["parameters"],
     )
@@ -82,7 +80,7 @@ class Line:
         """Those of the trials that were evaluated on a grid, rising; a text is beyond its end."""
         horizons = map(kept_horizon, self.details("grid"))
         numbers = [horizon for horizon in horizons if horizon is not None]
-        return sorted(numbers, key=lambda horizon: (isinstance(horizon, str), horizon))
+        return sorted(numbers, key=horizon_order)
 
     @property
     def horizon(self) -> int | str | None:

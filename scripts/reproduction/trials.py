@@ -9,7 +9,7 @@ from torch import nn
 from scripts.core.devices import find_device
 from scripts.core.inference import measure
 from scripts.core.io import RUN_FILE, read_json
-from scripts.core.model_loading import LoadedModel, load_model
+from scripts.core.model_loading import LoadedModel, load_trained
 from scripts.core.trial_store import Trial, TrialRecord, read_trials
 from scripts.evaluation.grid import evaluate_grid
 from scripts.reporting.answers import Answered, worst_and_best
@@ -17,7 +17,7 @@ from scripts.reporting.baselines import baseline_errors
 from scripts.reproduction.experiments import Row
 from scripts.training.distributed import make_accelerator
 from scripts.training.loop import check_recipe
-from scripts.training.recipes import UNTRAINED
+from scripts.training.recipes import LABEL_FIELDS
 from scripts.training.run_report import read_answers, seen_in_training
 from scripts.training.runs import each_trial, open_run, read_curve, trial_folder
 from scripts.training.train_state import RunOptions
@@ -79,7 +79,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
     answered = read_answers(row.recipe, model_folder, record)
     first_answers = Answered(*(texts[:SAMPLES] for texts in answered["validation"]))
     details = {
-        "settings": {k: v for k, v in row.recipe.to_json().items() if k not in UNTRAINED},
+        "settings": {k: v for k, v in row.recipe.to_json().items() if k not in LABEL_FIELDS},
         "device": record.device,
         **_throughput(model_folder, record.questions),
         "floors": baseline_errors(config, "validation", config.num_validation),
@@ -97,8 +97,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
     seen = seen_in_training(row.recipe, record)
     details |= {} if seen is None else {"seen_pct": round(seen, 2)}
     if row.grid or row.test_samples:
-        # The run has written the model's code itself.
-        model = load_model(str(model_folder), trust_remote_code=True).to(find_device(None))
+        model = load_trained(model_folder).to(find_device(None))
         details |= {"grid": _grid(model, row)} if row.grid else {}
         details |= {"test": _test(model, row)} if row.test_samples else {}
     return details

@@ -20,6 +20,7 @@ from scripts.core.statistics import (
     find_horizon,
     format_share,
     grid_nops,
+    horizon_order,
     is_within_horizon,
     prediction_interval,
 )
@@ -149,8 +150,7 @@ def summarize_skill(
 def summarize_horizon(protocol: Protocol, horizons: Mapping[str, Any]) -> dict[str, Any]:
     """Give the horizons of the trials, rising; of two in the middle the lower one counts."""
     listed = grid_nops(protocol.tables["horizon"]["grid"])
-    rising = [find_horizon(rows, listed) for rows in horizons.values()]
-    rising.sort(key=lambda horizon: (isinstance(horizon, str), horizon or 0))
+    rising = sorted((find_horizon(one, listed) for one in horizons.values()), key=horizon_order)
     middle = rising[(len(rising) - 1) // 2]
     text = f"it holds up to {middle} operation{'s' * (middle != 1)}"
     if rising[0] != rising[-1]:

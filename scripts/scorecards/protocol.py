@@ -76,7 +76,7 @@ class Protocol:
         """
         return Recipe(
             name=mixer.rpartition(":")[2] or "delta",
-            data=self.tables["skills"][self.skills[0]]["data"],
+            data=self._any_data,
             model="vsc_mixer" if mixer else "vsc_delta",
             model_args={**self.tables["scaffold"], "causal": causal},
             mixer=mixer,
@@ -86,12 +86,18 @@ class Protocol:
 
     def model(self, kind: str, model_args: Mapping[str, Any]) -> Recipe:
         """Take a whole model without the scaffold: see `Recipe.model`."""
-        data = self.tables["skills"][self.skills[0]]["data"]
-        return Recipe(name=kind.rpartition(":")[2], data=data, model=kind, model_args=model_args)
+        name = kind.rpartition(":")[2]
+        return Recipe(name=name, data=self._any_data, model=kind, model_args=model_args)
 
     def read_model(self, kept: Mapping[str, Any]) -> Recipe:
         """Read what `write_model` wrote."""
-        return Recipe.from_dict({"data": self.tables["skills"][self.skills[0]]["data"], **kept})
+        return Recipe.from_dict({"data": self._any_data, **kept})
+
+    @property
+    def _any_data(self) -> str:
+        """Data of a skill, for a recipe has some: `recipe` gives it those that are trained."""
+        data: str = self.tables["skills"][self.skills[0]]["data"]
+        return data
 
     @staticmethod
     def write_model(recipe: Recipe) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from scripts.core.io import read_json, replace_file, write_lines
+from scripts.core.statistics import horizon_order
 from scripts.reporting.tables import table
 from scripts.scorecards.card import chance_errors, read_card, sample_error_pct
 from scripts.scorecards.protocol import read_protocol
@@ -73,12 +74,10 @@ def rank(cards: Sequence[Card]) -> list[Card]:
 
     def key(card: Card) -> tuple[Any, ...]:
         skills = card["summary"]["skills"].values()
-        horizon = card["summary"]["horizon"]["horizon"]
-        beyond = isinstance(horizon, str)
         return (
             -sum(skill["verdict"] == "solved" for skill in skills),
             -sum(skill["solved"] / skill["trials"] for skill in skills),
-            -(10_000 if beyond else horizon or 0),
+            -horizon_order(card["summary"]["horizon"]["horizon"]),
             sum(skill["sample_error_pct"] for skill in skills),
             card["name"],
         )

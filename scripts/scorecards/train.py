@@ -12,7 +12,7 @@ from typing import Any
 from scripts.core.causality import looks_ahead
 from scripts.core.devices import use_threads
 from scripts.core.io import FAULTS, read_json, read_jsonl, write_lines
-from scripts.core.model_loading import LoadedModel, load_model
+from scripts.core.model_loading import LoadedModel, count_parameters, load_trained
 from scripts.core.statistics import grid_nops
 from scripts.core.trial_store import TrialRecord
 from scripts.evaluation.grid import evaluate_grid
@@ -109,7 +109,7 @@ class CardTraining:
         model = check_recipe(recipe, 0, self.accelerator)
         for other in others:  # rows of other widths, and ids of another vocabulary
             check_model(other, self.accelerator.device)
-        self.parameters = sum(p.numel() for p in model.parameters())
+        self.parameters = count_parameters(model)
         protocol.check_parameters(self.parameters)
         self.causal = looks_ahead(model, length=PROBE_LENGTH) is None
         self.identity = identify(protocol, base)
@@ -244,8 +244,7 @@ class CardTraining:
         """Load a trial's model; a ValueError says how to train it again."""
         folder = self.trial_folder(*_key(trial)) / "model"
         try:
-            # The run has written the model's code itself.
-            return load_model(folder, trust_remote_code=True).to(self.accelerator.device)
+            return load_trained(folder).to(self.accelerator.device)
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"{error} (delete the line of {trial['skill']}, seed {trial['seed']}, in "

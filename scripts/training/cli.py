@@ -10,10 +10,10 @@ from typing import Any, get_args
 from scripts.core.cli import Parser, int_from, positive, read_pairs
 from scripts.core.io import RUN_FILE, read_json
 from scripts.training.distributed import check_launch, check_trackers, launched_precision
-from scripts.training.recipes import HINTS, UNTRAINED, Recipe, find_recipe, recipe_flag
+from scripts.training.recipes import FIELD_TYPES, LABEL_FIELDS, Recipe, find_recipe, recipe_flag
 from vsc_dataset.checking import nearest
 
-TRAINED = [one.name for one in fields(Recipe) if one.name not in UNTRAINED]
+TRAINED = [one.name for one in fields(Recipe) if one.name not in LABEL_FIELDS]
 NAME = "of the run and its folder; default: the recipe's, or that of the layer or model in a flag"
 FLAGS: dict[str, dict[str, Any]] = {
     "--recipe": {"required": True, "help": "a table of scripts/recipes.toml"},
@@ -32,7 +32,7 @@ FLAGS: dict[str, dict[str, Any]] = {
 }
 DEVICE = "accelerate chooses it: set CUDA_VISIBLE_DEVICES, or ACCELERATE_USE_CPU=true for the CPU"
 LAYERS = "it is a field of the model, write --model-args num_layers=2"
-HINTS_FOR = {
+FLAG_HINTS = {
     **dict.fromkeys(("--device", "--gpu", "--gpus", "--cuda", "--cpu"), DEVICE),
     **dict.fromkeys(("--num-layers", "--n-layers", "--num-hidden-layers", "--set"), LAYERS),
 }
@@ -47,7 +47,9 @@ def recipe_flags() -> dict[str, dict[str, Any]]:
         if one.name.endswith("_args"):
             settings |= {"nargs": "+", "metavar": "K=V"}
         else:
-            kind, *_ = get_args(HINTS[one.name]) or [HINTS[one.name]]  # the first of `int | None`
+            kind, *_ = get_args(FIELD_TYPES[one.name]) or [
+                FIELD_TYPES[one.name]
+            ]  # the first of `int | None`
             settings |= {"type": kind, "metavar": "VALUE"}
             settings |= {"nargs": "+"} if one.name in ("betas", "curriculum") else {}
         if one.name in TRAINED:
@@ -67,7 +69,7 @@ def read_flags(
       ValueError: an unknown flag (the nearest is named), a value that cannot work, or flags that
         contradict each other.
     """
-    flags = Parser(description, {**FLAGS, **recipe_flags()}, HINTS_FOR).parse_args(words)
+    flags = Parser(description, {**FLAGS, **recipe_flags()}, FLAG_HINTS).parse_args(words)
     _check(flags)
     recipe = find_recipe(flags.recipe)
     changes = {name: value for name in TRAINED if (value := getattr(flags, name)) is not None}

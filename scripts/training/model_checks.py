@@ -50,13 +50,13 @@ def check_model(
             probe = copy.deepcopy(model)
         except Exception:  # a custom layer may hold what cannot be copied
             probe = build_model(recipe, trust_remote_code)
-        with _one_line(recipe, probe):
+        with _explain_model_errors(recipe, probe):
             _compute_gradients(recipe, probe.to(device).train(), device)
         _check_gradients(recipe, probe, num_processes, report)
         if recipe.mixer or not recipe.model.startswith("vsc_"):
             arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
             report(f"{describe(recipe)}: {list_arguments(arguments)}")
-            with _one_line(recipe, probe):
+            with _explain_model_errors(recipe, probe):
                 for line in _check_custom(recipe, probe, device):
                     report(line)
         if recipe.mixer or is_file(recipe.model):
@@ -66,7 +66,7 @@ def check_model(
 
 
 @contextmanager
-def _one_line(recipe: Recipe, model: nn.Module) -> Iterator[None]:
+def _explain_model_errors(recipe: Recipe, model: nn.Module) -> Iterator[None]:
     """Make one line of what a model raises, with the line of the user's code that it is of."""
     try:
         yield

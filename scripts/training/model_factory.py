@@ -20,7 +20,7 @@ from transformers.models.auto.modeling_auto import (
 
 import vsc_models  # noqa: F401  registers our model types
 from scripts.core.evaluation_format import set_format
-from scripts.core.model_loading import head_of, load_model, make_file_model
+from scripts.core.model_loading import count_parameters, head_of, load_model, make_file_model
 from scripts.training.recipes import Recipe, recipe_flag
 from vsc_dataset.checking import nearest
 from vsc_dataset.language import TOKENS
@@ -71,7 +71,7 @@ def build_model(recipe: Recipe, trust_remote_code: bool = False) -> nn.Module:
         make = _maker(recipe)
         _check_size(recipe, _size_without_memory(recipe, make))
         model = make()
-    _check_size(recipe, sum(p.numel() for p in model.parameters()))
+    _check_size(recipe, count_parameters(model))
     set_format(model, recipe.config, recipe.objective)
     return model
 
@@ -134,8 +134,8 @@ def _maker(recipe: Recipe) -> Callable[[], nn.Module]:
         settings |= {"mixer": recipe.mixer, "mixer_args": dict(recipe.mixer_args)}
         settings |= {"direction": recipe.direction}
     settings = {**_usual_settings(recipe, model_type), **settings}
-    config = _one_line(recipe, lambda: AutoConfig.for_model(model_type, **settings))
-    return lambda: _one_line(recipe, lambda: head_of(config).from_config(config))
+    config = _explain_build_errors(recipe, lambda: AutoConfig.for_model(model_type, **settings))
+    return lambda: _explain_build_errors(recipe, lambda: head_of(config).from_config(config))
 
 
 def _names_of(model_type: str) -> set[str]:
@@ -183,7 +183,7 @@ def _usual_settings(recipe: Recipe, model_type: str) -> dict[str, Any]:
     return usual
 
 
-def _one_line(recipe: Recipe, make: Callable[[], Any]) -> Any:
+def _explain_build_errors(recipe: Recipe, make: Callable[[], Any]) -> Any:
     """Return what `make` gives; what a library raises becomes one line that names the model."""
     try:
         return make()
@@ -206,7 +206,7 @@ def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
     """Count the parameters where tensors take no memory; 0 if the user's code cannot do that."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         try:
-            return sum(p.numel() for p in make().parameters())
+            return count_parameters(make())
         except Exception:
             if recipe.mixer or is_file(recipe.model):
                 return 0  # it may look at its weights; what is wrong shows when it takes memory

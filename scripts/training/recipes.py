@@ -15,7 +15,7 @@ from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.vocabulary import OBJECTIVES
 
-UNTRAINED = ("name", "description")
+LABEL_FIELDS = ("name", "description")
 """Fields that change no bit of a trial."""
 
 RENAMED = {"steps_per_token": "num_householder", "beta_stretch": "beta_clip_margin"}
@@ -137,7 +137,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if get_origin(HINTS[one.name]) is tuple and isinstance(value, list):  # as in a file
+            if get_origin(FIELD_TYPES[one.name]) is tuple and isinstance(
+                value, list
+            ):  # as in a file
                 object.__setattr__(self, one.name, value := tuple(value))
             _check_value(one.name, value, one.metadata)
         if len(self.betas) != 2 or not all(has_type(x, float) and 0 <= x < 1 for x in self.betas):
@@ -277,15 +279,15 @@ class Recipe:
     def same_training(self, other: "Recipe") -> bool:
         """Return whether both train the same bits from the same seed, whatever their names."""
         ours, theirs = self.to_json(), other.to_json()
-        return all(ours[name] == theirs[name] for name in ours if name not in UNTRAINED)
+        return all(ours[name] == theirs[name] for name in ours if name not in LABEL_FIELDS)
 
 
-HINTS = get_type_hints(Recipe)
+FIELD_TYPES = get_type_hints(Recipe)
 
 
 def _check_value(name: str, value: Any, allowed: Mapping[str, Any]) -> None:
     """Raise a ValueError for what is of another type, as a file may hold it, or not allowed."""
-    hint, limits, choices = HINTS[name], allowed.get("limits"), allowed.get("choices")
+    hint, limits, choices = FIELD_TYPES[name], allowed.get("limits"), allowed.get("choices")
     if not has_type(value, hint):
         raise ValueError(f"{name} is {value!r}: it must be {WORDS[hint]}")
     if choices and value not in choices:

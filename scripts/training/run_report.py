@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.core.inference import predict
 from scripts.core.io import read_json, replace_file, write_lines
-from scripts.core.model_loading import load_model
+from scripts.core.model_loading import load_trained
 from scripts.core.trial_store import TrialRecord
 from scripts.core.trial_summary import median_trial, summarize
 from scripts.reporting.answers import Answered, worst_and_best
@@ -133,8 +133,8 @@ def read_answers(recipe: Recipe, model: Path, record: TrialRecord) -> dict[str, 
     counts = {"test": record.test_questions, "test_programs": record.programs_questions}
     for name, (config, split) in final_parts(recipe.config).items():
         samples = first_samples(config, split, counts.get(name, record.questions))
-        if name not in kept:  # the run has written the model's code itself
-            loaded = load_model(model, trust_remote_code=True)
+        if name not in kept:
+            loaded = load_trained(model)
             kept[name] = predict(loaded, samples, recipe.loss).answers
         texts = kept[name]
         whole = isinstance(texts, list) and len(texts) >= len(samples)

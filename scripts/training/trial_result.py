@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts.core.devices import device_name
 from scripts.core.inference import Measurement
+from scripts.core.model_loading import count_parameters
 from scripts.core.trial_store import TrialRecord
 from scripts.core.trial_summary import samples_to_solved
 from scripts.training.checkpoints import replace_folder
@@ -98,7 +99,7 @@ def _make_record(
     return TrialRecord(
         recipe=recipe.name,
         seed=job.seed,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=count_parameters(model),
         samples=samples,
         samples_to_1pct=samples_to_solved(state.points),
         seconds=round(state.seconds, 3),

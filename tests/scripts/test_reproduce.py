@@ -105,7 +105,7 @@ def test_more_test_questions_begin_with_those_of_the_split(done, monkeypatch):
 def test_a_row_without_a_grid_loads_no_model(done, monkeypatch):
     ((record, kept),) = read_trials(done / "hub" / "results", ROW)
     (row,) = choose(TABLES["ladder"].rows, [ROW], 640, 1)
-    monkeypatch.setattr(trials, "load_model", None)
+    monkeypatch.setattr(trials, "load_trained", None)
     folder = done / "runs" / ROW / "640"
     details = trials.measure_details(replace(row, grid=None), folder, record)
     assert {"recipe", "seed", "planned_samples", "grid"} == kept.keys() - details.keys()

@@ -175,7 +175,7 @@ def test_every_split_is_measured_once_at_the_end(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "measure_shared", spy)
     recipe = Recipe(**BASE, **SHORT, model_args={"hidden_size": 16})
     record = run_trial(recipe, tmp_path / "seed-0", RunOptions())
-    monkeypatch.setattr(run_report, "load_model", lambda *_: 1 / 0)
+    monkeypatch.setattr(run_report, "load_trained", lambda *_: 1 / 0)
     run_report.finish_run(recipe, tmp_path, [record])
     assert measured == [("loop", 100), ("trial_result", 10_000), ("trial_result", 10_000)]
 
