@@ -66,8 +66,8 @@ REPEATS = "other-seeds"
 """The folder, among the kept scorecards, of those with other seeds."""
 
 
-class Kept(NamedTuple):
-    """A scorecard that is kept: of a layer and a track, in full or a first look, or repeated."""
+class CardSpec(NamedTuple):
+    """Which scorecard: of a layer and a track, in full or a first look, or with other seeds."""
 
     layer: str
     track: str
@@ -82,7 +82,7 @@ class Kept(NamedTuple):
     def path(self, hub_cards: Path) -> Path:
         """Return where it is kept.
 
-        >>> Kept("delta rule, both ways", "efficiency").path(Path("hub_cards")).as_posix()
+        >>> CardSpec("delta rule, both ways", "efficiency").path(Path("hub_cards")).as_posix()
         'hub_cards/scorecards/delta-rule-both-ways-efficiency.json'
         """
         part = QUICK if self.quick else REPEATS if self.other_seeds else ""
@@ -90,14 +90,14 @@ class Kept(NamedTuple):
         return folder / f"{file_name(self.layer.lower())}-{self.track}.json"
 
 
-def list_cards(layers: Iterable[str] = LAYERS) -> list[Kept]:
+def list_cards(layers: Iterable[str] = LAYERS) -> list[CardSpec]:
     """List the scorecards that layers should have, the shorter ones of all layers first."""
     wanted = itertools.product((True, False), TRACKS, layers)
-    cards = [Kept(layer, track, quick) for quick, track, layer in wanted]
-    return cards + [Kept(one, TRACKS[0], other_seeds=True) for one in REPEATED if one in layers]
+    cards = [CardSpec(layer, track, quick) for quick, track, layer in wanted]
+    return cards + [CardSpec(one, TRACKS[0], other_seeds=True) for one in REPEATED if one in layers]
 
 
-def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[Kept]:
+def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[CardSpec]:
     """List the scorecards that are missing.
 
     Raises:
@@ -107,33 +107,33 @@ def missing_cards(hub_cards: Path, patterns: Sequence[str]) -> list[Kept]:
     return [card for card in list_cards(layers) if not card.path(hub_cards).exists()]
 
 
-def read_cards(hub_cards: Path) -> dict[Kept, Mapping[str, Any]]:
+def read_cards(hub_cards: Path) -> dict[CardSpec, Mapping[str, Any]]:
     """Read and check the kept scorecards.
 
     Raises:
       ValueError: one is of no listed layer, or its model is not the layer's.
     """
     listed = {card.path(hub_cards): card for card in list_cards()}
-    cards: dict[Kept, Mapping[str, Any]] = {}
+    cards: dict[CardSpec, Mapping[str, Any]] = {}
     for path in sorted((hub_cards / NAME).rglob("*.json")):
         if path not in listed:
             raise ValueError(f"{path}: it is of no layer in LAYERS, which files are named after")
-        kept, protocol = listed[path], listed[path].protocol()
-        card, recipe = read_card(path, protocol), LAYERS[kept.layer].recipe(protocol)
-        expected = {"name": kept.layer, **identify(protocol, recipe)}
+        spec, protocol = listed[path], listed[path].protocol()
+        card, recipe = read_card(path, protocol), LAYERS[spec.layer].recipe(protocol)
+        expected = {"name": spec.layer, **identify(protocol, recipe)}
         for name, value in expected.items():
             if card[name] != value:
                 raise ValueError(
-                    f"{path}: {name} is {card[name]!r}, that of {kept.layer!r} in LAYERS is "
+                    f"{path}: {name} is {card[name]!r}, that of {spec.layer!r} in LAYERS is "
                     f"{value!r}: remove the file, and the layer is scored again"
                 )
-        cards[kept] = card
+        cards[spec] = card
     return cards
 
 
 def train_cards(
     hub_cards: Path,
-    cards: Sequence[Kept],
+    cards: Sequence[CardSpec],
     runs: Path,
     jobs: int,
     options: RunOptions,
@@ -143,11 +143,11 @@ def train_cards(
     Raises:
       Paused: the deadline came first; an interrupted scorecard goes on in its folder of `runs`.
     """
-    for kept in cards:
-        protocol, path = kept.protocol(), kept.path(hub_cards)
+    for spec in cards:
+        protocol, path = spec.protocol(), spec.path(hub_cards)
         folder = runs / path.relative_to(hub_cards).with_suffix("")
-        recipe = LAYERS[kept.layer].recipe(protocol)
-        card = CardTraining(protocol, recipe, folder, jobs, options).run(kept.layer)
+        recipe = LAYERS[spec.layer].recipe(protocol)
+        card = CardTraining(protocol, recipe, folder, jobs, options).run(spec.layer)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_lines(path, [json.dumps(card, indent=1)])
         yield path
@@ -186,13 +186,13 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def describe_repeats(cards: Mapping[Kept, Mapping[str, Any]]) -> str:
+def describe_repeats(cards: Mapping[CardSpec, Mapping[str, Any]]) -> str:
     """Say which verdicts of the layers that are scored twice depend on the seeds."""
     told = []
     for layer in REPEATED:
-        kept = Kept(layer, TRACKS[0]), Kept(layer, TRACKS[0], other_seeds=True)
-        if all(card in cards for card in kept):
-            once, again = (cards[card]["summary"]["skills"] for card in kept)
+        specs = CardSpec(layer, TRACKS[0]), CardSpec(layer, TRACKS[0], other_seeds=True)
+        if all(spec in cards for spec in specs):
+            once, again = (cards[spec]["summary"]["skills"] for spec in specs)
             differ = [name for name in once if once[name]["verdict"] != again[name]["verdict"]]
             verdicts = f"other verdicts ({', '.join(differ)})" if differ else "the same verdicts"
             solved = [
@@ -211,8 +211,8 @@ def write_leaderboard(hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     parts = ["# Scorecards"]
     for track in TRACKS:
-        kept = [card for one, card in cards.items() if one == Kept(one.layer, track)]
-        missing = [layer for layer in LAYERS if Kept(layer, track) not in cards]
+        kept = [card for one, card in cards.items() if one == CardSpec(one.layer, track)]
+        missing = [layer for layer in LAYERS if CardSpec(layer, track) not in cards]
         if kept:
             protocol = read_protocol(track)
             says = protocol.tables["tracks"][track]["says"]

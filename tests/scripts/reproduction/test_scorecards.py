@@ -11,7 +11,7 @@ from scripts.reproduction.scorecards import (
     LAYERS,
     REPEATED,
     TRACKS,
-    Kept,
+    CardSpec,
     describe_repeats,
     describe_trainings,
     missing_cards,
@@ -45,7 +45,7 @@ def test_the_committed_scorecards_are_those_of_the_listed_layers():
     [("name", "GRU, mine"), ("model", {"mixer": "torch.nn:LSTM"}), ("code", "abc"), (None, None)],
 )
 def test_a_scorecard_of_another_layer_is_refused(tmp_path, name, value):
-    kept = Kept("GRU", "efficiency")
+    kept = CardSpec("GRU", "efficiency")
     card = json.loads(kept.path(KEPT).read_text())
     path = kept.path(tmp_path) if name else tmp_path / "scorecards" / "mine.json"
     if name:
@@ -60,7 +60,7 @@ def test_a_scorecard_of_another_layer_is_refused(tmp_path, name, value):
 def test_a_first_look_has_every_layer_to_be_compared_with():
     """Else a newcomer would see fewer layers than the table in full has."""
     missing = {*missing_cards(KEPT, [])}
-    assert missing.isdisjoint(Kept(name, "efficiency", True) for name in LAYERS)
+    assert missing.isdisjoint(CardSpec(name, "efficiency", True) for name in LAYERS)
 
 
 def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, monkeypatch):
@@ -79,9 +79,9 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
     again = run_command("reproduce", *flags)
     assert (again.exit_code, again.stdout) == (0, (hub / "tables/scorecards.md").read_text() + "\n")
     assert not (tmp_path / "runs").exists()
-    assert Kept("GRU", "efficiency") not in missing_cards(hub, [])
+    assert CardSpec("GRU", "efficiency") not in missing_cards(hub, [])
     assert len(missing_cards(hub, [])) == len(LAYERS) * len(TRACKS) * 2 - 4 + len(REPEATED)
-    path = Kept("GRU", "efficiency").path(hub)
+    path = CardSpec("GRU", "efficiency").path(hub)
     path.write_text(json.dumps({**json.loads(path.read_text()), "protocol": 2}))
     refused = run_command("reproduce", "scorecards", "--report-only", "--hub-cards", hub)
     assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
@@ -91,7 +91,7 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
 def test_a_scorecard_that_fails_is_one_line_and_the_ones_before_it_are_on_the_page(
     tmp_path, monkeypatch
 ):
-    kept = Kept("GRU", "efficiency").path(KEPT)
+    kept = CardSpec("GRU", "efficiency").path(KEPT)
     path = tmp_path / "scorecards" / kept.name
 
     def train_cards(*_):
@@ -108,7 +108,7 @@ def test_a_scorecard_that_fails_is_one_line_and_the_ones_before_it_are_on_the_pa
 
 
 def test_skills_whose_trials_disagree_are_named():
-    card = read_card(Kept("delta rule", "efficiency").path(KEPT))
+    card = read_card(CardSpec("delta rule", "efficiency").path(KEPT))
     assert "agree in their verdict, each judged alone. Of" in describe_trainings([card])
     *_, trial = (trial for trial in card["trials"] if trial["skill"] == "stack")
     trial.update(wrong=trial["questions"], mask_error_pct=90.0)
@@ -121,7 +121,7 @@ def test_skills_whose_trials_disagree_are_named():
 def test_a_layer_is_scored_again_with_other_seeds(tmp_path, monkeypatch):
     use_small_protocol(monkeypatch, tmp_path)
     monkeypatch.setattr("scripts.reproduction.scorecards.REPEATED", ("GRU",))
-    kept = Kept("GRU", "efficiency"), Kept("GRU", "efficiency", other_seeds=True)
+    kept = CardSpec("GRU", "efficiency"), CardSpec("GRU", "efficiency", other_seeds=True)
     first, second = train_cards(tmp_path, kept, tmp_path / "runs", 1, RunOptions())
     once, again = read_card(first), read_card(second, kept[1].protocol())
     for part in ("search", "trials"):

@@ -74,7 +74,7 @@ def test_copying_is_not_chance_where_it_is_the_task(card):
 
 
 def test_the_values_of_a_published_protocol_never_change():
-    """Kept scorecards would no longer compare: give changed values a new version."""
+    """CardSpec scorecards would no longer compare: give changed values a new version."""
     values = tomllib.loads(PROTOCOL.read_text("utf-8"))
     words = json.dumps(values, sort_keys=True).encode()
     assert sha256(words).hexdigest()[:16] == PUBLISHED[values["version"]]
