@@ -306,8 +306,14 @@ LADDER = [
 """From level four on letters leave, for which swap-delta has no counter."""
 
 LADDER += [
-    ablated(on_data(DEFAULT_DELTA, "level-5"), num_householder=reflections)
-    for reflections in (1, 3, 4)
+    ablated(on_data(DEFAULT_DELTA, "level-5"), **parts)
+    for parts in (
+        {"num_householder": 1},
+        {"num_householder": 3},
+        {"num_householder": 4},
+        {"hidden_size": 64},
+        {"num_householder": 3, "hidden_size": 64},
+    )
 ]
 """`-x` and `+x` move x - 1 letters by one place, as the count moves the others, and a memory takes
 a reflection for each (arXiv 2502.10297), in the bytes of the operation. At most seven in three

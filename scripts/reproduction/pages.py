@@ -59,7 +59,7 @@ def render_results(results: Path) -> str:
     """Fill the template: its paragraphs are written by hand, their numbers are not.
 
     Raises:
-      ValueError: a row that a paragraph is about is not kept.
+      ValueError: a row that a paragraph is about has no results.
     """
 
     def row(name: str, row: str, budget: int | None = None) -> Line:

@@ -308,8 +308,8 @@ def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
     Raises:
       ValueError: the scorecard has no such seed, its model has changed, or a result is outside.
     """
-    kept = {trial["skill"]: trial for trial in card["trials"] if trial["seed"] == seed}
-    if not kept:
+    known = {trial["skill"]: trial for trial in card["trials"] if trial["seed"] == seed}
+    if not known:
         seeds = sorted({trial["seed"] for trial in card["trials"]})
         raise ValueError(f"--rerun {seed}: the scorecard has the seeds {seeds}")
     protocol = read_protocol(card["track"], card["quick"])
@@ -317,7 +317,7 @@ def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
         base = protocol.read_model(card["model"])
     except FAULTS as error:
         raise ValueError(f"the scorecard's model is not a recipe: {error}") from None
-    rates = {skill: [trial["learning_rate"]] for skill, trial in kept.items()}
+    rates = {skill: [trial["learning_rate"]] for skill, trial in known.items()}
     use_threads(card["device"], jobs)
     with TemporaryDirectory() as folder:
         training = CardTraining(protocol, base, Path(folder), jobs, RunOptions())
@@ -330,7 +330,7 @@ def rerun(card: Mapping[str, Any], seed: int, jobs: int = 1) -> str:
                     "model in this tree: the trials are those of another model"
                 )
         lines = training.train(rates, [seed])
-    if all(line[key] == kept[line["skill"]][key] for line in lines for key in SAME):
+    if all(line[key] == known[line["skill"]][key] for line in lines for key in SAME):
         return f"seed {seed}: the same, number for number"
     for line in lines:
         check_repeated(card, line)
