@@ -12,7 +12,7 @@ WORDS = re.compile(
     r"|steps_per_token|beta_stretch|stretched|oracles?|in_own_terms|trainee|leave_model|keep_until"
     r"|way_out|beside|behind|in front|the house|private door|one of your own|of your own"
     r"|own layer|asked|asking|asks|(is|are) no (?!longer)[a-z]+|so many|lost|zoo"
-    r"|real_BxL|keep_BxW|questions_per|dear|mend|blink"
+    r"|real_BxL|keep_BxW|questions_per|dear|mend|blink|not kept"
     r"|(un)?(colou?r|favour|behaviour|neighbour)(?<=our)\w*|licen[c]es?"
     r"|\w*(normal|initial|summar|organ|recogn|optim)is(e|es|ed|ing|ation)s?)\b"
     r"|\w*_(floors?|beside|behind|asked|asks|strangers?|oracles?|lost)_\w*",
