@@ -315,9 +315,9 @@ LADDER += [
         {"num_householder": 3, "hidden_size": 64},
     )
 ]
-"""`-x` and `+x` move x - 1 letters by one place, as the count moves the others, and a memory takes
-a reflection for each (arXiv 2502.10297), in the bytes of the operation. At most seven in three
-bytes at level five (`+8 `), fifteen in four at level six (`+16 `), nineteen, twenty-five."""
+"""Is it reflections or width? `-x` and `+x` move x - 1 letters by one place, as the count moves the
+others, and a memory takes a reflection for each (arXiv 2502.10297), in the bytes of the operation:
+at most seven in three bytes at level five (`+8 `), fifteen in four at level six (`+16 `)."""
 
 LONG = RECIPES["default-delta-long"]
 LADDER += [
