@@ -49,6 +49,8 @@ def main() -> None:
         names = list(parquet.read_manifest(folder)["configs"])
     shards = parquet.part_of(parquet.shards_of(*names), arguments.shard)
     rows = sum(shard.stop - shard.start for shard in shards)
+    if arguments.output_dir:
+        parquet.check_folder(folder)
     work = partial(parquet.faults if arguments.verify else parquet.write_shard, folder)
     bar = tqdm(total=rows, unit="row", unit_scale=True, disable=None)
     with bar, ProcessPoolExecutor(arguments.num_proc) as pool:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from scripts.core.hub_ids import check_repo_id
 from scripts.core.io import HUB_CARDS, ROOT, RUN_FILE, file_sha256, read_json
 from scripts.publishing.cards import (
@@ -172,6 +174,11 @@ def _model_files(path: Path, repo: str, license_id: str | None) -> Files:
     for needed in (WEIGHTS, RUN_FILE, *RESULT_FILES):
         if not (path / needed).exists():
             raise ValueError(f"{path / needed} is missing: give {KINDS['model'][1]}")
+    try:
+        with safe_open(path / WEIGHTS, "numpy"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(f"{path / WEIGHTS} is damaged ({error}): copy or train it again") from None
     files, facts = read_checkpoint(path, read_recipe(path).config)
     files |= {name: path / name for name in RESULT_FILES}
     files |= {file.name: file for file in path.glob("report.txt")}

@@ -118,12 +118,30 @@ def make_rows(shard: Shard) -> pa.Table:
 
 
 def stands(folder: Path, shard: Shard) -> bool:
-    """Return whether a file is there, whole, and of this version."""
+    """Return whether a file is there, whole, and of this version: every page is read."""
+    path = folder / shard.path
     try:
-        metadata: dict[bytes, bytes] = pq.read_schema(folder / shard.path).metadata or {}
+        metadata: dict[bytes, bytes] = pq.read_schema(path).metadata or {}
+        if metadata.get(b"vsc") != _origin(shard):
+            return False
+        table = pq.read_table(path, page_checksum_verification=True)
     except UNREADABLE:
         return False
-    return metadata.get(b"vsc") == _origin(shard)
+    return len(table) == shard.stop - shard.start
+
+
+def check_folder(folder: Path) -> None:
+    """Raise a ValueError where a build would write over what no build has written."""
+    try:
+        ours = isinstance(json.loads((folder / MANIFEST).read_text("utf-8")).get("configs"), dict)
+    except FileNotFoundError:
+        ours = not (folder / CARD).exists()  # a build writes the card after its manifest
+    except (ValueError, AttributeError, RecursionError):
+        ours = True  # a damaged one is made again
+    if not ours:
+        raise ValueError(
+            f"{folder} has a {CARD} or {MANIFEST} that no build has written: give an empty folder"
+        )
 
 
 def _origin(shard: Shard) -> bytes:
@@ -239,9 +257,11 @@ def faults(folder: Path, shard: Shard) -> list[str]:
     try:
         table = pq.read_table(folder / shard.path, page_checksum_verification=True)
     except UNREADABLE as error:
-        return [f"{shard.path} cannot be read: {str(error).splitlines()[0]}"]
+        reason = str(error).splitlines()[0]
+        return [f"{shard.path} cannot be read ({reason}): --output-dir {folder} builds it again"]
     same = table.replace_schema_metadata().equals(make_rows(shard))
-    return [] if same else [f"{shard.path} has other rows"]
+    again = f"delete it, and --output-dir {folder} builds it again"
+    return [] if same else [f"{shard.path} has other rows: {again}"]
 
 
 def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:

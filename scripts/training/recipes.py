@@ -171,6 +171,11 @@ class Recipe:
         """The configuration of the data."""
         if "name" in self.data_args:
             raise ValueError("data_args has a name: name the configuration with --data")
+        if "num_train" in self.data_args:
+            raise ValueError(
+                "data_args has num_train, but training draws new samples without end: "
+                "num_samples (--max-samples) says how many"
+            )
         return make_config(self.data, **self.data_args)
 
     @cached_property

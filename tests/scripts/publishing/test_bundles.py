@@ -230,6 +230,14 @@ def test_a_damaged_file_of_a_run_is_one_line_that_names_it(copy, name, text):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("kept", [0, 0.5])
+def test_damaged_weights_are_not_published(copy, kept):
+    path = copy / "model.safetensors"
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(ValueError, match=r"model.safetensors is damaged .*: copy or train it"):
+        card_of(copy)
+
+
 @pytest.mark.parametrize(
     "kind, folder, repo, more, words",
     [

@@ -168,8 +168,28 @@ def test_verify_finds_one_flipped_byte_and_names_the_file(copy, group):
     column = pq.ParquetFile(path).metadata.row_group(group).column(0)
     flip(path, column.data_page_offset + column.total_compressed_size - 20)
     said = command("--verify", copy, "--config", "swap-nops5", "--num-proc", "2")
-    assert said.startswith(f"build_dataset: swap-nops5/data/{path.name} cannot be read: ")
+    assert said.startswith(f"build_dataset: swap-nops5/data/{path.name} cannot be read (")
     assert "CRC" in said, "pages have checksums"
+
+
+@pytest.mark.parametrize("damage", ["flipped", "shortened"])
+def test_a_damaged_file_is_built_again(built, copy, damage):
+    path = copy / "swap-nops5" / "data" / "test-00003-of-00004.parquet"
+    if damage == "flipped":
+        column = pq.ParquetFile(path).metadata.row_group(0).column(0)
+        flip(path, column.data_page_offset + column.total_compressed_size - 20)
+    else:
+        parquet.write_table(path, pq.read_table(path)[:-1])
+    assert "2 configurations are whole" in command("--output-dir", copy)
+    assert hashes(copy) == hashes(built)
+
+
+@pytest.mark.parametrize("name, text", [("README.md", "mine"), ("manifest.json", '{"mine": 1}')])
+def test_what_no_build_has_written_is_left_alone(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    said = command("--output-dir", tmp_path, "--config", "grid-len3")
+    assert "that no build has written: give an empty folder" in said
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, text)]
 
 
 def test_verify_compares_rows_not_counts(copy):
@@ -181,7 +201,10 @@ def test_verify_compares_rows_not_counts(copy):
     parquet.write_table(path, table.set_column(1, "answer", pa.array(answers)))
     parquet.write_manifest(copy)
     said = command("--verify", copy)
-    assert said == f"build_dataset: swap-nops5/data/{path.name} has other rows\n"
+    assert said == (
+        f"build_dataset: swap-nops5/data/{path.name} has other rows: delete it, and --output-dir "
+        f"{copy} builds it again\n"
+    )
 
 
 @pytest.mark.parametrize(

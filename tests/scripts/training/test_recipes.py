@@ -91,6 +91,7 @@ def test_validations_are_evenly_spread_and_end_with_the_last_step(num_steps):
         ({"data_args": {"num_itms": 9}}, "field 'num_itms' is unknown: did you mean 'num_items'"),
         ({"data_args": {"num_items": 2}}, "length is up to 5 but num_items is 2"),
         ({"data_args": {"name": "copy"}}, "data_args has a name: name the configuration with"),
+        ({"data_args": {"num_train": 10}}, "data_args has num_train, but training draws new"),
         ({"model_args": [1]}, "model_args is [1]: it must be a table"),
         ({"num_samples": 10}, "num_samples (--max-samples) is 10: one step"),
         ({"batch_size": 0}, "batch_size is 0: it must be from 1 to 1,048,576"),

@@ -147,3 +147,16 @@ def test_bad_input_is_a_value_error_that_names_it(arguments, message):
     with pytest.raises(ValueError, match=message) as raised:
         error_rates(*arguments)
     assert "\n" not in str(raised.value)
+
+
+def test_a_long_field_takes_no_more_memory_than_its_errors_do():
+    once = error_rates(["A" * 5, "AB"], ["A" * 60_000, "AB"])
+    assert once["mask_error_interval"][1] > 99
+
+
+def test_a_reference_beyond_the_limit_is_one_short_line():
+    with pytest.raises(
+        ValueError, match=r"reference 'A+'… has 70,000 characters, 65,536 is"
+    ) as error:
+        error_rates(["A"], ["A" * 70_000])
+    assert len(str(error.value)) < 200

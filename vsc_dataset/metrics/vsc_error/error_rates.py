@@ -98,6 +98,11 @@ def field_width(references: Sequence[str], answer_width: int | None = None) -> i
     (5, 8, 1)
     """
     longest = max(references, key=len)
+    if len(longest) > MAX_WIDTH:
+        raise ValueError(
+            f"reference {longest[:40]!r}… has {len(longest):,} characters, {MAX_WIDTH:,} is the "
+            "limit: are predictions and references in each other's place?"
+        )
     if answer_width is None:
         return max(1, len(longest))
     is_int = isinstance(answer_width, Integral) and not isinstance(answer_width, bool)
@@ -108,8 +113,8 @@ def field_width(references: Sequence[str], answer_width: int | None = None) -> i
         )
     if len(longest) > answer_width:
         raise ValueError(
-            f"answer_width is {answer_width}: reference {longest!r} has {len(longest)} characters, "
-            "so give at least that or leave it out"
+            f"answer_width is {answer_width}: reference {longest[:40]!r} has {len(longest)} "
+            "characters, so give at least that or leave it out"
         )
     return int(answer_width)
 
@@ -196,7 +201,9 @@ def _bootstrap(wrong_N: NDArray[np.int_], width: int) -> list[float]:
     numbers are multinomial: so its cost does not grow with N.
     """
     count = len(wrong_N)
-    shares = np.bincount(wrong_N, minlength=width + 1) / count
-    resamples = np.random.default_rng(0).multinomial(count, shares, RESAMPLES)
-    means = resamples @ np.arange(width + 1) * (100 / (count * width))
+    counts = np.bincount(wrong_N, minlength=width + 1)
+    # Numbers that no answer has take no draw, and no memory; but the last one takes the rest.
+    values = np.union1d(np.flatnonzero(counts), [width])
+    resamples = np.random.default_rng(0).multinomial(count, counts[values] / count, RESAMPLES)
+    means = resamples @ values * (100 / (count * width))
     return [float(end) for end in np.quantile(means, (0.025, 0.975))]
