@@ -12,7 +12,7 @@ import pyarrow as pa
 from datasets.builder import Key
 
 from vsc_dataset.arrow import PROMPT_SCHEMA, make_prompt_table, make_schema, make_table
-from vsc_dataset.checking import check_bool, check_choice, check_int
+from vsc_dataset.checking import check_bool, check_choice, check_int, nearest
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig, make_config
 from vsc_dataset.encoding import Samples
 from vsc_dataset.language import quote
@@ -145,6 +145,9 @@ def _normalize(name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Bring what differs from the named configuration to one form: it names the cache."""
     names = ("seed", "trace", "columns", "scratchpad", "only")
     extra = {key: settings.pop(key) for key in names if settings.get(key) is not None}
+    ours = [*names, *(field.name for field in fields(TaskConfig))]
+    for key in settings.keys() - {*ours}:
+        raise ValueError(f"keyword {quote(key)} is unknown: {nearest(key, ours)}")
     extra["seed"] = check_int("seed", extra.get("seed", 0), 0)
     for key in ("trace", "scratchpad"):
         extra[key] = check_bool(key, extra.get(key, False))

@@ -22,7 +22,9 @@ MODEL_CLASSES: Any = (AutoModelForMaskedLM, AutoModelForCausalLM)
 _SEPARATORS = {"compact": (":", " ", ":"), "spaced": (": ", ", ", ": ")}
 _SEPARATORS["tokens"] = _SEPARATORS["compact"]  # its tokenizer reads the same text
 
-_OPERATION = re.compile(r"[1-9]\d*>[1-9]\d*|[-+][1-9]\d*", re.ASCII)
+_OPERATION = re.compile(r"[1-9]\d{0,8}>[1-9]\d{0,8}|[-+][1-9]\d{0,8}", re.ASCII)
+_SHOWN = 100
+"""Characters of a question in a message."""
 
 
 class EvaluationFormat(NamedTuple):
@@ -281,7 +283,7 @@ def lay_out(
         if scratchpad and not operations:
             raise ValueError("no operation, so its scratchpad would be empty")
     except ValueError as error:
-        raise ValueError(f"question {question!r}: {error}") from None
+        raise ValueError(f"question {question[:_SHOWN]!r}: {error}") from None
     if layout not in (None, *_SEPARATORS):
         raise ValueError(f"layout={layout!r} is unknown: use one of {[*_SEPARATORS]}")
     after_letters, between, before_answer = _SEPARATORS[layout or own_layout]
@@ -308,7 +310,7 @@ def _read(question: str) -> tuple[str, list[str], str]:
     for number, operation in enumerate(operations, 1):
         if not _OPERATION.fullmatch(operation):
             raise ValueError(
-                f"operation {number} {operation!r} is none of x>y, -x, +x "
+                f"operation {number} {operation[:_SHOWN]!r} is none of x>y, -x, +x "
                 f"with positions from 1, separated by {between!r}"
             )
     return letters, operations, layout

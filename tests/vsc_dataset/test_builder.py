@@ -271,7 +271,9 @@ def test_other_names_are_answered_as_always(tmp_path):
     "settings, words",
     [
         ({"name": "swap-nop5"}, "configuration 'swap-nop5' is unknown: did you mean 'swap-nops5'?"),
-        ({"lenght": 3}, "configuration field 'lenght' is unknown: did you mean 'length'?"),
+        ({"lenght": 3}, "keyword 'lenght' is unknown: did you mean 'length'?"),
+        ({"colums": "prompt-completion"}, "keyword 'colums' is unknown: did you mean 'columns'?"),
+        ({"sed": 1}, "keyword 'sed' is unknown: did you mean 'seed'?"),
         ({"length": (0, 5)}, "length is 0: it must be from 1 to 26"),
         ({"seed": -1}, "seed is -1: it must be a whole number from 0"),
         ({"complete": "false"}, "complete is 'false'"),

@@ -225,6 +225,13 @@ def test_what_is_no_question_is_one_clear_line(question, words):
     assert words in line(error)
 
 
+@pytest.mark.parametrize("question", ["x" * 10**6, "AB:1>" + "9" * 5000, "AB:" + "1>2 " * 10**5])
+def test_a_long_question_is_one_short_line(question):
+    with pytest.raises(ValueError) as error:
+        PIPE(question)
+    assert len(line(error)) < 400
+
+
 def test_an_answer_may_be_shorter_than_the_letters():
     assert len(PIPE("NPFKTA:-1")["confidence"]) == 5
 
