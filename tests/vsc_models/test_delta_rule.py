@@ -43,6 +43,19 @@ def test_chunks_agree_with_the_recurrence(steps, positions, chunk_size):
         assert close(gradient, true)
 
 
+@pytest.mark.parametrize("steps, rows", [(1, [5, 5, 2]), (2, [4] * 6), (7, [7] * 12)])
+def test_a_chunk_is_so_many_updates_in_whole_tokens(steps, rows, monkeypatch):
+    solve, solved = torch.linalg.solve_triangular, []
+
+    def count(matrix, *others, **more):
+        solved.append(matrix.shape[-1])
+        return solve(matrix, *others, **more)
+
+    monkeypatch.setattr(torch.linalg, "solve_triangular", count)
+    delta_rule(*inputs(length=12, steps=steps), num_householder=steps, chunk_size=5)
+    assert solved == rows
+
+
 def test_default_chunk_agrees_with_the_recurrence_on_long_rows():
     tensors = inputs(length=150)
     assert close(delta_rule(*tensors), recurrence(*tensors))
