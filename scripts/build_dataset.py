@@ -9,10 +9,12 @@ An interrupted build goes on where it stopped. The manifest is written when a ca
 of a configuration in place, so the last of several machines writes it.
 """
 
+import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])  # this folder hides the library `evaluate`
@@ -41,6 +43,7 @@ def main() -> None:
     from tqdm import tqdm
 
     from scripts.publishing import parquet
+    from scripts.training.signals import end_with
     from vsc_dataset import CONFIGS
 
     folder, all_faults = arguments.verify or arguments.output_dir, list[str]()
@@ -53,7 +56,10 @@ def main() -> None:
         parquet.check_folder(folder)
     work = partial(parquet.faults if arguments.verify else parquet.write_shard, folder)
     bar = tqdm(total=rows, unit="row", unit_scale=True, disable=None)
-    with bar, ProcessPoolExecutor(arguments.num_proc) as pool:
+    pool = ProcessPoolExecutor(
+        arguments.num_proc, initializer=end_with, initargs=(os.getpid(), SIGKILL)
+    )
+    with bar, pool:
         results = pool.map(work, shards) if arguments.num_proc > 1 else map(work, shards)
         for shard, faults in zip(shards, results, strict=True):
             all_faults += faults or []

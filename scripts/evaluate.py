@@ -26,7 +26,12 @@ FLAGS: dict[str, dict[str, Any]] = {
     "--split": {"help": "of the data; default: test"},
     "--grid": {"action": "store_true", "help": "error against the number of swaps, to 1,024"},
     "--grid-all": {"action": "store_true", "help": "the same with all operations"},
-    "--length": {"type": int, "nargs": "+", "metavar": "N", "help": "of the grids; default: 5"},
+    "--length": {
+        "type": int,
+        "choices": (3, 5, 8, 16, 26),
+        "nargs": "+",
+        "help": "of the grids; default: 5",
+    },
     "--until-wrong": {"action": "store_true", "help": "end a grid where the horizon is found"},
     "--num-samples": {**COUNT, "help": "default: all; 1,000 of a grid's"},
     "--num-questions": {**COUNT, "dest": "num_samples", "help": "the old name of --num-samples"},

@@ -132,14 +132,18 @@ def run_word_problem(flags: Namespace, deadline: float | None) -> None:
             "start commands with other --rows side by side"
         )
     from scripts.reproduction.word_problem import missing_cells, train_cells, write_report
+    from scripts.training.signals import Stopped
 
     missing = missing_cells(flags.hub_cards, flags.rows, flags.trials)
-    for result in train_cells(flags.hub_cards, [] if flags.report_only else missing):
-        shares = ", ".join(f"{share:.3f} at {n}" for n, share in result["sequences"].items())
-        print(f"{result['cell']}, seed {result['seed']}: right sequences {shares}", flush=True)
-        if deadline is not None and time.time() > deadline:
-            print("the time is over: the same command goes on")
-            break
+    try:
+        for result in train_cells(flags.hub_cards, [] if flags.report_only else missing):
+            shares = ", ".join(f"{share:.3f} at {n}" for n, share in result["sequences"].items())
+            print(f"{result['cell']}, seed {result['seed']}: right sequences {shares}", flush=True)
+            if deadline is not None and time.time() > deadline:
+                print("the time is over: the same command goes on")
+                break
+    except Stopped as pause:
+        print(f"{pause}: the same command goes on")
     print(write_report(flags.hub_cards))
 
 

@@ -14,6 +14,7 @@ Source: the article "Solving the Very Selective Copying problem with a Very Smal
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from string import ascii_uppercase
 from typing import Any, NamedTuple
 
@@ -245,6 +246,8 @@ def _impossible(operation: Operation, num_letters: int, stack_depth: int) -> str
     if not num_letters:
         return "no letter is left"
     for position in (operation.x, operation.y)[: 2 if operation.kind == ">" else 1]:
+        if not isinstance(position, Integral) or isinstance(position, bool):
+            return f"position {quote(position)} is not a whole number"
         if not 1 <= position <= num_letters:
             return f"position {position} is out of range 1 to {num_letters}"
     if operation.kind == ">" and operation.x == operation.y:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from vsc_dataset.language import score
+from vsc_dataset.language import parse, score
 
 _TEXT_KEYS = ("content", "text")
 
@@ -12,7 +12,8 @@ def reward(prompts: Any = None, completions: Any = None, **columns: Any) -> list
     r"""Score completions: 1.0 for the right answer, else the share of its letters that are right.
 
     White space and line breaks around an answer do not count, and of a scratchpad the text after
-    the last colon is the answer. It never raises: None, or a prompt without a question, scores 0.0.
+    the last colon is the answer; where that has no letters, the states before it must be right
+    too. It never raises: None, or a prompt without a question, scores 0.0.
 
     Args:
       prompts: N prompts as `columns="prompt-completion"` gives them, texts or chat messages.
@@ -65,5 +66,8 @@ def _score_texts(prompt: str | None, completion: str | None) -> float:
         return 0.0
     letters, colon, rest = prompt.strip().partition(":")
     question = letters + colon + rest.rstrip().removesuffix(":").rstrip(" ,")
-    answer = completion.strip().rpartition(":")[2].strip()
-    return score(question, answer)
+    scratchpad, _, answer = completion.strip().rpartition(":")
+    program = parse(question)
+    if not program.answer and scratchpad.split() != [state for state in program.trace if state]:
+        return float(not completion.strip())
+    return score(question, answer.strip())

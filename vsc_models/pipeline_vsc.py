@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .configuration_vsc import OBJECTIVES
 from .tokenization_vsc import MASK_TOKEN, make_tokenizer
 
 KNOWN_INPUTS = (str, bytes, dict, list, Dataset, GeneratorType)
@@ -58,6 +59,10 @@ def read_format(config: Any) -> EvaluationFormat:
     for name in ("answer_width", "row_width", "longest_row"):
         if not isinstance(value := getattr(trained, name), int | None):
             raise ValueError(f"{name} is {value!r} in the model's config, which is not a number")
+    if trained.objective not in OBJECTIVES:
+        raise ValueError(
+            f"objective is {trained.objective!r} in the model's config: use one of {[*OBJECTIVES]}"
+        )
     return trained
 
 
@@ -168,7 +173,15 @@ class VscPipeline(Pipeline):
                 )
         row = lay_out(input_, width, layout or trained.layout, trained.objective == "scratchpad")
         tokenizer: Any = self.tokenizer
-        needed = max(len(tokenizer(row)["input_ids"]), pad_to or 0)
+        row_ids = tokenizer(row)["input_ids"]
+        highest = max(*row_ids, tokenizer.pad_token_id)
+        vocab_size = getattr(config.get_text_config(), "vocab_size", None)
+        if vocab_size is not None and highest >= vocab_size:
+            raise ValueError(
+                f"question {input_!r}: its row has the token id {highest}, and the model's "
+                f"vocab_size is {vocab_size}: it was made for another vocabulary"
+            )
+        needed = max(len(row_ids), pad_to or 0)
         limits = {
             "pad_to": pad_to,
             "longest_row": trained.longest_row,
@@ -239,13 +252,15 @@ class VscPipeline(Pipeline):
         }
 
     def _text(self, ids: list[int]) -> str:
-        """Write an answer field with one character a place, `?` for an operation."""
-        if self.trained.layout != "tokens":
-            return bytes(ids).decode("latin-1")
+        """Write an answer field with one character a place, `?` for any other token."""
         tokenizer: Any = self.tokenizer
+        if self.trained.layout != "tokens":
+            return "".join(chr(id) if id < len(tokenizer) else "?" for id in ids)
         tokens = tokenizer.convert_ids_to_tokens(ids)
         texts = {tokenizer.pad_token: " "}
-        return "".join(texts.get(token, token if len(token) == 1 else "?") for token in tokens)
+        return "".join(
+            texts.get(token, token if token and len(token) == 1 else "?") for token in tokens
+        )
 
 
 def lay_out(

@@ -266,20 +266,23 @@ def faults(folder: Path, shard: Shard) -> list[str]:
 
 def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
     """Compare manifest and files, which can all be read, and find files that do not belong here."""
-    manifest = read_manifest(folder)
+    manifest, again = read_manifest(folder), f"--output-dir {folder} writes it again"
     lines = [
-        f"{name}, {split}: {MANIFEST} says something else of it"
+        f"{name}, {split}: {MANIFEST} says something else of it: {again}"
         for name in names
         for split, entry in describe_config(folder, name).items()
         if manifest["configs"].get(name, {}).get(split) != entry
     ]
     lines += [
-        f"{name}/{GUARD} is missing" for name in names if not (folder / name / GUARD).exists()
+        f"{name}/{GUARD} is missing: {again}"
+        for name in names
+        if not (folder / name / GUARD).exists()
     ]
     path = folder / CARD
     text = path.read_text("utf-8") if path.exists() else ""
     if _yaml(text) != _yaml(dataset_card(manifest)):
-        lines.append(f"{path}: its YAML is not that of this folder, by which `datasets` loads it")
+        words = "its YAML is not that of this folder, by which `datasets` loads it"
+        lines.append(f"{path}: {words}: {again}")
     return lines + strays(folder, names)
 
 

@@ -45,10 +45,8 @@ class StopSignal:
         if parent is None and any(name in os.environ for name in LAUNCHERS):
             parent = os.getppid()
         self.parent = parent
-        if parent is not None and sys.platform == "linux":
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if self._is_orphan():  # it died before
-            os.kill(os.getpid(), signal.SIGTERM)
+        if parent is not None:
+            end_with(parent)
 
     def _receive(self, number: int, frame: FrameType | None = None) -> None:
         self.number = number
@@ -77,6 +75,14 @@ class StopSignal:
 
     def _is_orphan(self) -> bool:
         return self.parent is not None and os.getppid() != self.parent
+
+
+def end_with(parent: int, number: int = signal.SIGTERM) -> None:
+    """Let this process get a signal when its parent dies, on Linux, and now if that is dead."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), number)
 
 
 STOP = StopSignal()

@@ -33,6 +33,7 @@ MISTAKES = {
         ("x --grid --split test", "--split and a grid"),
         ("x --grid-all --data default", "--data and a grid"),
         ("x --length 5", "--length belongs to a grid"),
+        ("x --grid --length 4", "--length: invalid choice: 4 (choose from 3, 5, 8, 16, 26)"),
         ("x --until-wrong", "--until-wrong belongs to a grid"),
         ("x --num-samples 0", "--num-samples: 0 must be from 1 to 1,000,000"),
     ],

@@ -1,5 +1,6 @@
 """The language: the article's examples, round trips, and a clear word for every mistake."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 
@@ -91,6 +92,14 @@ def test_score_is_one_for_the_answer_alone(program):
 def test_an_operation_of_no_kind_is_refused(kind):
     with pytest.raises(ValueError, match="is unknown: use one of > - "):
         Program("AB", (Operation("-", 1), Operation(kind, 1)))
+
+
+@pytest.mark.parametrize("position", [1.0, "1", None, True])
+def test_a_position_that_is_no_whole_number_is_refused(position):
+    for operation in (Operation("-", position), Operation(">", 2, position)):
+        with pytest.raises(ValueError, match=rf"position {position!r} is not a whole number"):
+            Program("AB", (operation,))
+    assert Program("AB", (Operation("-", np.int64(1)),)).answer == "B"
 
 
 def test_what_is_not_a_text_is_refused():

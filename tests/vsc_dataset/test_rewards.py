@@ -70,5 +70,10 @@ def test_an_answer_without_letters_is_worth_one_and_none_is_not():
     assert reward(["A:-1:"] * 3, ["", " \n", None]) == [1.0, 1.0, 0.0]
 
 
+def test_a_colon_alone_is_not_the_scratchpad_of_an_answer_without_letters():
+    question = "AB:-1 -1"
+    assert reward([question] * 4, ["B :", "hello:", "A:", ":"]) == [1.0, 0.0, 0.0, 0.0]
+
+
 def test_score_is_strict_where_the_reward_forgives():
     assert score(PROMPT[:-1], " FPNTK") < 1.0 == reward([PROMPT], [" FPNTK"])[0]

@@ -400,3 +400,23 @@ def test_an_answer_in_tokens_is_written_in_letters():
     answer[0, range(5), [3, 28, 40, 1, 1]] = 9.0
     result = ask(model).postprocess({"logits": answer, "question": "AZ:"})
     assert result["answer"] == "AZ?"
+
+
+@pytest.mark.parametrize("layout, highest", [("compact", 84), ("tokens", 132)])
+def test_a_model_of_another_vocabulary_is_one_clear_line_or_writes_question_marks(layout, highest):
+    sizes = {"n_embd": 8, "n_layer": 1, "n_head": 1, "bos_token_id": None, "eos_token_id": None}
+    sizes |= {"layout": layout, "answer_width": 5}
+    small = GPT2LMHeadModel(GPT2Config(vocab_size=60, **sizes))
+    words = f"its row has the token id {highest}, and the model's vocab_size is 60: it was made"
+    with pytest.raises(ValueError, match=words):
+        VscPipeline(small, device="cpu")(QUESTIONS[0])
+    large = VscPipeline(GPT2LMHeadModel(GPT2Config(vocab_size=1000, **sizes)), device="cpu")
+    logits = torch.full((1, 5, 1000), 0.0)
+    logits[0, range(5), 900] = 9.0
+    assert large.postprocess({"logits": logits, "question": "AZ:"})["answer"] == "?????"
+
+
+def test_an_unknown_objective_is_one_clear_line():
+    model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, objective="fil"))
+    with pytest.raises(ValueError, match="objective is 'fil' in the model's config: use one of"):
+        VscPipeline(model, device="cpu")

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import resource
 import shutil
 from pathlib import Path
 
 import datasets
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,8 +16,9 @@ import pytest
 from scripts.core.io import file_sha256
 from scripts.publishing import parquet
 from scripts.publishing.parquet import shards_of
-from tests.commands import run_command
+from tests.commands import fork, run_command, wait_for
 from tests.scripts.publishing.made import SMALL, make_dataset, small_configs
+from tests.scripts.training.commands import wait_for_end
 from vsc_dataset import DATA_VERSION, sample
 
 
@@ -66,6 +69,19 @@ def test_an_interrupted_build_goes_on_where_it_stopped(built, copy):
     assert "2 configurations are whole" in command("--output-dir", copy, "--config", "swap-nops5")
     assert kept.stat().st_mtime_ns == before
     assert hashes(copy) == hashes(built)
+
+
+def never_written(folder: Path, shard: object) -> None:
+    (folder / f"{os.getpid()}.begun").touch()
+    wait_for(lambda: False)
+
+
+def test_the_processes_of_a_killed_build_end_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "write_shard", never_written)
+    with fork(command, "--output-dir", tmp_path, "--num-proc", "2"):
+        wait_for(lambda: len([*tmp_path.glob("*.begun")]) == 2)
+        workers = [psutil.Process(int(path.stem)) for path in tmp_path.glob("*.begun")]
+    wait_for_end(workers)
 
 
 def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path):
@@ -219,7 +235,8 @@ def test_verify_makes_the_manifest_again(copy, key, value):
     path.write_text(sign(manifest))
     said = command("--verify", copy, "--config", "swap-nops5")
     assert said == (
-        "build_dataset: swap-nops5, validation: manifest.json says something else of it\n"
+        "build_dataset: swap-nops5, validation: manifest.json says something else of it: "
+        f"--output-dir {copy} writes it again\n"
     )
 
 
@@ -232,7 +249,9 @@ def test_verify_finds_what_is_missing_and_what_does_not_belong(copy):
     card.write_text(card.read_text().replace("/data/test-*", "/data/train-*"))
     guard.unlink()
     said = command("--verify", copy)
-    assert f"grid-len3/{parquet.GUARD} is missing\n{card}: its YAML is not that of this" in said
+    again = f"--output-dir {copy} writes it again\n"
+    assert f"grid-len3/{parquet.GUARD} is missing: {again}{card}: its YAML is not that of" in said
+    assert said.endswith(f"by which `datasets` loads it: {again}")
     (copy / "swap-nops5/data/train-00000-of-00003.parquet").unlink()
     said = command("--verify", copy)
     assert f"train-00000-of-00003.parquet is missing: --output-dir {copy} builds it" in said

@@ -11,7 +11,9 @@ from examples import word_problem
 from examples.word_problem import draw, product_table, train
 from scripts.core.io import read_jsonl
 from scripts.reproduction.word_problem import missing_cells, train_cells, write_report
+from scripts.training.signals import Stopped
 from tests.commands import ROOT
+from tests.scripts.training.commands import train as run_reproduce
 
 ORDERS = {
     ("parity", "all"): (2, 2),
@@ -149,6 +151,19 @@ def test_a_cell_that_cannot_be_kept_is_not_trained(tmp_path, monkeypatch):
     path.mkdir(parents=True)
     with pytest.raises(OSError, match="cells"):
         next(train_cells(tmp_path, [("S3-all-gru", 0)]))
+
+
+def test_a_signal_is_told_and_what_is_kept_is_reported(tmp_path, monkeypatch):
+    def stop(cell, seed):
+        if seed:
+            raise Stopped(143)
+        return result_of(cell, seed)
+
+    monkeypatch.setattr("scripts.reproduction.word_problem.train", stop)
+    flags = ("--rows", "S3-all-gru", "--trials", "2", "--hub-cards", tmp_path)
+    done = run_reproduce("word_problem", *flags, cwd=tmp_path, command="reproduce")
+    assert "stopped by a signal: the same command goes on\n" in done.stdout
+    assert "| S3-all-gru | 1 of 1 |" in done.stdout
 
 
 def test_a_figure_is_drawn_whole_or_not_at_all(tmp_path, monkeypatch):

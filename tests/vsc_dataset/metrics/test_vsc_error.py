@@ -1,6 +1,7 @@
 """The metric as `evaluate` loads it: the same numbers, from any folder, in one go or in batches."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.commands import fork, join, run_alone
@@ -97,12 +98,27 @@ def test_metric_loads_in_a_fresh_process_from_another_folder(tmp_path):
         ),
         ({"predictions": ["A"], "references": "A"}, "references is the text 'A': give a list"),
         ({"predictions": ["\ud83d"], "references": ["A"]}, "is not a text that UTF-8 can write"),
+        (
+            {"predictions": {"A": 1}, "references": ["A"]},
+            "predictions is of type dict: give a list",
+        ),
+        ({"predictions": {"A"}, "references": ["A"]}, "predictions is of type set: give a list"),
+        ({"predictions": ["A"]}, "references is of type NoneType: give a list"),
+        ({"predictions": ["A"], "references": [5]}, r"references\[0\] is of type int: it must be"),
     ],
 )
 def test_what_is_not_a_list_of_texts_is_refused_and_the_metric_goes_on(metric, answers, words):
     with pytest.raises(ValueError, match=words):
         metric.compute(**answers)
     assert metric.compute(predictions=["A"], references=["A"])["questions"] == 1
+
+
+def test_columns_and_generators_are_lists_of_texts(metric):
+    answers, index = ["A", "B"], [7, 9]
+    for texts in (pd.Series(answers, index), (text for text in answers), np.array(answers)):
+        assert metric.compute(predictions=texts, references=answers)["sample_error_pct"] == 0
+    with pytest.raises(ValueError, match=r"prediction\[0\] is of type int: it must be a text"):
+        metric.add(prediction=5, reference="A")
 
 
 def test_the_width_may_be_numpys(metric):

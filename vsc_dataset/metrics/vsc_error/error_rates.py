@@ -3,7 +3,7 @@
 numpy alone, and nothing else of this project: the file also works copied next to the metric.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from numbers import Integral
 from typing import Any
 
@@ -57,7 +57,7 @@ def error_rates(
     wrong_N, width = wrong_NxW.sum(axis=1), wrong_NxW.shape[1]
     rates = _rates(wrong_N, width)
     if questions is not None:
-        _check_texts("questions", questions, len(references))
+        questions = list_texts("questions", questions, len(wrong_N))
         rates["by_nops"] = _by(count_operations(questions), wrong_N, width)
         rates["by_length"] = _by(count_letters(questions), wrong_N, width)
     return rates
@@ -78,10 +78,10 @@ def wrong_characters(
     >>> wrong_characters(["AC", "ABC"], ["AB", "AB"]).tolist()
     [[False, True], [False, True]]
     """
-    _check_texts("references", references)
-    if len(references) == 0:
+    references = list_texts("references", references)
+    if not references:
         raise ValueError("0 references: at least 1 answer is needed for a rate")
-    _check_texts("predictions", predictions, len(references))
+    predictions = list_texts("predictions", predictions, len(references))
     width = field_width(references, answer_width)
     wrong_NxW: NDArray[np.bool_] = _characters(predictions, width) != _characters(references, width)
     wrong_NxW[[len(text.rstrip(" ")) > width for text in predictions], -1] = True
@@ -145,18 +145,27 @@ def _split(question: str) -> tuple[str, str]:
     return letters, operations
 
 
-def _check_texts(name: str, texts: Sequence[str], count: int | None = None) -> None:
-    """Raise ValueError unless these are texts, and `count` of them."""
+def list_texts(name: str, texts: Iterable[str], count: int | None = None) -> list[str]:
+    """Make a list of ordered texts: of an array, a column, a generator.
+
+    Raises:
+      ValueError: one is not a text, or there are not `count` of them.
+
+    >>> list_texts("predictions", {"AB": 1})
+    Traceback (most recent call last):
+    ValueError: predictions is of type dict: give a list of texts
+    """
     if isinstance(texts, str):
-        raise ValueError(f"{name} is the text {texts!r}: give a list of texts")
-    is_list = hasattr(texts, "__len__") and hasattr(texts, "__getitem__")  # or an array or column
-    if not is_list or hasattr(texts, "keys"):
+        raise ValueError(f"{name} is the text {texts!r:.80}: give a list of texts")
+    if not isinstance(texts, Iterable) or isinstance(texts, bytes | Mapping | Set):
         raise ValueError(f"{name} is of type {type(texts).__name__}: give a list of texts")
-    if count is not None and len(texts) != count:
-        raise ValueError(f"{len(texts)} {name} for {count} references: give one for each")
-    for i, text in enumerate(texts):
+    listed = list(texts)
+    if count is not None and len(listed) != count:
+        raise ValueError(f"{len(listed)} {name} for {count} references: give one for each")
+    for i, text in enumerate(listed):
         if not isinstance(text, str):
             raise ValueError(f"{name}[{i}] is of type {type(text).__name__}: it must be a text")
+    return listed
 
 
 def _characters(texts: Sequence[str], width: int) -> NDArray[np.uint32]:

@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 import evaluate
 
-from .error_rates import error_rates
+from .error_rates import error_rates, list_texts
 
 DESCRIPTION = """\
 Errors of answers to Very Selective Copying: sample error, the share of answers with a wrong
@@ -50,18 +50,22 @@ class VscError(evaluate.Metric):
     def add(self, *, prediction: Any = None, reference: Any = None, question: Any = None) -> None:
         """Add one answer."""
         question = NOT_GIVEN if question is None else question
-        super().add(prediction=prediction, reference=reference, questions=question)
+        given = {"prediction": prediction, "reference": reference, "questions": question}
+        for name, text in given.items():
+            list_texts(name, [text])
+        super().add(**given)
 
     def add_batch(
         self, *, predictions: Any = None, references: Any = None, questions: Any = None
     ) -> None:
         """Add answers, and their questions: each process adds its own; `compute` adds here, too."""
-        lists = {"predictions": predictions, "references": references, "questions": questions}
-        for name, texts in lists.items():
-            if isinstance(texts, str):
-                raise ValueError(f"{name} is the text {texts!r}: give a list of texts")
-        if questions is None and references is not None:
-            lists["questions"] = [NOT_GIVEN] * len(references)
+        given = {"predictions": predictions, "references": references, "questions": questions}
+        lists = {
+            name: list_texts(name, texts)
+            for name, texts in given.items()
+            if name != "questions" or texts is not None
+        }
+        lists.setdefault("questions", [NOT_GIVEN] * len(lists["references"]))
         try:
             super().add_batch(**lists)
         except UnicodeEncodeError as error:
