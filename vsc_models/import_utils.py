@@ -48,7 +48,7 @@ def find(target: str) -> Any:
     Traceback (most recent call last):
     ValueError: torch.nn has no 'GRUU': did you mean 'GRU'?
     """
-    where, name = split(target)
+    where, name = split_target(target)
     module = _import_file(Path(where)) if where.endswith(".py") else _import_module(where)
     if not hasattr(module, name):
         made = {key: x for key, x in vars(module).items() if isinstance(x, type | FunctionType)}
@@ -62,7 +62,7 @@ def find(target: str) -> Any:
 
 def find_source(target: str) -> bytes | None:
     """Read the file of a target, as it is now; None for a package."""
-    return Path(split(target)[0]).read_bytes() if is_file(target) else None
+    return Path(split_target(target)[0]).read_bytes() if is_file(target) else None
 
 
 def find_edited_source(target: str) -> bytes | None:
@@ -91,7 +91,7 @@ def is_installed(path: Path) -> bool:
     return not installed.isdisjoint(path.resolve().parents)
 
 
-def split(target: str) -> tuple[str, str]:
+def split_target(target: str) -> tuple[str, str]:
     """Split a target into file or module and name; ValueError for a target without both."""
     where, colon, name = target.rpartition(":")
     if not (where and colon and name.isidentifier()):
@@ -251,7 +251,7 @@ def _parameters(make: Any) -> tuple[dict[str, Any], bool]:
 
 def _top(target: str) -> str | None:
     """Return the top-level module of a target; None for a file."""
-    return None if is_file(target) else split(target)[0].partition(".")[0]
+    return None if is_file(target) else split_target(target)[0].partition(".")[0]
 
 
 def _import_file(path: Path) -> ModuleType:

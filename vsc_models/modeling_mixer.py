@@ -20,7 +20,7 @@ from .import_utils import (
     is_library,
     make_layer,
     package_version,
-    split,
+    split_target,
 )
 from .modeling_scaffold import VscScaffold
 from .modeling_vsc import (
@@ -162,7 +162,7 @@ class VscMixerForMaskedLM(VscForMaskedLM):
             }
         mixer = self.config.mixer
         if self.layer_code is not None:
-            self.config.mixer = f"{LAYER_FILE}:{split(mixer)[1]}"
+            self.config.mixer = f"{LAYER_FILE}:{split_target(mixer)[1]}"
         try:
             super().save_pretrained(save_directory, *args, **kwargs)
         finally:
@@ -195,13 +195,13 @@ class VscMixerForMaskedLM(VscForMaskedLM):
                 config or name, return_unused_kwargs=True, **hub, **others
             )
         if not (kwargs.get("trust_remote_code") or is_library(config.mixer)):
-            source = split(config.mixer)[0]
+            source = split_target(config.mixer)[0]
             brings = "brings" if is_file(config.mixer) else "needs"
             raise ValueError(
                 f"{name} {brings} the code of its layer, {source}: read it, then load with "
                 "trust_remote_code=True"
             )
-        where, layer = split(config.mixer)
+        where, layer = split_target(config.mixer)
         if where == LAYER_FILE:
             config.mixer = f"{cached_file(name, LAYER_FILE, **hub)}:{layer}"
         config.name_or_path = str(name or "")

@@ -33,7 +33,7 @@ from scripts.core.io import (
     write_lines,
 )
 from vsc_dataset.configs import TaskConfig, make_config
-from vsc_models.import_utils import call, find, find_source, split
+from vsc_models.import_utils import call, find, find_source, split_target
 from vsc_models.pipeline_vsc import EvaluationFormat
 from vsc_models.registration import MODELS
 
@@ -172,7 +172,7 @@ def make_file_model(target: str, arguments: Mapping[str, Any]) -> nn.Module:
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         made_by = {
-            "made_by": f"{CODE}:{split(target)[1]}",
+            "made_by": f"{CODE}:{split_target(target)[1]}",
             "arguments": dict(arguments),
             "evaluation_format": format_of(self)._asdict(),
         }

@@ -19,7 +19,7 @@ from scripts.publishing.cards import RUN_HINT
 from vsc_dataset.configs import TaskConfig
 from vsc_models import VscDeltaConfig, VscPipeline
 from vsc_models.configuration_vsc import VOCABULARIES
-from vsc_models.import_utils import is_file, split
+from vsc_models.import_utils import is_file, split_target
 from vsc_models.modeling_mixer import LAYER_FILE
 from vsc_models.registration import MODELS
 
@@ -73,7 +73,7 @@ def _custom_code(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
     mixer = config.get("mixer") or ""
     if not mixer or not is_file(mixer):
         return {}
-    if split(mixer)[0] != LAYER_FILE or not (folder / LAYER_FILE).is_file():
+    if split_target(mixer)[0] != LAYER_FILE or not (folder / LAYER_FILE).is_file():
         raise ValueError(
             f"its layer is {mixer}, and the checkpoint has no {LAYER_FILE}; save_pretrained adds it"
         )

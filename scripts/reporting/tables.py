@@ -7,6 +7,7 @@ from scripts.core.statistics import format_share
 from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
 from scripts.reporting.ranking import Line, baselines_by_task, rank_lines
 from vsc_dataset.configs import CONFIGS
+from vsc_dataset.metrics.vsc_error.error_rates import ERRORS
 from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
 Rates = Mapping[str, Any]
@@ -92,13 +93,13 @@ def with_baselines(rates: Rates, baselines: Mapping[str, Rates], key: str) -> di
 
 def both_errors(rates: Rates) -> dict[str, float]:
     """Keep sample error and mask error in percent alone."""
-    return {key: rates[key] for key in ("sample_error_pct", "mask_error_pct")}
+    return {key: rates[key] for key in ERRORS}
 
 
 def rate_cells(rates: Rates) -> list[str]:
     """Write the cells of `error_rates`: samples, sample error, its interval, mask error."""
     low, high = rates["sample_error_interval"]
-    sample, mask = (f"{rates[name]:.2f}" for name in ("sample_error_pct", "mask_error_pct"))
+    sample, mask = (f"{rates[name]:.2f}" for name in ERRORS)
     return [f"{rates['questions']:,}", sample, f"{low:.2f}-{high:.2f}", mask]
 
 

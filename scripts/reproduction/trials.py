@@ -23,10 +23,9 @@ from scripts.training.runs import each_trial, open_run, read_curve, trial_folder
 from scripts.training.train_state import RunOptions
 from scripts.training.trial_result import ANSWERS_FILE
 from vsc_dataset import sample
-from vsc_dataset.metrics.vsc_error.error_rates import error_rates
+from vsc_dataset.metrics.vsc_error.error_rates import ERRORS, error_rates
 from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
-ERRORS = ("sample_error_pct", "mask_error_pct")
 SAMPLES = 2000
 """Of the validation split, that answers are taken from."""
 

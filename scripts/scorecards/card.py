@@ -28,6 +28,7 @@ from scripts.core.trial_summary import SOLVED_PCT
 from scripts.scorecards.protocol import MODEL, Protocol, read_protocol
 from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
+from vsc_dataset.metrics.vsc_error.error_rates import ERRORS
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
 
 TRIAL: dict[str, Any] = {
@@ -93,8 +94,7 @@ def chance_errors(config: TaskConfig, copying: bool) -> dict[str, float]:
     questions = sample(config, split, range(config.num_rows(split))).questions()
     rates = trivial_baselines(questions, config.answer_width, ks=())
     names = ("guess",) if copying else ("copy", "guess")
-    kinds = ("sample_error_pct", "mask_error_pct")
-    return {kind: round(min(rates[name][kind] for name in names), 2) for kind in kinds}
+    return {kind: round(min(rates[name][kind] for name in names), 2) for kind in ERRORS}
 
 
 def sample_error_pct(trial: TrialLine) -> float:

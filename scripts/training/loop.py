@@ -32,9 +32,10 @@ from scripts.training.trial_log import TrialLog
 from scripts.training.trial_result import finish_trial
 from scripts.training.validation import measure_shared
 from vsc_dataset import Samples, TrainingStream, sample
+from vsc_dataset.metrics.vsc_error.error_rates import ERRORS
 from vsc_dataset.vocabulary import IGNORED
 
-ERRORS = ("sample_error_pct", "mask_error_pct", "scratchpad_error_pct")
+CURVE = (*ERRORS, "scratchpad_error_pct")
 LOG_EVERY = 20
 """Steps between two lines of the log: reading the loss makes a GPU wait."""
 
@@ -198,7 +199,7 @@ def validate(
             "seconds": round(state.seconds, 3),
             "train_loss": state.train_loss,
             "val_loss": measured.loss,
-            **{name: measured.rates[name] for name in ERRORS if name in measured.rates},
+            **{name: measured.rates[name] for name in CURVE if name in measured.rates},
         }
     )
 

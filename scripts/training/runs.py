@@ -18,7 +18,7 @@ from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe, recipe_flag
 from scripts.training.train_state import DEFAULTS, Job, Paused, RunOptions
 from scripts.training.trial_result import CURVE_FILE
-from vsc_models.import_utils import split
+from vsc_models.import_utils import split_target
 
 TRIALS_FILE = "trials.jsonl"
 LOCK_FILE = "run.lock"
@@ -106,7 +106,7 @@ def _check_same(path: Path, recipe: Recipe, code: Mapping[str, str]) -> list[int
             )
     for kind, digest in code.items():
         if run["code"].get(kind) != digest:
-            file, _ = split(getattr(recipe, kind))
+            file, _ = split_target(getattr(recipe, kind))
             raise ValueError(
                 f"{file}: the layer's file has changed since {path.parent} was begun: undo that "
                 f"or {hint}"

@@ -18,6 +18,7 @@ from scripts.training.train_state import Job, TrainState, check_loss
 from scripts.training.validation import measure_shared
 from vsc_dataset import Samples, sample
 from vsc_dataset.configs import TaskConfig
+from vsc_dataset.metrics.vsc_error.error_rates import ERRORS
 
 CURVE_FILE = "curve.json"
 ANSWERS_FILE = "answers.json"
@@ -94,7 +95,7 @@ def _make_record(
     for prefix, split in (("", "validation"), ("test_", "test"), ("programs_", "test_programs")):
         if split in measured:
             errors[f"{prefix}questions"] = len(measured[split].questions)
-            for name in ("sample_error_pct", "mask_error_pct"):
+            for name in ERRORS:
                 errors[f"{prefix}{name}"] = measured[split].rates[name]
     return TrialRecord(
         recipe=recipe.name,

@@ -11,7 +11,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_models import VscMixerConfig, VscPipeline
-from vsc_models.import_utils import is_file, split
+from vsc_models.import_utils import is_file, split_target
 from vsc_models.pipeline_vsc import read_format
 
 from .questions import Checkpoint
@@ -92,7 +92,7 @@ def _check_layer(config: Any) -> None:
     """Raise a ValueError for a layer whose import would run code that came with a checkpoint."""
     if not isinstance(config, VscMixerConfig):
         return
-    package = split(config.mixer)[0].partition(".")[0]
+    package = split_target(config.mixer)[0].partition(".")[0]
     if is_file(config.mixer) or package not in LIBRARIES:
         raise ValueError(
             f"its custom layer {config.mixer} would be run, and this page runs no code of a "

@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+ERRORS = ("sample_error_pct", "mask_error_pct")
+"""Both errors, as every result names them."""
+
 Z_95 = 1.959963984540054
 """The normal quantile of a two-sided 95% interval."""
 
