@@ -41,7 +41,9 @@ _TaskFields: type = make_dataclass("_TaskFields", [(name, Any, None) for name in
 
 @dataclass
 class VscBuilderConfig(_TaskFields, datasets.BuilderConfig):  # type: ignore[misc]
-    """A named configuration with the fields of TaskConfig that differ from it; None: as it has.
+    """A named configuration with the fields of TaskConfig that differ from it.
+
+    A field that is None has the named configuration's value.
 
     Args:
       seed: of the training samples alone.

@@ -23,9 +23,9 @@ MAX_NOPS = 1024
 MAX_WEIGHT = 10
 MAX_ANSWER_WIDTH = 2**16
 MAX_ROWS = 2**48
-MIN_REACH = 1e-3
-"""The least share of draws that must execute all planned operations, where `complete` is True; a
-grid has no split for numbers of operations below it."""
+MIN_COMPLETE_SHARE = 1e-3
+"""Where `complete` is True, at least this share of draws must execute all planned operations. A
+grid leaves out numbers of operations with a smaller share."""
 DEFAULT_WEIGHTS = {">": 3, "-": 1, "+": 1}
 
 
@@ -89,10 +89,10 @@ class TaskConfig:
         put("operators", operators)
         put("weights", weights)
         put("answer_width", _or_default(self.answer_width, self.length[1]))
-        self._check()
+        self._check_and_normalize()
 
-    def _check(self) -> None:
-        """Raise ValueError where a field, or fields that are fine alone, cannot work."""
+    def _check_and_normalize(self) -> None:
+        """Make plain values of the fields; ValueError where they cannot work, alone or together."""
         put, longest = partial(object.__setattr__, self), self.length[1]
         put("fixed_letters", check_bool("fixed_letters", self.fixed_letters))
         check_choice("layout", self.layout, LAYOUTS)
@@ -112,13 +112,13 @@ class TaskConfig:
         if not isinstance(self.description, str):
             raise ValueError(f"description is {quote(self.description)}: it must be a text")
         if self.complete and not self.grid_nops:
-            self._check_reach()
+            self._check_complete()
 
-    def _check_reach(self) -> None:
+    def _check_complete(self) -> None:
         """Raise ValueError where a split's complete programs are too rare to be found."""
         for split in self.splits:
             spec = self.sample_spec(split)
-            if spec.reach(spec.nops[1]) < MIN_REACH:
+            if spec.complete_share(spec.nops[1]) < MIN_COMPLETE_SHARE:
                 raise ValueError(
                     f"complete is True but of {spec.length[0]} to {spec.length[1]} letters too few "
                     f"programs execute {spec.nops[1]} operations of {self.operators!r}: ask for "
@@ -135,11 +135,11 @@ class TaskConfig:
         """The splits that exist in this configuration."""
         if not self.grid_nops:
             return tuple(split for split in SPLITS if self.num_rows(split) and self._ranges(split))
-        reached = self.grid_nops
+        listed = self.grid_nops
         if self.complete:
             spec = self._spec("test", self.length, self.nops)
-            reached = tuple(n for n in reached if spec.reach(n) >= MIN_REACH)
-        return tuple(f"nops{n}" for n in reached)
+            listed = tuple(n for n in listed if spec.complete_share(n) >= MIN_COMPLETE_SHARE)
+        return tuple(f"nops{n}" for n in listed)
 
     def sample_spec(self, split: str) -> SampleSpec:
         """Specify what shapes the samples of a split.

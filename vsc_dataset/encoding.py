@@ -40,10 +40,10 @@ class Samples:
       nops: uint16 (N,), the operations that were executed.
       layout: how the rows are written.
       targets: on request, ids like `labels` (N, L): the dense target of each position, MASK where
-        it has none. An operation's last id has the letter that the operation puts at its last
-        position (`-x`: takes from x), the id after a swap the letter at its first: a model that
-        reads from left to right can know both there. Of `tokens`, the operation's one id has the
-        letter that it puts at x.
+        it has none. In bytes, the last id of `x>y` has the letter that is then at y and the id
+        after it the letter at x; the last id of `+x` has the letter that is inserted, of `-x` the
+        one that is taken out: a model that reads from left to right can know them there. Of
+        `tokens`, the operation's one id has the letter that is then at x (`-x`: taken out).
     """
 
     input_ids: IdArray

@@ -5,7 +5,7 @@ The task's language, in the standard library alone. Grammar, in the layout "comp
     question = letters ":" [operation {" " operation}]
     operation = x ">" y   swap the letters at positions x and y
               | "-" x     take letter x out and push it on the stack
-              | "+" x     pop the stack and insert that letter so that it becomes letter x
+              | "+" x     pop the stack and insert that letter before letter x, which must be there
 
 Positions count from 1. The layout "spaced" writes ": " for ":" and ", " for " ".
 Source: the article "Solving the Very Selective Copying problem with a Very Small Language Model".

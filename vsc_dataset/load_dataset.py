@@ -99,7 +99,8 @@ def load(
         of them.
       streaming: make the rows while they are read.
       num_proc: processes that prepare the rows.
-      settings: fields of TaskConfig, seed, trace; cache_dir.
+      settings: fields of TaskConfig, those of VscBuilderConfig (seed, trace, columns, scratchpad,
+        only), and cache_dir.
     Returns:
       A Dataset or IterableDataset, or a dictionary of them.
     Raises:

@@ -24,7 +24,8 @@ IGNORED = -100
 """The label that torch's losses, and the models of transformers, do not count."""
 
 OBJECTIVES = ("fill", "next-token", "scratchpad")
-"""What a model is trained to do: fill the answer field, or predict the next id, states or none."""
+"""What a model is trained to do: fill the answer field at once, or predict the next id, of the
+answer or of the scratchpad and the answer."""
 
 TOKEN_PAD, TOKEN_SEPARATOR, FIRST_LETTER = 1, 2, 3
 POSITIONS = range(1, 27)

@@ -66,10 +66,10 @@ def find_source(target: str) -> bytes | None:
 
 
 def find_edited_source(target: str) -> bytes | None:
-    """Read the file that the code of a target is in, where its package's version does not name it.
+    """Read the source of a target that no package version identifies.
 
-    That is FILE.py, or a module that is not installed but lies in a folder of its author. Of our
-    own package it is None: the tree has a version.
+    That is FILE.py, or a module outside installed packages. None for installed packages and for
+    this one.
     """
     if is_file(target) or _top(target) == __package__:
         return find_source(target)

@@ -1,4 +1,4 @@
-"""Compute logits from bytes by residual dilated convolutions and attention.
+"""Compute logits from tokens by residual dilated convolutions and attention.
 
 Inside, positions stand before the batch, (L, B, D), as `dilated_conv` wants them.
 """

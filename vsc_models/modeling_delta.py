@@ -1,4 +1,4 @@
-"""Compute logits from bytes with a masked answer field, by a delta-rule memory."""
+"""Compute logits from tokens with a masked answer field, by a delta-rule memory."""
 
 from torch import Tensor, nn
 from torch.nn.functional import normalize
@@ -38,7 +38,7 @@ class VscDeltaLayer(nn.Module):
         mask_BxL: Tensor | None,
         positions_BxW: Tensor | None,
     ) -> Tensor:
-        """Update at every byte, read at the wanted ones: (B, L, D) -> (B, W, D).
+        """Update at every token, read at the wanted ones: (B, L, D) -> (B, W, D).
 
         With a counter its count of `embeds_BxLxD` rotates keys and queries.
         """

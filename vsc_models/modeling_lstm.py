@@ -1,4 +1,4 @@
-"""Compute logits from bytes with a masked answer field, by an LSTM from left to right."""
+"""Compute logits from tokens with a masked answer field, by an LSTM from left to right."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Compute logits from bytes with a masked answer field, by Mamba's selective state space.
+"""Compute logits from tokens with a masked answer field, by Mamba's selective state space.
 
 Below `model` the weights have the names and meanings of transformers' MambaForCausalLM below
 `backbone`, but for `embed_tokens`, which is called `embeddings` there. Inside, time comes first,
@@ -35,7 +35,10 @@ class VscMambaMixer(nn.Module):
         self.out_proj = nn.Linear(inner, config.hidden_size, bias=False)
 
     def forward(self, x_LxBxD: Tensor, mask_LxBx1: Tensor | None) -> Tensor:
-        """Mix; where `mask_LxBx1` is False a byte neither enters nor moves a state."""
+        """Mix; a token where `mask_LxBx1` is False enters no state.
+
+        The states still decay there, so padding must stand before or after the row.
+        """
         if mask_LxBx1 is not None:
             x_LxBxD = x_LxBxD * mask_LxBx1
         x_LxBxE, gate_LxBxE = self.in_proj(x_LxBxD).chunk(2, dim=-1)

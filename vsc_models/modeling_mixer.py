@@ -1,4 +1,4 @@
-"""Compute logits from bytes with a masked answer field, by a custom layer."""
+"""Compute logits from tokens with a masked answer field, by a custom layer."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -74,7 +74,7 @@ class VscMixerModel(VscScaffold):
         mask_BxL: Tensor | None,
         positions_BxW: Tensor | None,
     ) -> Tensor:
-        """As VscScaffold.mix: every layer runs over all real bytes."""
+        """As VscScaffold.mix: every layer runs over all tokens but padding."""
         if mask_BxL is not None:
             x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
             if not _padding_is_last(mask_BxL):

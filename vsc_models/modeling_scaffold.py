@@ -1,4 +1,4 @@
-"""Compute hidden states from bytes, around a layer that a subclass names."""
+"""Compute hidden states from tokens, around a layer that a subclass names."""
 
 from abc import abstractmethod
 from typing import Any
@@ -22,7 +22,7 @@ class VscConvolution(nn.Module):
         self.conv = make_conv(size, size, kernel, causal=causal)
 
     def forward(self, x_BxLxD: Tensor, mask_BxL: Tensor | None) -> Tensor:
-        """Convolve; where `mask_BxL` is False a byte looks like the edge of the row."""
+        """Convolve; where `mask_BxL` is False a token looks like the edge of the row."""
         x_BxLxD = self.norm(x_BxLxD)
         if mask_BxL is not None:
             x_BxLxD = x_BxLxD * mask_BxL.unsqueeze(-1)
@@ -30,7 +30,7 @@ class VscConvolution(nn.Module):
 
 
 class VscPlaces(nn.Module):
-    """Embeddings of each byte's place in its field, counted from the last colon."""
+    """Embeddings of each token's place in its field, counted from the last colon."""
 
     def __init__(self, num_places: int, size: int, colon: int) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class VscPlaces(nn.Module):
 
 
 class VscScaffold(VscBackbone):
-    """Convolutions, one layer that mixes the bytes, one pointwise layer, all residual.
+    """Convolutions, one layer that mixes the tokens, one pointwise layer, all residual.
 
     The convolutions tell each letter its position and each operation its arguments; the pointwise
     layer cleans up what the mixing layer gives.
@@ -87,7 +87,7 @@ class VscScaffold(VscBackbone):
     ) -> Tensor:
         """Run the layer and take the wanted positions: (B, L, D) -> (B, W, D).
 
-        `embeds_BxLxD` are the embeddings before any convolution: bytes without their neighbors.
+        `embeds_BxLxD` are the embeddings before any convolution: tokens without their neighbors.
         """
         out_BxWxD: Tensor = self.mixer(x_BxLxD, embeds_BxLxD, mask_BxL, positions_BxW)
         return out_BxWxD

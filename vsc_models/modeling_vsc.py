@@ -1,4 +1,4 @@
-"""Compute logits and loss from bytes with a masked answer field: what all VSC models share."""
+"""Compute logits and loss from tokens with a masked answer field: what all VSC models share."""
 
 import logging
 import warnings
@@ -19,7 +19,7 @@ from .configuration_vsc import VscConfig
 
 
 class VscBackbone(nn.Module, ABC):
-    """A map of bytes to hidden states. A model defines `forward` and keeps `embed_tokens`."""
+    """A map of token ids to hidden states. A model defines `forward` and keeps `embed_tokens`."""
 
     def __init__(self, config: VscConfig) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class VscBackbone(nn.Module, ABC):
 
         Args:
           ids_BxL: int64, the masked input.
-          mask_BxL: bool, False where a byte is padding and must not be seen; None: see all.
+          mask_BxL: bool, False where a token is padding and must not be seen; None: see all.
           positions_BxW: int64, the positions that are wanted; None: all of them.
         Returns:
           (B, W, D), or (B, L, D) where `positions_BxW` is None.

@@ -143,7 +143,7 @@ class VscPipeline(Pipeline):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         for name, value in (("answer_width", answer_width), ("pad_to", pad_to)):
             if value is not None and (type(value) is not int or value < 1):
-                raise ValueError(f"{name}={value!r}: give a number of bytes, 1 or more")
+                raise ValueError(f"{name}={value!r}: give a number of tokens, 1 or more")
         settings = {"answer_width": answer_width, "pad_to": pad_to, "layout": layout}
         return {name: value for name, value in settings.items() if value is not None}, {}, {}
 

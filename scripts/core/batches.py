@@ -26,7 +26,7 @@ def model_inputs(
         for a loss over the answer field, the only positions that are to be computed.
       samples: N of them.
       loss: "answer" (of a scratchpad the states too), "all" (and the question; row padding never
-        counts) or "trace" (see `dense_labels`).
+        counts) or "targets" (see `dense_labels`).
     Returns:
       The arguments, tensors int64 (N, L), and the labels, shaped as the logits will be: (N, L),
       IGNORED where the loss does not count, or (N, W) for the answer field alone. A model that
@@ -38,7 +38,7 @@ def model_inputs(
     if has_states:
         samples = samples.with_scratchpads()
     mask = samples.attention_mask
-    if loss == "trace":
+    if loss == "targets":
         labels = torch.from_numpy(dense_labels(samples))
     else:
         counted = mask if loss == "all" else samples.completion_mask

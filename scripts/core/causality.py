@@ -22,7 +22,7 @@ _NEAR, _SPREAD = 16, 16
 
 
 @torch.no_grad()
-def looks_ahead(
+def first_position_ahead(
     model: nn.Module,
     vocab_size: int = BYTES,
     *,
@@ -37,6 +37,8 @@ def looks_ahead(
       vocab_size: of its logits.
       length: of the row that is tried, as long as those that it is trained on.
       trained: whether its weights stay as they are.
+    Returns:
+      The position, from 0, or None for a causal model.
     Raises:
       ValueError: see `first_ahead`.
     """

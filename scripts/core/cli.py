@@ -25,6 +25,7 @@ OTHER_NAMES = {
     "--learning-rate": ("--lr",),
     "--max-samples": ("--epochs", "--steps", "--max-steps", "--num-train-epochs"),
     "--num-samples": ("--max-samples", "--limit"),
+    "--samples-per-validation": ("--validation-questions",),
     "--mixed-precision": ("--bf16", "--fp16", "--amp"),
     "--trials": ("--seeds", "--runs"),
     "--data": ("--config", "--dataset", "--task"),

@@ -52,7 +52,7 @@ def masks_padding(model: nn.Module) -> bool:
 
 
 def longest_row(model: nn.Module) -> int | None:
-    """Return the bytes of the longest row that the model can read, None without a limit.
+    """Return the tokens of the longest row that the model can read, None without a limit.
 
     A table of learned positions has an end; transformers' models call it
     max_position_embeddings, but so do those that compute positions and can go on.

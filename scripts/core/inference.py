@@ -24,13 +24,13 @@ from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 BATCH_SIZE = 1000
 """Samples of one forward call at most."""
 
-BATCH_BYTES = 2**15
+BATCH_POSITIONS = 2**15
 """Positions of one forward call, samples times row: about 1,000 rows of the trained size. Larger
 batches of long rows are slower on a CPU, and another model's logits take 1 KiB a position."""
 
 BATCH_SQUARES = 2**26
 """Pairs of positions in one forward call: attention that writes all of them down takes 256 MiB for
-each head of a layer. One row always runs, so a row of 8,192 bytes is the last within it."""
+each head of a layer. One row always runs, so a row of 8,192 positions is the last within it."""
 
 
 class Predictions(NamedTuple):
@@ -165,4 +165,4 @@ def max_rows(width: int) -> int:
     >>> max_rows(31), max_rows(4107)
     (1000, 3)
     """
-    return max(1, min(BATCH_SIZE, BATCH_BYTES // width, BATCH_SQUARES // width**2))
+    return max(1, min(BATCH_SIZE, BATCH_POSITIONS // width, BATCH_SQUARES // width**2))

@@ -18,6 +18,9 @@ HUB_CARDS = ROOT / "hub_cards"
 RUN_FILE = "run.json"
 """What a run writes next to its checkpoint: the recipe, and in it the data's name."""
 
+LOSSES = {"trace": "targets"}
+"""What a loss was called in earlier versions and in kept results, and is called now."""
+
 FAULTS = ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError
 """What the content of a damaged file raises."""
 

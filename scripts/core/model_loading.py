@@ -148,7 +148,7 @@ def head_of(config: PreTrainedConfig) -> Any:
 
 
 def head_name(model_type: str, auto_map: Mapping[str, Any] | None) -> str:
-    """Name the Auto class that gives logits over bytes: masked if there is one, else causal."""
+    """Name the Auto class that gives logits over tokens: masked if there is one, else causal."""
     ours = (config_class.model_type for config_class in MODELS)
     types = {
         MASKED: {*MODEL_FOR_MASKED_LM_MAPPING_NAMES, *ours},

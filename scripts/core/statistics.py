@@ -40,9 +40,9 @@ def prediction_interval(
 ) -> tuple[float, float]:
     """Compute where the share of one more trial lies, from trials that each saw a count of n.
 
-    The arcsine of a share's root has about the same variance everywhere (Bartlett 1936). What
-    trials differ by is told by few of them (Student's t), and by none where there is but one; to it
-    comes what n samples leave open.
+    The arcsine of a share's root has about the same variance everywhere (Bartlett 1936). The
+    interval adds the spread between trials (Student's t; none for one trial) to the error of a
+    share of n samples.
 
     >>> [round(end, 2) for end in prediction_interval([7946, 7976, 7648, 7785, 7899], 10_000)]
     [0.66, 0.89]
@@ -147,8 +147,8 @@ def ratio_of_medians(
 ) -> tuple[float, float, float] | None:
     """Compute the ratio of two medians, and low and high of its 95% bootstrap interval; repeatable.
 
-    None where either side has fewer than RATIO_TRIALS values. Of the first, those of trials that
-    never got there may be infinite, and with them the high end.
+    None where either side has fewer than RATIO_TRIALS values. `values` may hold infinity, for
+    trials that never got there; the high end may then be infinite.
 
     >>> ratio_of_medians([2.0] * 5, [1.0] * 5)
     (2.0, 2.0, 2.0)

@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from scripts.core.io import check_shape, has_type, is_possible, read_jsonl, read_lines, write_lines
 from scripts.core.statistics import find_horizon, grid_nops
+from vsc_dataset.metrics.vsc_error.error_rates import ERRORS
 
 SETTING = (
     "recipe", "data", "parameters", "split", "questions", "test_questions", "planned_samples",
@@ -91,17 +92,17 @@ class Trial(NamedTuple):
     details: Mapping[str, Any]
 
 
-ERRORS = {"sample_error_pct": float, "mask_error_pct": float}
-ROW = {"nops": int, "questions": int, "floors": {str: ERRORS}, **ERRORS}
+RATES = dict.fromkeys(ERRORS, float)
+ROW = {"nops": int, "questions": int, "floors": {str: RATES}, **RATES}
 DETAILS = {
     "settings": {"num_samples": int, "loss": str},
     "device": str,
     "questions_per_second": float,
     "floors": {str: {"mask_error_pct": float}},
-    "curve": [{"samples": int, **ERRORS}],
+    "curve": [{"samples": int, **RATES}],
     "answers": dict,
-    "programs": {"questions": int, **ERRORS},
-    "same_nops": {"questions": int, **ERRORS},
+    "programs": {"questions": int, **RATES},
+    "same_nops": {"questions": int, **RATES},
     "seen_pct": float,
     "grid": {"name": str, "lost": bool, "rows": [ROW]},
     "test": {"questions": int, "wrong": int},

@@ -43,13 +43,13 @@ def check_request(models: Sequence[LoadedModel], request: Request) -> None:
             "none tells a horizon"
         )
     for loaded in models:
-        for _, config, split in _parts(loaded, request):
+        for name, config, split in _parts(loaded, request):
             width = row_width(loaded, config)
             try:  # which also spares the figures of speed a device's slow first call
                 predict(loaded.model, sample(config, split, [0], pad_to=width))
             except (IndexError, RuntimeError, TypeError, AssertionError) as error:
                 words = str(error).split("\n")[0]
-                raise ValueError(f"{loaded.name} cannot be evaluated on bytes ({words})") from None
+                raise ValueError(f"{loaded.name} cannot read rows of {name} ({words})") from None
 
 
 def _parts(loaded: LoadedModel, request: Request) -> list[tuple[str, TaskConfig, str]]:

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from scripts.core.io import LOSSES
 from scripts.core.statistics import format_share, ratio_of_medians
 from scripts.core.trial_store import Trial
 from scripts.core.trial_summary import samples_to, spread
@@ -79,7 +80,7 @@ def _solved(line: Line, _: Line | None) -> list[str]:
 
 
 def _off_chance(line: Line, _: Line | None) -> list[str]:
-    """Tell when the mask error was for good below the best answers that read no operation."""
+    """Write the training samples after which the mask error stays below chance."""
     counts = [_off_chance_at(trial, line.data) for trial in line.trials if "curve" in trial.details]
     left = len(counts) - counts.count(None)
     if not left:
@@ -202,7 +203,7 @@ def _wrong(line: Line, _: Line | None) -> list[str]:
 
 def _over(line: Line, _: Line | None) -> list[str]:
     """Write what the training loss counts; an older line does not say."""
-    losses = [settings["loss"] for settings in line.details("settings")]
+    losses = [LOSSES.get(one["loss"], one["loss"]) for one in line.details("settings")]
     return [", ".join(dict.fromkeys(losses)) or "-"]
 
 

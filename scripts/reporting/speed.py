@@ -9,11 +9,11 @@ from scripts.core.io import HUB_CARDS, read_jsonl, write_lines
 from scripts.reporting.figures import speed_curves
 from scripts.reporting.tables import table
 
-Measurement = Mapping[str, Any]
+SpeedLine = Mapping[str, Any]
 """What was measured of one thing, by the head of its column; the first names the thing."""
 
 
-def speed_table(lines: Sequence[Measurement]) -> str:
+def speed_table(lines: Sequence[SpeedLine]) -> str:
     """Lay out the lines of a part.
 
     >>> print(speed_table([{"step": "ours", "ms": 1.5}, {"step": "theirs", "ms": 12_000}]))
@@ -32,16 +32,16 @@ def _cell(value: str | float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
-def read_speed(part: str, hub_cards: Path = HUB_CARDS) -> list[Measurement]:
+def read_speed(part: str, hub_cards: Path = HUB_CARDS) -> list[SpeedLine]:
     """Read the kept lines of a part; a ValueError says that there is none."""
     path = hub_cards / "results" / "speed" / f"{part}.jsonl"
-    lines: list[Measurement] = read_jsonl(path, dict)
+    lines: list[SpeedLine] = read_jsonl(path, dict)
     if not lines:
         raise ValueError(f"{path} has no line: run scripts/benchmark.py {part} --keep")
     return lines
 
 
-def keep_speed(part: str, lines: Sequence[Measurement], hub_cards: Path = HUB_CARDS) -> None:
+def keep_speed(part: str, lines: Sequence[SpeedLine], hub_cards: Path = HUB_CARDS) -> None:
     """Write the lines of a part in place of those that are kept, and the figure of evaluation."""
     path = hub_cards / "results" / "speed" / f"{part}.jsonl"
     figure = hub_cards / "figures" / "evaluation_speed.png"

@@ -27,8 +27,8 @@ class Row:
       trials: how many, each of `best_of` trainings, with seeds from 0 on.
       full_samples: training samples of the recipe that the row comes from.
       grid: the grid that tells its horizon; None for none.
-      test_samples: evaluated at the end, the first of them those of the test split; 0 for no more
-        than the split has.
+      test_samples: to evaluate at the end where more than the test split's own are wanted, which
+        come first; 0 for none.
       article: its line in the article's tables, empty if it has none.
       best_of: trainings of a trial, seed after seed; the lowest validation loss is kept.
       same_nops: whether it needs the test error at held-out programs' numbers of operations, where
@@ -413,7 +413,7 @@ TABLE_LIST = [
           f"solved horizon parameters {FAIR_COLUMNS}", make_rows(FAIR, 5, 100_000, grids=True)),
     Table("fair_trace", "The same, with the letters that each operation moves as further labels",
           "solved parameters samples to_1pct sample mask programs seen test train_speed",
-          make_rows([r.changed(name=f"{r.name}-trace", loss="trace") for r in FAIR], 1, 100_000)),
+          make_rows([r.changed(name=f"{r.name}-trace", loss="targets") for r in FAIR], 1, 100_000)),
     Table("same_search", "The article's best network and swap-delta, five learning rates each",
           "parameters samples solved to_1pct sample mask train_speed",
           make_rows(SAME_RATES, 1, LAPTOP)),

@@ -182,7 +182,7 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
         f"layers do not solve, {at_edge} were trained at the protocol's highest learning rate, "
         f"{highest:g}, so that a higher one might be better; of the searches {blind} had no "
         "rate that left chance, so that another might have learned more. A scorecard's trainings "
-        f"took {' to '.join(minutes)} minutes, one after the other on a shared thread."
+        f"took {' to '.join(minutes)} minutes."
     )
 
 

@@ -26,7 +26,7 @@ from vsc_dataset import sample
 from vsc_dataset.metrics.vsc_error.error_rates import ERRORS, error_rates
 from vsc_dataset.splits import HELD_OUT_MIN_OPS
 
-SAMPLES = 2000
+ANSWER_SAMPLES = 2000
 """Of the validation split, that answers are taken from."""
 
 CLOCKS = ("seconds", "questions_per_second")
@@ -76,7 +76,7 @@ def measure_details(row: Row, folder: Path, record: TrialRecord) -> dict[str, An
     config, model_folder = row.recipe.config, trial_folder(folder, record.seed) / "model"
     curve = read_curve(folder, record.seed)
     answered = read_answers(row.recipe, model_folder, record)
-    first_answers = Answered(*(texts[:SAMPLES] for texts in answered["validation"]))
+    first_answers = Answered(*(texts[:ANSWER_SAMPLES] for texts in answered["validation"]))
     details = {
         "settings": {k: v for k, v in row.recipe.to_json().items() if k not in LABEL_FIELDS},
         "device": record.device,

@@ -81,20 +81,19 @@ def headline_split(config: TaskConfig) -> str:
 
 
 @lru_cache(maxsize=16)
-def chance_errors(config: TaskConfig, copying: bool) -> dict[str, float]:
+def chance_errors(config: TaskConfig) -> dict[str, float]:
     """Compute both errors, in percent, of the better of copying and guessing the letters.
 
-    Args:
-      config: of the data.
-      copying: without an operation copying is the task itself, so only guessing counts.
+    Copying that makes no mistake is the task itself: then only guessing counts.
+
     Returns:
       `sample_error_pct` and `mask_error_pct`, each the lower one of the two.
     """
     split = headline_split(config)
     questions = sample(config, split, range(config.num_rows(split))).questions()
     rates = trivial_baselines(questions, config.answer_width, ks=())
-    names = ("guess",) if copying else ("copy", "guess")
-    return {kind: round(min(rates[name][kind] for name in names), 2) for kind in ERRORS}
+    pairs = {kind: (rates["copy"][kind], rates["guess"][kind]) for kind in ERRORS}
+    return {kind: round(min(one for one in pair if one > 0), 2) for kind, pair in pairs.items()}
 
 
 def sample_error_pct(trial: TrialLine) -> float:
@@ -169,7 +168,7 @@ def summarize_card(card: Mapping[str, Any], protocol: Protocol) -> dict[str, Any
     for skill in protocol.skills:
         task = protocol.tables["skills"][skill]
         trials = [trial for trial in card["trials"] if trial["skill"] == skill]
-        chance = chance_errors(protocol.config(skill), skill == "copy")["mask_error_pct"]
+        chance = chance_errors(protocol.config(skill))["mask_error_pct"]
         skills[skill] = summarize_skill(trials, chance, task["says"], protocol.tables["partly"])
     lacking = [skill for skill in skills if skills[skill]["verdict"] != "solved"]
     return {
@@ -247,7 +246,8 @@ def _check_scaffold(card: Mapping[str, Any], protocol: Protocol) -> None:
 def check_repeated(card: Mapping[str, Any], trial: TrialLine) -> None:
     """Raise a ValueError where a trial that was trained again is not as one more seed would be.
 
-    It is where both it and the scorecard solve the skill, or by the spread of the kept trials.
+    It passes where it and the scorecard both solve the skill, or where it lies in the prediction
+    interval of the kept trials.
     """
     skill, wrong, questions = trial["skill"], trial["wrong"], trial["questions"]
     solved = card["summary"]["skills"][skill]["verdict"] == "solved"

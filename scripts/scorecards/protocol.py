@@ -141,7 +141,7 @@ class Protocol:
         return samples // int(track["search_divisor"]) if search else samples
 
     def trained_samples(self, skill: str, search: bool = False) -> int:
-        """Return how many samples whole batches have."""
+        """Return `num_samples`, rounded down to whole batches."""
         batch_size = int(self.tables["optimizer"]["batch_size"])
         return self.num_samples(skill, search) // batch_size * batch_size
 

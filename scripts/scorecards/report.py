@@ -52,7 +52,7 @@ def compare(cards: Sequence[Card], bold: int | None = None) -> str:
         if horizon["horizons"][0] != horizon["horizons"][-1]:
             row[-1] += f" ({horizon['horizons'][0]} to {horizon['horizons'][-1]})"
         rows.append([*row, card["summary"]["first_unsolved"] or "none"])
-    chance = [chance_errors(protocol.config(skill), skill == "copy") for skill in skills]
+    chance = [chance_errors(protocol.config(skill)) for skill in skills]
     errors = [f"{one['sample_error_pct']:.2f}%" for one in chance]
     rows.append([WITHOUT_MODEL, "-", "-", *errors, "-", "-"])
     return table(
@@ -86,7 +86,7 @@ def rank(cards: Sequence[Card]) -> list[Card]:
 
 
 def read_baselines(folder: Path, card: Card) -> list[Card]:
-    """Read the kept scorecards of the same protocol and track; a first look has others than all."""
+    """Read the kept scorecards of the same protocol and track; for a first look, first looks."""
     same = {name: card[name] for name in ("protocol", "track")}
     return read_kept(folder / QUICK if card["quick"] else folder, card["quick"], **same)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts.core.causality import looks_ahead
+from scripts.core.causality import first_position_ahead
 from scripts.core.devices import use_threads
 from scripts.core.io import FAULTS, read_json, read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, count_parameters, load_trained
@@ -39,7 +39,7 @@ from scripts.training.runs import claim_folder
 from scripts.training.train_state import Diverged, Job, Paused, RunOptions
 from vsc_models.import_utils import package_version
 
-TRIALS, IDENTITY = "trials.jsonl", "protocol.json"
+TRIALS_FILE, IDENTITY = "trials.jsonl", "protocol.json"
 PROBE_LENGTH = 32
 """Tokens of a row that tells whether a model looks ahead: as long as those of the task."""
 
@@ -48,7 +48,7 @@ SAME = ("wrong", "mask_error_pct", "val_loss")
 
 
 def identify(protocol: Protocol, base: Recipe) -> dict[str, Any]:
-    """Return what two scorecards have in common that may stand in one folder."""
+    """Return what must be equal for a folder to go on with a scorecard."""
     return {
         "protocol": protocol.version,
         "track": protocol.track,
@@ -89,7 +89,7 @@ class CardTraining:
     def __init__(
         self, protocol: Protocol, base: Recipe, folder: Path, jobs: int, options: RunOptions
     ) -> None:
-        """Open a folder.
+        """Check that the model can be trained on every skill, and claim the folder.
 
         Args:
           protocol: what is trained.
@@ -111,7 +111,7 @@ class CardTraining:
             check_model(other, self.accelerator.device)
         self.parameters = count_parameters(model)
         protocol.check_parameters(self.parameters)
-        self.causal = looks_ahead(model, length=PROBE_LENGTH) is None
+        self.causal = first_position_ahead(model, length=PROBE_LENGTH) is None
         self.identity = identify(protocol, base)
         path = folder / IDENTITY
         if path.exists():
@@ -122,10 +122,10 @@ class CardTraining:
                     f"{folder} holds the scorecard of another layer, track or protocol (another "
                     f"{', '.join(changed)}): choose another --output-dir"
                 )
-        elif (folder / TRIALS).exists():
+        elif (folder / TRIALS_FILE).exists():
             raise ValueError(
-                f"{folder} has {TRIALS} and no {IDENTITY}, so it is of another command: choose "
-                "another --output-dir"
+                f"{folder} has {TRIALS_FILE} and no {IDENTITY}, so it is of another command: "
+                "choose another --output-dir"
             )
         claim_folder(folder, IDENTITY, json.dumps(self.identity))
 
@@ -166,8 +166,8 @@ class CardTraining:
             check_card(card := {key: card[key] for key in CARD}, protocol)
         except ValueError as error:
             raise ValueError(
-                f"{self.folder / TRIALS}: {error}: delete the lines that are wrong, and the same "
-                "command trains them again"
+                f"{self.folder / TRIALS_FILE}: {error}: delete the lines that are wrong, and the "
+                "same command trains them again"
             ) from None
         return card
 
@@ -176,7 +176,7 @@ class CardTraining:
     ) -> list[TrialLine]:
         """Train each skill at its learning rates with each seed, as far as it is not done."""
         wanted = [(skill, rate, seed) for skill in rates for rate in rates[skill] for seed in seeds]
-        path = self.folder / TRIALS
+        path = self.folder / TRIALS_FILE
         done: dict[Any, TrialLine] = {_key(line): line for line in read_jsonl(path, parse_line)}
         jobs = self._list_jobs([key for key in wanted if key not in done], search)
         left = sum(job.recipe.num_samples for job in jobs)
@@ -233,7 +233,7 @@ class CardTraining:
             if trial["samples"]:  # else it diverged: there is no model
                 loaded = LoadedModel(trial["skill"], self.load_model(trial))
                 # A layer may begin without what looks ahead, and learn to use it.
-                ahead = looks_ahead(loaded.model, length=PROBE_LENGTH, trained=True)
+                ahead = first_position_ahead(loaded.model, length=PROBE_LENGTH, trained=True)
                 causal = causal and ahead is None
                 result = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
                 rows = [{key: row[key] for key in keys} for row in result["rows"]]
@@ -248,7 +248,7 @@ class CardTraining:
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"{error} (delete the line of {trial['skill']}, seed {trial['seed']}, in "
-                f"{self.folder / TRIALS}, and the same command trains it again)"
+                f"{self.folder / TRIALS_FILE}, and the same command trains it again)"
             ) from None
 
 

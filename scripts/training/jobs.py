@@ -54,7 +54,7 @@ def run_in_processes(
 ) -> Iterator[tuple[Job, Result]]:
     """Run trials in several processes, which end with this one however it ends.
 
-    Those that run when one is Paused have their own deadline.
+    Trials that still run when one pauses stop at their own deadline.
     """
     threads = max(1, torch.get_num_threads() // num_processes)
     waiting, running = [*jobs], dict[Any, tuple[Worker, Job]]()

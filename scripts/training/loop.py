@@ -88,7 +88,7 @@ def run_trial(job: Job, accelerator: Accelerator, options: RunOptions = DEFAULTS
     state = checkpoints.load_newest() or TrainState()
     scheduler = make_scheduler(recipe, optimizer, state.step)
     stream = make_stream(recipe, seed, accelerator, state.step)
-    count, dense = recipe.validation_samples, recipe.loss == "trace"
+    count, dense = recipe.validation_samples, recipe.loss == "targets"
     validation = sample(recipe.config, "validation", range(count), targets=dense)
     losses = [torch.tensor(loss, device=accelerator.device) for loss in state.losses]
     saver = CheckpointSaver(checkpoints, options)
@@ -143,7 +143,7 @@ def make_stream(
             start=begin * recipe.batch_size,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
-            targets=recipe.loss == "trace",
+            targets=recipe.loss == "targets",
             scratchpad=recipe.objective == "scratchpad",
         )
         yield from islice(stream, max(end - begin, 0))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.core.batches import logits_of, loss_of, model_inputs
-from scripts.core.causality import add_noise, first_ahead, first_logits_ahead, looks_ahead
+from scripts.core.causality import add_noise, first_ahead, first_logits_ahead, first_position_ahead
 from scripts.training.model_factory import build_model, describe, list_arguments
 from scripts.training.recipes import Recipe
 from scripts.training.signals import Stopped
@@ -149,7 +149,7 @@ def _check_direction(recipe: Recipe, model: nn.Module) -> None:
     """Raise a ValueError where a model looks ahead and must not."""
     if recipe.objective == "fill":
         return
-    position = looks_ahead(model, recipe.config.vocabulary.size, length=_row_width(recipe))
+    position = first_position_ahead(model, recipe.config.vocabulary.size, length=_row_width(recipe))
     if position is not None:
         raise ValueError(
             f"--objective {recipe.objective} needs a model that reads from left to right: "

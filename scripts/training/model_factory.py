@@ -25,6 +25,7 @@ from scripts.training.recipes import Recipe, recipe_flag
 from vsc_dataset.checking import nearest
 from vsc_dataset.language import TOKENS
 from vsc_dataset.vocabulary import MASK
+from vsc_models.configuration_vsc import MAX_LAYERS
 from vsc_models.import_utils import find, find_edited_source, find_source, format_error, is_file
 
 TOKEN_IDS = {
@@ -44,9 +45,6 @@ USUAL_TYPES = "use a type that transformers knows, such as 'llama' or 'vsc_delta
 ELSEWHERE = {"answer_width": "data", "layout": "data"}
 ELSEWHERE |= {name: name for name in ("objective", "mixer", "mixer_args", "direction")}
 """Fields of our configurations, and the field of a recipe that they follow from."""
-
-MAX_LAYERS = 1_000
-"""More would take minutes to build, also where they take no memory."""
 
 COUNTS = re.compile(r"layers?$|blocks?$|depth")
 """Fields that say how many layers there are."""

@@ -26,8 +26,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Group a model's parameters for AdamW, by what the recipe's weight decay is on.
 
-    Of "matrices" are left out: vectors and numbers, norms, NOT_DECAYED, and what a layer has marked
-    as mamba's and S4's code do (`_no_weight_decay`, `_optim`).
+    With "matrices", weight decay leaves out vectors and numbers, norms, NOT_DECAYED, and what a
+    layer has marked as mamba's and S4's code do (`_no_weight_decay`, `_optim`).
     """
     if recipe.weight_decay_on == "all":
         return [{"params": [*model.parameters()]}]

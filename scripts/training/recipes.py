@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_origin, get_type_hints
 
 from scripts.core.cli import flag_of
-from scripts.core.io import has_type
+from scripts.core.io import LOSSES, has_type
 from vsc_dataset.checking import nearest
 from vsc_dataset.configs import TaskConfig, make_config
 from vsc_dataset.vocabulary import OBJECTIVES
@@ -20,6 +20,9 @@ LABEL_FIELDS = ("name", "description")
 
 RENAMED = {"steps_per_token": "num_householder", "beta_stretch": "beta_clip_margin"}
 """Fields of vsc_delta in earlier versions, and what they are called now."""
+
+RENAMED_FIELDS = {"validation_questions": "samples_per_validation"}
+"""Fields of a recipe in earlier versions and in kept results, and what they are called now."""
 
 WORDS = {
     str: "a text",
@@ -37,8 +40,10 @@ STAGE = re.compile(r"(\d*\.?\d+):(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 """A stage of a curriculum: from which share of the samples on which numbers of operations."""
 
 VALIDATION_SHARE = {"fill": 0.08, "next-token": 0.08, "scratchpad": 0.008}
-"""Samples of all validations by training samples: evaluating one costs about half of training on
-it, decoding a scratchpad five times as much, so validation stays below 5% of the time."""
+"""Validation samples for each training sample, all validations together: evaluating one costs about
+half of training on it, decoding a scratchpad five times as much, so validation stays below 5% of
+the time."""
+
 RECIPES = Path(__file__).parent.parent / "recipes.toml"
 
 
@@ -106,12 +111,12 @@ class Recipe:
         choices=("all", "matrices"),
     )
     max_grad_norm: float = _field("gradients are clipped to this norm; 0: none", 0.0, (0, 1e9))
-    label_smoothing: float = _field("share of each label spread over all bytes", 0.0, (0, 0.99))
+    label_smoothing: float = _field("share of each label spread over all tokens", 0.0, (0, 0.99))
     loss: str = _field(
-        "over the 'answer' field, 'all' bytes of question and answer field, or the answer field "
-        "and the letters that each operation moves ('trace')",
+        "over the 'answer' field, 'all' tokens of question and answer field, or the answer field "
+        "and dense 'targets': at each operation the letters that it moves",
         "all",
-        choices=("answer", "all", "trace"),
+        choices=("answer", "all", "targets"),
     )
     objective: str = _field(
         "'fill' the answer field at once, or predict the 'next-token' as language models do, or "
@@ -121,7 +126,7 @@ class Recipe:
         choices=OBJECTIVES,
     )
     num_validations: int = _field("validations during training, evenly spread", 20, (1, 10_000))
-    validation_questions: int | None = _field(
+    samples_per_validation: int | None = _field(
         "samples of each, at the end it is all there are; as many as cost little if not given",
         None,
         (1, 2**48),
@@ -135,6 +140,7 @@ class Recipe:
     description: str = _field("one sentence", "")
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "loss", LOSSES.get(str(self.loss), self.loss))
         for one in fields(self):
             value = getattr(self, one.name)
             if get_origin(FIELD_TYPES[one.name]) is tuple and isinstance(
@@ -152,10 +158,10 @@ class Recipe:
                 f"num_samples (--max-samples) is {self.num_samples}: one step needs batch_size "
                 f"{self.batch_size}"
             )
-        if self.objective != "fill" and self.loss == "trace":
+        if self.objective != "fill" and self.loss == "targets":
             raise ValueError(
-                f"objective {self.objective} with loss 'trace': a position has one label; use loss "
-                "'answer' or 'all'"
+                f"objective {self.objective} with loss 'targets': a position has one label; use "
+                "loss 'answer' or 'all'"
             )
         if not self.mixer and (self.mixer_args or self.direction != "forward"):
             raise ValueError("mixer_args or direction without a mixer: name it or leave them out")
@@ -237,9 +243,10 @@ class Recipe:
     def validation_samples(self) -> int:
         """Samples of each validation during training.
 
-        Where the recipe does not say, all of them are VALIDATION_SHARE of the training samples.
+        Where the recipe does not say, all validations together have VALIDATION_SHARE of the
+        training samples.
         """
-        wanted = self.validation_questions
+        wanted = self.samples_per_validation
         if wanted is None:
             share = VALIDATION_SHARE[self.objective]
             wanted = max(100, int(share * self.num_samples / self.num_validations))
@@ -269,6 +276,7 @@ class Recipe:
             raise ValueError(
                 f"gradient_accumulation_steps is {steps}: this version trains with 1 alone"
             )
+        values = {RENAMED_FIELDS.get(field, field): value for field, value in values.items()}
         check_keys("recipe", values, [one.name for one in fields(cls)])
         return cls(**values)
 

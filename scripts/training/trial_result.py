@@ -46,7 +46,7 @@ def finish_trial(
             measured[name] = measured["validation"]
             continue
         # With dense targets from the generator: from texts they take longer than the model does.
-        samples = first_samples(config, split, final_samples, targets=recipe.loss == "trace")
+        samples = first_samples(config, split, final_samples, targets=recipe.loss == "targets")
         label = f"final evaluation, {name}"
         measured[name] = measure_shared(model, samples, recipe.loss, accelerator, label)
     check_loss(measured["validation"].loss, state, recipe)

@@ -76,7 +76,7 @@ def test_the_layer_of_the_example_is_trained_by_the_command_next_to_it(tmp_path)
     words = LAYER.read_text().split("accelerate launch ")[1].splitlines()[0].split()
     assert words[0] == "scripts/train.py"
     layer_path = str(ROOT / words[-1])
-    short = ["--max-samples", 64, "--validation-questions", 64, "--final-samples", 64]
+    short = ["--max-samples", 64, "--samples-per-validation", 64, "--final-samples", 64]
     run = ["--output-dir", tmp_path / "run"]
     done = run_command("train", *words[1:-1], layer_path, *short, *run)
     results = json.loads((tmp_path / "run" / "results.json").read_text())

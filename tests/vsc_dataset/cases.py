@@ -64,5 +64,5 @@ def configs(draw: st.DrawFn) -> TaskConfig:
         answer_width=draw(st.sampled_from([None, length[1] + 3])),
     )
     # The reference takes long for complete programs that few draws reach.
-    common = all(config.sample_spec(split).reach(nops[1]) > 0.1 for split in config.splits)
+    common = all(config.sample_spec(split).complete_share(nops[1]) > 0.1 for split in config.splits)
     return replace(config, complete=common and draw(st.booleans()))

@@ -87,9 +87,9 @@ def test_description_is_no_part_of_the_identity():
 def test_a_grid_of_complete_programs_leaves_out_what_is_rarely_reached():
     config = TaskConfig(length=3, grid_nops=(100, 128, 200), complete=True)
     spec = config.sample_spec("nops100")
-    assert spec.reach(128) > 1e-3 > spec.reach(160)
+    assert spec.complete_share(128) > 1e-3 > spec.complete_share(160)
     assert config.splits == ("nops100", "nops128")
-    near = [n for n in range(100, 200) if spec.reach(n) >= 1e-3]
+    near = [n for n in range(100, 200) if spec.complete_share(n) >= 1e-3]
     assert TaskConfig(length=3, grid_nops=tuple(range(100, 200)), complete=True).splits == tuple(
         f"nops{n}" for n in near
     )

@@ -266,7 +266,7 @@ def test_without_an_answer_width_it_must_be_given():
 def test_a_width_that_cannot_be_is_one_clear_line(name, value):
     with pytest.raises(ValueError) as error:
         PIPE("NPF:1>2", **{name: value})
-    assert line(error) == f"{name}={value!r}: give a number of bytes, 1 or more"
+    assert line(error) == f"{name}={value!r}: give a number of tokens, 1 or more"
 
 
 def test_an_unknown_keyword_is_refused():

@@ -31,7 +31,7 @@ SPARE_SAMPLES = 2_048
 
 
 class ProgramBatch(NamedTuple):
-    """N programs: codes (K, N), letters as capitals' bytes or 0 (H, N), length and nops (N,)."""
+    """N programs: codes (K, N), letters as bytes or 0 (H, N), length, planned nops (N)."""
 
     codes: NDArray[np.intp]
     letters: NDArray[np.uint8]

@@ -30,7 +30,7 @@ BYTE = np.uint64(0xFF)
 TEXT_MASK = np.uint64(2**TEXT_BITS - 1)
 LINE_MASK = (1 << LINE_BITS) - 1
 
-WIDE_REACH = 6
+WIDE_RANGE = 6
 """Words from which on it pays to find out where the pieces really lie."""
 
 
@@ -42,11 +42,11 @@ class _RowWriter:
         self.words.view(vocabulary.dtype).fill(vocabulary.pad)
         self.scratch = buffers.array("shifted pieces", 3, count)
 
-    def write(self, piece: UInt64Array, at: UInt64Array, reach: Range) -> None:
-        """Write pieces of up to 8 bytes at bit `at` of each row; all lie in bytes of `reach`."""
+    def write(self, piece: UInt64Array, at: UInt64Array, byte_range: Range) -> None:
+        """Write pieces of up to 8 bytes at bit `at` of each row; all lie within `byte_range`."""
         shift, left, right = self.scratch
-        first, last = reach[0] // 8, min((reach[1] - 1) // 8, len(self.words) - 1)
-        if last - first > WIDE_REACH:  # in long rows far more than the rows' places differ by
+        first, last = byte_range[0] // 8, min((byte_range[1] - 1) // 8, len(self.words) - 1)
+        if last - first > WIDE_RANGE:  # in long rows far more than the rows' places differ by
             first = max(first, int(at.min()) // 64)
             last = min(last, (int(at.max()) + 63) // 64)
         for k in range(first, last + 1):

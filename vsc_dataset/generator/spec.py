@@ -9,7 +9,7 @@ Range = tuple[int, int]
 
 MAX_ATTEMPTS = 4096
 MAX_ATTEMPTS_COMPLETE = 2**20
-"""A program that executes all that was planned can be rare; see `SampleSpec.reach`."""
+"""A program that executes all that was planned can be rare; see `SampleSpec.complete_share`."""
 
 CHANGES = {">": 0, "-": -1, "+": 1}
 """What an operation adds to the number of letters present."""
@@ -77,10 +77,10 @@ class SampleSpec:
         """Attempts at a sample before it is an error."""
         return MAX_ATTEMPTS_COMPLETE if self.complete else MAX_ATTEMPTS
 
-    def reach(self, nops: int) -> float:
+    def complete_share(self, nops: int) -> float:
         """Compute the share of draws of `nops` planned operations that execute all of them.
 
-        Of the length of which the fewest do: a sample keeps the length that it was drawn with.
+        The lowest share over all lengths: a sample keeps the length that it was drawn with.
         """
         lengths, most = range(self.length[0], self.length[1] + 1), max(nops, self.nops[1])
         return min(_executed_shares(self, length, most)[nops] for length in lengths)

@@ -55,7 +55,7 @@ def test_a_loss_over_the_trace_counts_the_answer_and_the_dense_targets_for_every
     assert (dense_labels(examples) == expected).all()
     slow = sample("default", "train", range(200))
     for model in (Echo(examples.labels), build_model(find_recipe("default-delta"))):
-        inputs, labels = model_inputs(model, slow, "trace", CPU)
+        inputs, labels = model_inputs(model, slow, "targets", CPU)
         assert "answer_positions" not in inputs
         assert (labels.numpy() == expected).all()
 

@@ -12,7 +12,7 @@ from tests.vsc_models.models import CAUSAL, MODELS, model_of, other_model
 
 
 def looks_ahead(model):
-    return causality.looks_ahead(model, length=16)
+    return causality.first_position_ahead(model, length=16)
 
 
 class Convolution(nn.Module):
@@ -82,7 +82,7 @@ def test_a_model_that_cannot_be_copied_is_told_apart_too():
 def test_trained_weights_and_the_random_state_stay_as_they_are():
     model = model_of("delta")
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    causality.looks_ahead(model, length=16, trained=True)
+    causality.first_position_ahead(model, length=16, trained=True)
     assert torch.equal(torch.get_rng_state(), state)
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, before[name])
@@ -93,4 +93,4 @@ def test_numbers_that_are_not_finite_are_told(trained):
     model = Convolution(2, 0)
     nn.init.constant_(model.head.bias, float("nan"))
     with pytest.raises(ValueError, match="gives NaN or infinity"):
-        causality.looks_ahead(model, length=16, trained=trained)
+        causality.first_position_ahead(model, length=16, trained=trained)

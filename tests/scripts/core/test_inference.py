@@ -49,5 +49,8 @@ def test_memory_is_bounded_for_long_rows():
     assert sizes == [3, 3, 1]
     for width in (1, 31, 500, 4107, 40_000):
         rows = inference.max_rows(width)
-        within = rows * width <= inference.BATCH_BYTES, rows * width**2 <= inference.BATCH_SQUARES
+        within = (
+            rows * width <= inference.BATCH_POSITIONS,
+            rows * width**2 <= inference.BATCH_SQUARES,
+        )
         assert rows == 1 or all(within)

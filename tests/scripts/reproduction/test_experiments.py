@@ -51,7 +51,7 @@ def test_the_fair_rows_are_the_best_of_their_six_on_validation():
         assert name == min(firsts, key=firsts.__getitem__)
     traced = [row.recipe.name for row in TABLES["fair_trace"].rows]
     assert traced == [f"{name}-trace" for name in chosen]
-    assert {row.recipe.loss for row in TABLES["fair_trace"].rows} == {"trace"}
+    assert {row.recipe.loss for row in TABLES["fair_trace"].rows} == {"targets"}
 
 
 def test_what_solving_costs_is_compared_at_the_best_rate_of_each_model():

@@ -94,8 +94,8 @@ label_smoothing = 0.0
 seeds = [1]
 search_divisor = 5
 [tracks.capability]
-says = "labels from the trace too"
-loss = "trace"
+says = "dense targets too"
+loss = "targets"
 label_smoothing = 0.0
 num_samples = 640
 early_stop_pct = 0.5

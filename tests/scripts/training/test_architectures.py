@@ -47,7 +47,7 @@ def check_run(folder):
 @pytest.mark.parametrize("flags", [*LAYERS.values(), *MODELS.values()], ids=[*LAYERS, *MODELS])
 def test_a_layer_is_trained_by_a_command(flags, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", False)  # a layer's code leaves __pycache__
-    small = "--recipe swap-delta --max-samples 320 --final-samples 200 --validation-questions 200"
+    small = "--recipe swap-delta --max-samples 320 --final-samples 200 --samples-per-validation 200"
     done = train(*f"{small} --output-dir run {flags}".split(), cwd=tmp_path)
     assert done.exit_code == 0, done.stderr
     assert check_run(tmp_path / "run").samples == 320

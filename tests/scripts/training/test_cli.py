@@ -16,7 +16,7 @@ VALUES = {
     "max_parameters": 7, "batch_size": 32, "mixed_precision": "bf16", "learning_rate": 1e-3,
     "warmup_steps": 5, "betas": (0.8, 0.9), "weight_decay": 0.5, "weight_decay_on": "matrices",
     "max_grad_norm": 0.0, "label_smoothing": 0.2, "loss": "all", "objective": "next-token",
-    "num_validations": 3, "validation_questions": 50, "early_stop_pct": 0.5,
+    "num_validations": 3, "samples_per_validation": 50, "early_stop_pct": 0.5,
     "early_stop_validations": 5,
 }  # fmt: skip
 NEEDS = {"mixer_args": "--mixer a.py:B", "direction": "--mixer a.py:B"}

@@ -132,7 +132,7 @@ def test_a_trial_in_bf16_is_measured_as_its_checkpoint_is(bf16, tmp_path):
 
 
 def test_a_trial_stops_early_where_the_recipe_says_and_when_it_resumes_too(tmp_path, monkeypatch):
-    easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "validation_questions": 10}
+    easy = {**BASE, "num_samples": 64 * 10, "num_validations": 10, "samples_per_validation": 10}
     stopping = Recipe(**easy, early_stop_pct=100.0, early_stop_validations=4)
     with monkeypatch.context() as patch:
         patch.setattr(loop, "finish_trial", lambda *_: 1 / 0)

@@ -131,7 +131,7 @@ def test_what_follows_a_mistake_is_decoded_and_what_was_right_stays():
 
 def test_a_run_of_scratchpads_tells_both_errors_and_is_evaluated_where_there_are_states(tmp_path):
     flags = ["--recipe", "zoo-gpt2", "--objective", "scratchpad", "--curriculum", "0:1", "0.5:1-5"]
-    flags += ["--max-samples", "128", "--num-validations", "1", "--validation-questions", "10"]
+    flags += ["--max-samples", "128", "--num-validations", "1", "--samples-per-validation", "10"]
     done = train(*flags, "--final-samples", "10", "--output-dir", tmp_path / "run", cwd=tmp_path)
     assert "scratchpad error %" in done.stdout, done.stderr
     assert curve(tmp_path / "run")[-1]["scratchpad_error_pct"] == 100

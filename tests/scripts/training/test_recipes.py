@@ -69,8 +69,8 @@ def test_every_row_of_the_article_has_a_recipe():
 def test_validation_during_training_takes_few_questions_unless_told():
     assert find_recipe("swap-delta").validation_samples == 400
     assert Recipe(**BASE, num_samples=6400).validation_samples == 100
-    assert Recipe(**BASE, num_samples=6400, validation_questions=7).validation_samples == 7
-    assert Recipe(**BASE, validation_questions=10**6).validation_samples == 10_000
+    assert Recipe(**BASE, num_samples=6400, samples_per_validation=7).validation_samples == 7
+    assert Recipe(**BASE, samples_per_validation=10**6).validation_samples == 10_000
 
 
 @pytest.mark.parametrize("num_steps", [1, 2, 3, 7, 49, 1000, 1999])
@@ -102,14 +102,17 @@ def test_validations_are_evenly_spread_and_end_with_the_last_step(num_steps):
         ({"weight_decay": math.nan}, "weight_decay is nan: it must be a finite number"),
         ({"max_grad_norm": -1.0}, "max_grad_norm is -1.0: it must be from 0 to"),
         ({"early_stop_pct": 1e9}, "early_stop_pct is 1000000000.0: it must be from 0 to 100"),
-        ({"validation_questions": 0}, "validation_questions is 0: it must be from 1 to"),
+        ({"samples_per_validation": 0}, "samples_per_validation is 0: it must be from 1 to"),
         ({"betas": 3}, "betas is 3: it must be two numbers"),
         ({"betas": [0.9, "x"]}, "betas is [0.9, 'x']: give two numbers from 0 to below 1"),
         ({"betas": [0.9]}, "betas is [0.9]: give two numbers from 0 to below 1"),
         ({"curriculum": "0:1"}, "curriculum is '0:1': it must be a list of texts"),
         ({"curriculum": [1]}, "curriculum has 1: write SHARE:NOPS"),
         ({"loss": "question"}, "loss is 'question': use one of"),
-        ({"objective": "next-token", "loss": "trace"}, "has one label; use loss 'answer' or 'all'"),
+        (
+            {"objective": "next-token", "loss": "targets"},
+            "has one label; use loss 'answer' or 'all'",
+        ),
         ({"objective": "scratchpad", "data": "copy"}, "has samples of no operation, so of no"),
         ({"objective": "scratchpad", "curriculum": ["0:0", "0.1:1-2"]}, "samples of no operation"),
         ({"mixer_args": {"a": 1}}, "without a mixer"),
@@ -175,11 +178,13 @@ def test_fields_of_the_data_are_changed_one_by_one_and_fall_with_it():
     assert Recipe.from_dict(recipe.to_json()).config == recipe.config
 
 
-def test_the_names_that_vsc_delta_had_are_read_and_written_under_the_new_ones():
+def test_older_names_are_read_and_written_under_the_new_ones():
     old = {"name": "a", "data": "swap-nops2", "model": "vsc_delta"}
     kept = Recipe.from_dict({**old, "model_args": {"steps_per_token": 2, "beta_stretch": 0.05}})
     new = Recipe(**old, model_args={"num_householder": 2, "beta_clip_margin": 0.05})
     assert kept.same_training(new)
     assert kept.to_json()["model_args"] == {"num_householder": 2, "beta_clip_margin": 0.05}
+    kept = Recipe.from_dict({**old, "loss": "trace", "validation_questions": 7})
+    assert kept.same_training(Recipe(**old, loss="targets", samples_per_validation=7))
     mine = Recipe(**{**old, "model": "mine.py:make"}, model_args={"steps_per_token": 2})
     assert mine.model_args == {"steps_per_token": 2}

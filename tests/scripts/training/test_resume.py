@@ -10,7 +10,7 @@ from tests.commands import kill_fork_when
 from tests.scripts.training.commands import check_resumes, log, train, whole_run
 
 LONG = ("--recipe", "swap-delta", "--max-samples", "5120", "--num-validations", "3")
-LONG = (*LONG, "--validation-questions", "4000")  # so that a validation takes a while
+LONG = (*LONG, "--samples-per-validation", "4000")  # so that a validation takes a while
 LONG = (*LONG, "--final-samples", "200", "--curriculum", "0:1", "0.4:1-5")
 
 

@@ -29,7 +29,7 @@ def make():
         torch.nn.Embedding(256, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 256)
     )
 """
-SIZES = ("--max-samples", "3200", "--num-validations", "2", "--validation-questions", "100")
+SIZES = ("--max-samples", "3200", "--num-validations", "2", "--samples-per-validation", "100")
 
 
 @pytest.fixture(scope="module")
