@@ -14,14 +14,15 @@ from vsc_dataset.torch_stream import Collator
 
 if len(sys.argv) < 3:
     sys.exit(__doc__)
-num_train, folder, is_causal = int(sys.argv[1]), sys.argv[2], sys.argv[3:] == ["next-token"]
+num_train, folder, objective = int(sys.argv[1]), sys.argv[2], (*sys.argv[3:], "fill")[0]
+is_causal = objective == "next-token"
+form = {"objective": objective, "answer_width": 5}  # which evaluate.py and the pipeline read
 transformers.set_seed(0)
 if is_causal:
     size = {"vocab_size": 256, "n_embd": 64, "n_layer": 2, "n_head": 2, "n_positions": 64}
-    model = transformers.AutoModelForCausalLM.from_config(transformers.GPT2Config(**size))
+    model = transformers.AutoModelForCausalLM.from_config(transformers.GPT2Config(**size, **form))
 else:
-    config = vsc_models.VscDeltaConfig(answer_width=5)
-    model = transformers.AutoModelForMaskedLM.from_config(config)
+    model = transformers.AutoModelForMaskedLM.from_config(vsc_models.VscDeltaConfig(**form))
 
 
 def metric(evaluated: transformers.EvalPrediction) -> dict[str, float]:
@@ -39,7 +40,7 @@ settings |= {"learning_rate": 8e-3, "adam_beta2": 0.98, "warmup_steps": 100}
 trainer = transformers.Trainer(
     model,
     transformers.TrainingArguments(folder, remove_unused_columns=False, **settings),
-    Collator("swap-nops1-5", "next-token" if is_causal else "fill"),
+    Collator("swap-nops1-5", objective),
     train_dataset=list(sample("swap-nops1-5", "train", num_train)),
     eval_dataset=list(sample("swap-nops1-5", "validation", 1000)),
     compute_metrics=metric,

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import sys
 import sysconfig
+import traceback
 from collections.abc import Iterable, Mapping
 from functools import cache
 from hashlib import sha256
@@ -195,15 +196,16 @@ def _check_layer(target: str, layer: Any) -> nn.Module:
 
 
 def call(target: str, function: Any, arguments: Mapping[str, Any]) -> Any:
-    """Call a user's function or class; its errors are one line that shows the arguments."""
+    """Call a user's function or class; its errors are one line with the arguments and the place."""
     try:
         return function(**arguments)
     except (Exception, SystemExit) as error:
         _pass_signals_on(error)
         written = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise ValueError(
-            f"{target.rpartition(':')[2]}({written}) raised {format_error(error)}"
-        ) from error
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" (in {frame.filename}, line {frame.lineno}: {frame.line})"
+        words = f"{target.rpartition(':')[2]}({written}) raised {format_error(error)}"
+        raise ValueError(words + place * (frame.filename != __file__)) from error
 
 
 def _pass_signals_on(error: BaseException) -> None:
@@ -276,7 +278,8 @@ def _import_file(path: Path) -> ModuleType:
             raise
         _pass_signals_on(error)
         words = f"{path} cannot be imported: {format_error(error)}"
-        if isinstance(error, ModuleNotFoundError) and path.with_name(f"{error.name}.py").exists():
+        missing = isinstance(error, ModuleNotFoundError) and f"{error.name}.py"
+        if "relative import" in str(error) or (missing and path.with_name(missing).exists()):
             words += ": a layer's file travels alone, so write what it needs into it"
         raise ValueError(words) from error
     return module

@@ -98,6 +98,16 @@ def is_within_horizon(rates: Mapping[str, Any]) -> bool:
     return _upper_end(wrong, count, 0.05) <= HORIZON_PCT / 100
 
 
+def most_wrong(count: int) -> int:
+    """Count how many of `count` samples may be wrong within the horizon; -1 where none may be.
+
+    >>> [most_wrong(count) for count in (298, 299, 1000)]
+    [-1, 0, 4]
+    """
+    allowed = range(int(HORIZON_PCT * count / 100) + 1)
+    return sum(_upper_end(wrong, count, 0.05) <= HORIZON_PCT / 100 for wrong in allowed) - 1
+
+
 def find_horizon(rows: Sequence[Mapping[str, Any]], listed: Sequence[int]) -> int | str | None:
     """Find the largest of the listed numbers up to which every row of a grid is within the horizon.
 

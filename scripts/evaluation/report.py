@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from scripts.core.io import write_lines
+from scripts.core.statistics import HORIZON_SAMPLES
 from scripts.evaluation.grid import ENDS
 from scripts.reporting.answers import Answered, worst_and_best
 from scripts.reporting.figures import answers_picture, error_by_nops, survival_curves
 from scripts.reporting.tables import (
-    HORIZON,
     RATES,
+    define_horizon,
     nops_table,
     rate_cells,
     table,
@@ -66,7 +67,8 @@ def _grid_parts(results: Sequence[Result], markdown: bool) -> Iterator[tuple[str
             tables[f"{label}, {grid['grid']}"] = nops_table(by_nops, markdown)
     header = ["checkpoint", "grid", "horizon", "parameters", "device", "samples/s"]
     count = results[0]["grids"][0]["questions"]
-    text = "\n\n".join([table(header, rows, markdown), HORIZON, *ends])
+    words = define_horizon(count) if count >= HORIZON_SAMPLES else "Too few samples for a horizon."
+    text = "\n\n".join([table(header, rows, markdown), words, *ends])
     yield f"Horizon, {count:,} samples of each number of operations", text
     for title, text in tables.items():
         yield f"{title} (trivial baselines: sample/mask error %)", text

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scripts.core.statistics import format_share
+from scripts.core.statistics import format_share, most_wrong
 from scripts.reporting.columns import BEYOND, COLUMNS, cells_of
 from scripts.reporting.ranking import Line, baselines_by_task, rank_lines
 from vsc_dataset.configs import CONFIGS
@@ -25,11 +25,19 @@ MEASURES = {
 }
 """The rows of the table over trials: keys of results.json, how they are called, and digits."""
 
-HORIZON = (
-    "Horizon: the largest number of operations such that at it and at every smaller one the upper "
-    "end of the one-sided 95% interval of the sample error is at most 1%: of 1,000 samples at most "
-    "4 are wrong."
-)
+
+def define_horizon(count: int = 1000) -> str:
+    """Define the horizon, by the number of samples of each number of operations.
+
+    >>> define_horizon(300)[-44:]
+    'most 1%: of 300 samples at most 0 are wrong.'
+    """
+    return (
+        "Horizon: the largest number of operations such that at it and at every smaller one the "
+        "upper end of the one-sided 95% interval of the sample error is at most 1%: of "
+        f"{count:,} samples at most {most_wrong(count)} are wrong."
+    )
+
 
 RATES = ("samples", "sample err %", "95%", "mask err %")
 """Headers of `rate_cells`."""
@@ -156,8 +164,8 @@ def _notes(lines: Sequence[Line]) -> str:
     ]
     if any("grid" in trial.details for trial in trials):
         notes.append(
-            f"{HORIZON} Of two in the middle the lower one. {BEYOND}: not evaluated, because the "
-            "sample error was that high at two smaller numbers of operations."
+            f"{define_horizon()} Of two in the middle the lower one. {BEYOND}: not evaluated, "
+            "because the sample error was that high at two smaller numbers of operations."
         )
     if any(line.best_of > 1 for line in lines):
         notes.append(

@@ -130,13 +130,22 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
     ]
     first = summary["first_unsolved"]
     verdict = f"The first skill not solved is **{first}**." if first else "All skills are solved."
-    quick = f" A first look: {protocol.quick_share}, for each layer." if card["quick"] else ""
+    quick = ""
+    if card["quick"]:
+        quick = (
+            f" A first look: {protocol.quick_share}, for each layer, which is often too little: "
+            "with all samples a later skill may be the first that is not solved."
+        )
     says = protocol.tables["tracks"][card["track"]]["says"]
+    trainings = [*card["search"], *card["trials"]]
+    diverged = sum(not trial["samples"] for trial in trainings)
+    if diverged:
+        verdict += f" In {diverged} of {len(trainings)} trainings the loss became NaN or infinite."
     page = "\n\n".join(
         [
             f"# Scorecard of {card['name']}",
             f"Protocol {card['protocol']}, track {card['track']} ({says}); "
-            f"{card['parameters']:,} parameters; {card['device']}.{quick}",
+            f"{card['parameters']:,} parameters{card['device'] and '; ' + card['device']}.{quick}",
             verdict,
             "\n".join([*lines, f"- **horizon**: {summary['horizon']['sentence']}."]),
             "Sample error on held-out programs where the skill has them: the median, and in "

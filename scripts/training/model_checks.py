@@ -53,12 +53,18 @@ def check_model(
         with _explain_model_errors(recipe, probe):
             _compute_gradients(recipe, probe.to(device).train(), device)
         _check_gradients(recipe, probe, num_processes, report)
+        not_finite = _find_gradient_not_finite(probe)
         if recipe.mixer or not recipe.model.startswith("vsc_"):
             arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
             report(f"{describe(recipe)}: {list_arguments(arguments)}")
             with _explain_model_errors(recipe, probe):
                 for line in _check_custom(recipe, probe, device):
                     report(line)
+        if not_finite:
+            raise ValueError(
+                f"{describe(recipe)}: the gradient of {not_finite} has NaN or infinity at the "
+                "first step: look at divisions, roots and logarithms that can meet zero"
+            )
         if recipe.mixer or is_file(recipe.model):
             _check_saved(recipe, model, probe, device)
     _check_direction(recipe, probe)
@@ -143,6 +149,12 @@ def _check_gradients(
     if idle:
         others = f" and {len(idle) - 1} others" if len(idle) > 1 else ""
         report(f"{describe(recipe)}: no gradient reaches {idle[0]}{others}, which cannot learn")
+
+
+def _find_gradient_not_finite(model: nn.Module) -> str | None:
+    """Find a parameter whose gradient has NaN or infinity."""
+    learned = ((name, p.grad) for name, p in model.named_parameters() if p.grad is not None)
+    return next((name for name, grad in learned if not torch.isfinite(grad).all()), None)
 
 
 def _check_direction(recipe: Recipe, model: nn.Module) -> None:

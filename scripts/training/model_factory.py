@@ -214,9 +214,11 @@ def _size_without_memory(recipe: Recipe, make: Callable[[], nn.Module]) -> int:
 def _check_size(recipe: Recipe, parameters: int) -> None:
     """Raise a ValueError for a model that is too large."""
     if parameters > recipe.max_parameters:
+        flag = "--mixer-args" if recipe.mixer else "--model-args"
         raise ValueError(
             f"{describe(recipe)} has {parameters:,} parameters, max_parameters is "
-            f"{recipe.max_parameters:,}: give smaller sizes, or a higher limit where it is yours"
+            f"{recipe.max_parameters:,}: give smaller sizes by {flag}, or a higher limit where it "
+            "is yours"
         )
 
 

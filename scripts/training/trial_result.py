@@ -19,6 +19,7 @@ from scripts.training.validation import measure_shared
 from vsc_dataset import Samples, sample
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.error_rates import ERRORS
+from vsc_models.tokenization_vsc import make_tokenizer
 
 CURVE_FILE = "curve.json"
 ANSWERS_FILE = "answers.json"
@@ -57,6 +58,7 @@ def finish_trial(
             answers["seconds"] = measured["validation"].seconds
         with replace_folder(job.folder / "model") as written:
             model.save_pretrained(written)
+            make_tokenizer(recipe.config.layout).save_pretrained(written)
             (written / CURVE_FILE).write_text(json.dumps(state.points), "utf-8")
             (written / ANSWERS_FILE).write_text(json.dumps(answers), "utf-8")
     accelerator.wait_for_everyone()

@@ -10,6 +10,7 @@ from transformers import EvalPrediction
 from tests.commands import ROOT, run_command, run_python, run_script
 from vsc_models import VscMixerConfig, VscMixerForMaskedLM
 from vsc_models.import_utils import make_layer
+from vsc_models.pipeline_vsc import read_format
 
 LAYER = ROOT / "examples" / "own_layer.py"
 TRAINER = ROOT / "examples" / "with_trainer.py"
@@ -44,6 +45,9 @@ def test_the_metric_of_the_trainer_s_example_compares_each_place_with_its_own_la
 
         def __init__(self, model, arguments, collate, *, eval_dataset, compute_metrics, **_):
             self.batch, self.metric = collate(eval_dataset[:20]), compute_metrics
+            # As evaluate.py and the pipeline read it from its checkpoint.
+            assert read_format(model.config).objective == (*objective, "fill")[0]
+            assert read_format(model.config).answer_width == 5
 
         def train(self):
             pass

@@ -133,6 +133,17 @@ class Shrinks(nn.Module):
         return self.proj(x)
 
 
+class HasNanGradient(nn.Linear):
+    """The root of zero, in a branch that is not taken: finite, and its gradient is not."""
+
+    def __init__(self, dim):
+        super().__init__(dim, dim)
+
+    def forward(self, x):
+        out = super().forward(x)
+        return torch.where(out > out.detach() + 1, (out - out).sqrt(), out)
+
+
 class Raises(nn.Module):
     def __init__(self, hidden_size, depth=1):
         super().__init__()
@@ -170,7 +181,7 @@ class NanNearby(Causal):
 
     def __init__(self, d_model):
         super().__init__(d_model)
-        self.scale = nn.Parameter(torch.zeros(d_model))
+        self.scale = nn.Parameter(torch.full((d_model,), 1e-4))
 
     def forward(self, x):
         return super().forward(x) * (1 + self.scale.sqrt())

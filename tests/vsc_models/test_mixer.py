@@ -238,7 +238,7 @@ def test_a_layer_that_gives_something_else_is_refused(name, words):
         (
             "Raises",
             {"depth": 7},
-            "(hidden_size=32, depth=7) raised RuntimeError: no depth 7 ",
+            "(hidden_size=32, depth=7) raised RuntimeError: no depth 7 here (in ",
         ),
         ("Quits", {}, "Quits() raised SystemExit: 0"),
         ("Causl", {}, "has no 'Causl': did you mean 'Causal'?"),

@@ -84,6 +84,9 @@ def test_a_layer_that_always_diverges_has_a_scorecard(tmp_path, monkeypatch):
     summary = results_of(tmp_path)["summary"]
     assert {skill["verdict"] for skill in summary["skills"].values()} == {"at chance"}
     assert summary["horizon"]["horizon"] == 0
+    page = (tmp_path / "scorecard.md").read_text()
+    trainings = sum(len(results_of(tmp_path)[name]) for name in ("search", "trials"))
+    assert f"In {trainings} of {trainings} trainings the loss became NaN or infinite." in page
 
 
 def test_a_process_that_died_is_no_result(tmp_path, monkeypatch):

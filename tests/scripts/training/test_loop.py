@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from transformers import AutoTokenizer
 
 from scripts.core.batches import logits_of, model_inputs
 from scripts.core.inference import measure
@@ -129,6 +130,7 @@ def test_a_trial_in_bf16_is_measured_as_its_checkpoint_is(bf16, tmp_path):
     record = run_trial(recipe, tmp_path)
     samples = sample(recipe.config, "validation", range(100))
     assert measure(load_model(tmp_path / "model"), samples, recipe.loss).loss == record.val_loss
+    assert AutoTokenizer.from_pretrained(tmp_path / "model")("A:\0")["input_ids"] == [65, 58, 0]
 
 
 def test_a_trial_stops_early_where_the_recipe_says_and_when_it_resumes_too(tmp_path, monkeypatch):

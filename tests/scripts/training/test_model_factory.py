@@ -238,6 +238,7 @@ def test_a_model_of_another_vocabulary_is_refused(tmp_path):
         ("vsc_delta", {"mixer": "fla.layers:DeltaNet"}, "pip install flash-linear-attention"),
         ("vsc_delta", {"mixer": f"{FILE}:MixesRows"}, "mixes the rows of a batch: row 7 alone"),
         ("vsc_delta", {"mixer": f"{FILE}:GivesNan"}, "gives NaN"),
+        ("vsc_delta", {"mixer": f"{FILE}:HasNanGradient"}, "has NaN or infinity at the first step"),
         ("llama", {"mixer": "torch.nn:GRU"}, "goes into the scaffold of 'vsc_delta', not into"),
         ("vsc_delta", {"mixer": f"{FILE}:Shrinks"}, "(2, 31, 16) for (2, 31, 32)"),
         ("vsc_delta", {"mixer": f"{FILE}:Raises"}, "Raises(hidden_size=32) raised RuntimeError"),
