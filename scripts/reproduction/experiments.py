@@ -322,6 +322,7 @@ at most seven in three bytes at level five (`+8 `), fifteen in four at level six
 LONG = RECIPES["default-delta-long"]
 LADDER += [
     ablated(LONG, num_householder=2),
+    ablated(LONG, hidden_size=96),
     *(
         ablated(on_data(LONG, f"level-{level}"), num_householder=reflections).changed(
             curriculum=[*LONG.curriculum[:-1], f"0.52:1-{nops}"]
