@@ -14,8 +14,8 @@ _FIRST_PLAIN_ID = 33
 _NOISE = 0.02
 """Added to first weights: a layer whose output begins at zero would hide what it reads."""
 
-_TOLERANCE = 1e-5
-"""The share of the largest logit that rounding may move."""
+_ROUNDING = 1e-5
+"""The share of the largest output that rounding may move among the rows of one batch."""
 
 _NEAR, _SPREAD = 16, 16
 """Tokens that are changed: the first ones, and some spread over the rest of a long row."""
@@ -32,8 +32,8 @@ def first_position_ahead(
     """Find the first position whose logits change with a token after it.
 
     Args:
-      model: it is brought to evaluation mode and float32, and where it is not `trained` its weights
-        are moved a little: give one that is not used afterwards.
+      model: it is brought to evaluation mode, and where it is not `trained` its weights are moved a
+        little: give one that is not used afterwards.
       vocab_size: of its logits.
       length: of the row that is tried, as long as those that it is trained on.
       trained: whether its weights stay as they are.
@@ -42,7 +42,7 @@ def first_position_ahead(
     Raises:
       ValueError: see `first_ahead`.
     """
-    model, generator = model.float().eval(), torch.Generator().manual_seed(0)
+    model, generator = model.eval(), torch.Generator().manual_seed(0)
     if not trained:
         add_noise(model, generator)
     return first_logits_ahead(model, vocab_size, length, generator)
@@ -66,17 +66,29 @@ def first_logits_ahead(
     def logits(ids_BxL: Tensor) -> Tensor:
         return logits_of(model, call_arguments(model, ids_BxL), vocab_size)
 
-    return first_ahead(logits, ids_L, others_L)
+    return first_ahead(logits, ids_L, others_L, rounding(model))
+
+
+def rounding(model: nn.Module, share: float = _ROUNDING) -> float:
+    """Return the share of the largest output that rounding may move; more for weights of 16 bits.
+
+    >>> rounding(nn.Linear(2, 2)), rounding(nn.Linear(2, 2).bfloat16())
+    (1e-05, 0.03125)
+    """
+    return max([share, *(4 * torch.finfo(weight.dtype).eps for weight in model.parameters())])
 
 
 @torch.no_grad()
-def first_ahead(compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Tensor) -> int | None:
+def first_ahead(
+    compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Tensor, tolerance: float
+) -> int | None:
     """Find the first position, from 0, whose output changes with what comes after it.
 
     Args:
       compute: maps (B, L, ...) to (B, L, D), each row for itself.
       row_L: (L, ...), without padding.
       others_L: what takes the place of one position or another, of the same shape.
+      tolerance: the share of the largest output that rounding may move.
     Returns:
       None where there is no such position: the row is read from left to right.
     Raises:
@@ -90,7 +102,7 @@ def first_ahead(compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Te
     out_PxLxD = compute(changed_PxL).float()
     if not torch.isfinite(out_PxLxD).all():  # no comparison would find anything
         raise ValueError("the model gives NaN or infinity")
-    allowed = _TOLERANCE * out_PxLxD[-1].abs().max()
+    allowed = tolerance * out_PxLxD[-1].abs().max()
     if (compute(changed_PxL) - out_PxLxD).abs().max() > allowed:
         raise ValueError(
             "the model gives other logits each time for the same row: let forward keep no state "

@@ -1,6 +1,7 @@
 """Evaluate a model on samples: its answers, its loss and its error rates."""
 
 import math
+import sys
 import time
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from scripts.core.evaluation_format import format_of
 from vsc_dataset import Samples
 from vsc_dataset.encoding import decode_answers
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
+from vsc_dataset.vocabulary import IGNORED, MASK
 
 BATCH_SIZE = 1000
 """Samples of one forward call at most."""
@@ -79,13 +81,15 @@ def predict(
     model.eval()
     if has_states:
         samples = samples.with_scratchpads()
-    blocks, losses, wrong, started = [], list[float](), 0, time.perf_counter()
+    blocks, losses, wrong, undefined = [], list[float](), 0, 0
+    started = time.perf_counter()
     rows = max_rows(samples.labels.shape[1])
     hidden = True if progress is None else None  # None: hidden where there is no terminal
     with tqdm(total=len(samples), desc=progress, unit="samples", disable=hidden) as bar:
         for start in range(0, len(samples), rows):
             batch = samples[start : start + rows]
-            ids, value = _predict_ids(model, batch, loss)
+            ids, value, is_nan_NxW = _predict_ids(model, batch, loss)
+            undefined += int(is_nan_NxW.any(1).sum())
             if has_states:
                 ids, is_wrong = complete(model, batch, ids)
                 wrong += is_wrong
@@ -94,20 +98,32 @@ def predict(
             bar.update(len(batch))
     model.train(training)
     seconds = time.perf_counter() - started
+    if undefined:
+        words = f"the model's logits are NaN in {undefined:,} of {len(samples):,} samples"
+        tqdm.write(f"{words}: these count as wrong", file=sys.stderr)
     answers = decode_answers(np.concatenate(blocks), samples.layout)
     error = 100 * wrong / len(samples) if has_states else None
     return Predictions(answers, sum(losses) / len(samples), seconds, error)
 
 
-def _predict_ids(model: nn.Module, samples: Samples, loss: str) -> tuple[Tensor, float]:
-    """Return the likeliest ids of the answer field (N, W), of scratchpads all (N, L); the loss."""
+def _predict_ids(model: nn.Module, samples: Samples, loss: str) -> tuple[Tensor, float, Tensor]:
+    """Predict the answer field (N, W), of scratchpads all (N, L).
+
+    Returns:
+      The likeliest ids, MASK where logits are NaN; the mean loss; where they are NaN.
+    """
     inputs, labels = model_inputs(model, samples, loss, next(model.parameters()).device)
     logits = logits_of(model, inputs, samples.vocab_size)
     mean = loss_of(logits, labels).item()
-    if "answer_positions" not in inputs and format_of(model).objective != "scratchpad":
+    has_states = format_of(model).objective == "scratchpad"
+    if "answer_positions" not in inputs and not has_states:
         positions = predicting_positions(model, samples).to(logits.device)[:, :, None]
         logits = logits.gather(1, positions.expand(-1, -1, logits.shape[-1]))
-    return logits.argmax(-1), mean
+    highest, ids = logits.max(-1)  # NaN where any logit is
+    is_nan = highest.isnan()
+    if has_states:
+        is_nan &= labels != IGNORED
+    return ids.masked_fill(is_nan, MASK), mean, is_nan
 
 
 def complete(model: nn.Module, samples: Samples, predicted_NxL: Tensor) -> tuple[Tensor, int]:

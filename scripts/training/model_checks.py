@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from scripts.core.batches import logits_of, loss_of, model_inputs
-from scripts.core.causality import add_noise, first_ahead, first_logits_ahead, first_position_ahead
+from scripts.core.causality import (
+    add_noise,
+    first_ahead,
+    first_logits_ahead,
+    first_position_ahead,
+    rounding,
+)
 from scripts.training.model_factory import build_model, describe, list_arguments
 from scripts.training.recipes import Recipe
 from scripts.training.signals import Stopped
@@ -237,14 +243,15 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
     add_noise(model, generator)
     if not torch.isfinite(logits(rows)).all():
         return [f"{called}: gives NaN or infinity with weights moved a little; it was not checked"]
+    tolerance = rounding(model, TOLERANCE)
     checked: list[tuple[Compute, Tensor]] = [(logits, rows)]
     if recipe.mixer:
         states = torch.randn(*rows.shape, model.config.hidden_size, generator=generator).to(device)
         checked.append((_layer_alone(called, model), states))
-    if not all(_check_rows(called, compute, x) for compute, x in checked):
+    if not all(_check_rows(called, compute, x, tolerance) for compute, x in checked):
         return [f"{called}: gives other numbers each time, in evaluation too; it was not checked"]
     if recipe.mixer:  # the scaffold's convolutions may look ahead where the layer does not
-        ahead = first_ahead(checked[1][0], states[0], states[1])
+        ahead = first_ahead(checked[1][0], states[0], states[1], rounding(model))
     else:
         ahead = first_logits_ahead(model, samples.vocab_size, rows.shape[1], generator)
     reads = "reads from left to right (causal)"
@@ -266,13 +273,13 @@ def _layer_alone(called: str, model: Any) -> Compute:
     return mix
 
 
-def _check_rows(called: str, compute: Compute, rows: Tensor) -> bool:
+def _check_rows(called: str, compute: Compute, rows: Tensor, tolerance: float) -> bool:
     """Compare the last row alone with the same row in its batch; False where it is never the same.
 
     A ValueError says that rows mix.
     """
     together = compute(rows)
-    limit = TOLERANCE * max(1.0, together.abs().max().item())
+    limit = tolerance * max(1.0, together.abs().max().item())
     if (together - compute(rows)).abs().max() > limit:
         return False
     difference = (together[-1:] - compute(rows[-1:])).abs().max().item()

@@ -46,6 +46,17 @@ class IsStopped(nn.Module):
         raise Stopped(143)
 
 
+class HalfPrecise(nn.Module):
+    """Computes in bfloat16: a row alone and in a batch are rounded otherwise."""
+
+    def __init__(self, hidden_size):
+        super().__init__()
+        self.gru = nn.GRU(hidden_size, hidden_size, batch_first=True).bfloat16()
+
+    def forward(self, x):
+        return self.gru(x.bfloat16())[0].to(x.dtype)
+
+
 class SeesBothWays(nn.Module):
     """The mean of the whole row."""
 

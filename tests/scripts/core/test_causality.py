@@ -51,6 +51,21 @@ def test_bert_and_a_centered_convolution_are_refused():
     assert looks_ahead(Convolution(2, 0)) is None
 
 
+def test_a_layer_with_weights_of_its_own_precision_is_run_as_it_is():
+
+    class Half(Convolution):
+        def __init__(self, before, after):
+            super().__init__(before, after)
+            self.conv.bfloat16()
+
+        def forward(self, x):
+            mixed = self.conv(self.pad(self.embedding(x).mT).bfloat16())
+            return self.head(mixed.mT.float())
+
+    assert looks_ahead(Half(1, 1)) == 0
+    assert looks_ahead(Half(2, 0)) is None
+
+
 def test_the_first_position_that_looked_ahead_is_returned():
     class FromFive(Convolution):
         def forward(self, x):

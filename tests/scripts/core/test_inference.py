@@ -23,6 +23,24 @@ def test_predictions_are_read_from_the_answer_field():
     assert [i for i, (answer, true) in enumerate(pairs) if answer != true] == [7]
 
 
+def test_samples_whose_logits_are_nan_count_as_wrong_and_are_counted(capsys):
+    """An argmax of NaN is an id like any other: where the last one is NaN, it is the letter's."""
+
+    class Failing(Echo):
+        def forward(self, input_ids):
+            logits = super().forward(input_ids)
+            return logits.where(logits < logits.amax(-1, keepdim=True), torch.nan)
+
+    examples = sample("default", "test", range(20))
+    measured = measure(Failing(examples.labels), examples)
+    assert measured.rates["sample_error_pct"] == 100
+    assert "the model's logits are NaN in 20 of 20 samples: these count as wrong" in (
+        capsys.readouterr().err
+    )
+    measure(Echo(examples.labels), examples)
+    assert capsys.readouterr().err == ""
+
+
 def test_the_batch_size_changes_no_figure(monkeypatch):
     torch.manual_seed(0)
     model = build_model(find_recipe("swap-delta"))

@@ -125,6 +125,7 @@ def test_a_mixer_takes_the_sizes_of_the_scaffold_that_it_replaces():
     "name, words",
     [
         ("Causal", ["gain=0.5", "do not mix", "reads from left to right (causal)"]),
+        ("HalfPrecise", ["no arguments", "do not mix", "reads from left to right (causal)"]),
         ("SeesBothWays", ["no arguments", "do not mix", "looks ahead (bidirectional): position 0"]),
         ("RandomAlways", ["no arguments", "gives other numbers each time"]),
         ("NanNearby", ["no arguments", "NaN or infinity with weights moved a little; it was not"]),
