@@ -170,10 +170,11 @@ class StreamLoader(DataLoader[dict[str, torch.Tensor]]):
 
 
 class Collator:
-    """Collate rows of `load_dataset` to tensors that train the answer and hide row padding.
+    """Collate rows of `load_dataset`, or samples of a stream without `batch_size`, to a batch.
 
-    Collators of transformers take every id of padding for row padding; here it is the space, which
-    questions contain and answers learn. With Trainer, set remove_unused_columns=False.
+    Its tensors train the answer and hide row padding. Collators of transformers take every id of
+    padding for row padding; here it is the space, which questions contain and answers learn. With
+    Trainer, set remove_unused_columns=False.
 
     Args:
       config: a TaskConfig or the name of one: layout, answer field and width of rows.
@@ -189,7 +190,9 @@ class Collator:
         self.objective = check_choice("objective", objective, OBJECTIVES)
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        """Collate N rows with a `question`; see `to_tensors`."""
+        """Collate N rows with a `question`, or N that are tensors already; see `to_tensors`."""
+        if all("input_ids" in row for row in rows):
+            return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         if any("question" not in row for row in rows):
             raise ValueError(
                 "a row has no column 'question': load_dataset(\"vsc\", …) gives it, and Trainer "

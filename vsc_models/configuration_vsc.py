@@ -166,6 +166,7 @@ class VscScaffoldConfig(VscConfig):
             check_kernel("conv_kernel_sizes", size, self.causal)
         check_limits("intermediate_size", self.intermediate_size, 1)
         check_limits("num_places", self.num_places, 0)
+        check_causal(self.objective, self.causal)
 
 
 @strict
@@ -252,6 +253,7 @@ class VscConvConfig(VscConfig):
     def validate_layers(self) -> None:
         """Check the kernel, one entry per layer in each list, and that heads are equally wide."""
         check_limits("num_layers", self.num_layers, 1)
+        check_causal(self.objective, self.causal)
         check_kernel("kernel_size", self.kernel_size, self.causal)
         for name, low in (("dilation", 1), ("attention_heads", 0)):
             entries = getattr(self, name)
@@ -393,6 +395,15 @@ def check_kernel(name: str, size: int, causal: bool) -> None:
         raise ValueError(
             f"{name} holds {size}, but a kernel centered on a token is odd: "
             f"use {size - 1} or {size + 1}, or causal=True"
+        )
+
+
+def check_causal(objective: str, causal: bool) -> None:
+    """Raise a ValueError for a model that would see the token that it predicts."""
+    if objective != "fill" and not causal:
+        raise ValueError(
+            f"objective={objective!r} and causal=False: it would see the token that it predicts: "
+            "use causal=True, or objective='fill'"
         )
 
 

@@ -128,8 +128,9 @@ class VscForMaskedLM(VscPreTrainedModel):
           loss, the mean cross entropy in nats, computed in float32 (None without labels), and
           logits (B, L, vocab_size), or (B, W, vocab_size).
         Raises:
-          ValueError: a shape that does not fit `input_ids`, and the message gives both; or
-            `answer_positions` is a number.
+          ValueError: a shape that does not fit `input_ids`, and the message gives both;
+            `answer_positions` is a number; or labels for a model that fills the answer field, and
+            no field to fill: it would learn to copy its input.
         """
         if logits_to_keep is not None:
             warnings.warn(
@@ -145,6 +146,7 @@ class VscForMaskedLM(VscPreTrainedModel):
         logits = self.lm_head(self.model(input_ids, seen_BxL, answer_positions))
         loss = None
         if labels is not None:
+            self._check_field(input_ids)
             counted_BxL = mask_BxL if answer_mask is None else mask_BxL & answer_mask.bool()
             labels = labels.masked_fill(~counted_BxL, -100)
             if self.config.objective != "fill":
@@ -155,6 +157,18 @@ class VscForMaskedLM(VscPreTrainedModel):
         output = MaskedLMOutput(loss=loss, logits=logits)
         as_tuple = return_dict is False or (return_dict is None and not self.config.return_dict)
         return output.to_tuple() if as_tuple else output
+
+    def _check_field(self, ids_BxL: Tensor) -> None:
+        """Raise a ValueError where labels are those of another objective."""
+        config = self.config
+        if config.objective != "fill" or torch.compiler.is_compiling():
+            return
+        if not (ids_BxL == config.mask_token_id).any():
+            raise ValueError(
+                f"objective='fill' predicts the answer field, and input_ids has no mask_token_id "
+                f"({config.mask_token_id}): mask the field, or for labels of the next token give "
+                "the configuration objective='next-token' (and causal=True)"
+            )
 
 
 @contextmanager

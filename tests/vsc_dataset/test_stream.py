@@ -166,6 +166,8 @@ def test_the_collator_gives_what_the_stream_gives_whatever_padding_is(name, obje
     expected = next(iter(TorchTrainingStream(name, 40, objective)))
     collated = Collator(name, objective)(list(samples))
     assert_equal([collated], [expected])
+    singles = iter(TorchTrainingStream(name, None, objective))
+    assert_equal([Collator(name, objective)([next(singles) for _ in range(40)])], [expected])
     field = samples.completion_mask
     assert (collated["labels"].numpy()[field] == samples.labels[field]).all()  # padding counts
     assert (collated["labels"].numpy()[~field] == -100).all()

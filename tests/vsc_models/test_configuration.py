@@ -30,6 +30,7 @@ IMPOSSIBLE = {
         ({"layout": "tokens", "vocab_size": 731}, "pad_token_id=32 is not .* 'tokens': use 1"),
         ({"layout": "wide"}, "layout='wide' is unknown: use 'compact', 'spaced' or 'tokens'"),
         ({"objective": "next"}, "objective='next' is unknown: use 'fill', 'next-token' or 's"),
+        ({"objective": "next-token"}, "'next-token' and causal=False: it would see the token"),
         ({"conv_kernel_sizes": [5, 4]}, "conv_kernel_sizes holds 4, .* use 3 or 5, or causal=True"),
         ({"conv_kernel_sizes": [-1]}, "conv_kernel_sizes=-1 is out of range"),
         ({"num_places": -1}, "num_places=-1 is out of range: use 0 or more"),
@@ -43,6 +44,7 @@ IMPOSSIBLE = {
     ],
     VscConvConfig: [
         ({"num_layers": 0}, "num_layers=0 is out of range"),
+        ({"objective": "scratchpad"}, "'scratchpad' and causal=False: it would see the token"),
         ({"num_layers": 5}, "dilation has 6 entries, num_layers=5: give one per layer"),
         ({"dilation": [1, 2]}, "dilation has 2 entries, num_layers=6: give one per layer"),
         ({"dilation": [1, 2, 3, 4, 5, 0]}, "dilation=0 is out of range"),

@@ -150,7 +150,7 @@ def in_fresh_thread(function):
 
 def test_after_inference_mode_a_model_can_be_trained():
     model = VscMambaForMaskedLM(VscMambaConfig(hidden_size=8, num_layers=1))
-    ids = torch.full((2, 9), 65)
+    ids = torch.zeros(2, 9, dtype=torch.long)
 
     def evaluate_and_train():
         with torch.inference_mode():

@@ -66,6 +66,13 @@ def test_shapes_that_do_not_fit_are_named(inputs, message):
         model_of()(input_ids=rows()[0], **inputs)
 
 
+def test_labels_of_the_next_token_are_refused_by_a_model_that_fills():
+    ids = torch.full((2, 9), 65)
+    with pytest.raises(ValueError, match="input_ids has no mask_token_id .* objective='next-token"):
+        model_of()(input_ids=ids, labels=ids)
+    model_of(causal=True, objective="next-token")(input_ids=ids, labels=ids).loss.backward()
+
+
 def test_the_old_name_of_the_answer_positions_is_taken_for_one_release():
     model, (ids, keep) = model_of(), rows()
     with pytest.warns(FutureWarning, match="logits_to_keep is called answer_positions now"):
