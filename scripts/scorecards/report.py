@@ -144,10 +144,13 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
     page = "\n\n".join(
         [
             f"# Scorecard of {card['name']}",
-            f"Protocol {card['protocol']}, track {card['track']} ({says}); "
-            f"{card['parameters']:,} parameters{card['device'] and '; ' + card['device']}.{quick}",
+            f"{_describe_model(card)}; {card['parameters']:,} parameters.",
+            f"Protocol {card['protocol']}, track {card['track']} ({says})"
+            f"{card['device'] and '; ' + card['device']}.{quick}",
             verdict,
             "\n".join([*lines, f"- **horizon**: {summary['horizon']['sentence']}."]),
+            "Chance is the mask error of copying the letters or of guessing them, the better of "
+            "both. " + _learning_rates(card),
             "Sample error on held-out programs where the skill has them: the median, and in "
             "brackets the range over trials and how many solved it with at most 1%:",
             compare(cards, bold=position),
@@ -156,6 +159,27 @@ def write_report(folder: Path, card: Card, baselines: Sequence[Card]) -> str:
     write_lines(folder / "scorecard.md", [page])
     draw(cards, folder / "scorecard.png", bold=position)
     return page
+
+
+def _describe_model(card: Card) -> str:
+    """Say what was scored: a layer in the scaffold or a whole model, and how it reads."""
+    model = card["model"]
+    arguments = model["mixer_args"] if model["mixer"] else model["model_args"]
+    given = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    words = f"{'Layer' if model['mixer'] else 'Model'} `{model['mixer'] or model['model']}`"
+    words += f" with {given}" * bool(given)
+    if model["direction"] == "both":
+        return words + ", a second one from each row's end"
+    return words + (", causal" if card["causal"] else ", which looks ahead")
+
+
+def _learning_rates(card: Card) -> str:
+    """Say at which learning rate each skill was trained."""
+    rates = {trial["skill"]: trial["learning_rate"] for trial in card["trials"]}
+    if card["search"]:
+        chosen = ", ".join(f"{skill} {rate:g}" for skill, rate in rates.items())
+        return f"Learning rates, chosen on validation: {chosen}."
+    return f"All learning rates are {rates.popitem()[1]:g}: a first look searches none."
 
 
 def _scaffold_alone(card: Card, baselines: Sequence[Card]) -> dict[str, str]:

@@ -68,7 +68,7 @@ def test_shapes_that_do_not_fit_are_named(inputs, message):
 
 def test_labels_of_the_next_token_are_refused_by_a_model_that_fills():
     ids = torch.full((2, 9), 65)
-    with pytest.raises(ValueError, match="input_ids has no mask_token_id .* objective='next-token"):
+    with pytest.raises(ValueError, match=r"no mask_token_id .* objective='next-token"):
         model_of()(input_ids=ids, labels=ids)
     model_of(causal=True, objective="next-token")(input_ids=ids, labels=ids).loss.backward()
 

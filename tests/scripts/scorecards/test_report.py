@@ -20,6 +20,8 @@ def test_the_page_has_a_sentence_for_each_skill_and_a_line_for_each_layer(tmp_pa
     for skill in ("copy", "select", "track", "combine", "stack", "horizon"):
         assert f"- **{skill}**: it " in page
     assert "A first look: 1 seed, 1/6 of the samples, for each layer, which is often too" in page
+    assert "Layer `torch.nn:GRU`, causal; " in page
+    assert "All learning rates are 0.004: a first look searches none." in page
     lines = page.splitlines()
     assert any(line.startswith("| **mine**") for line in lines)
     assert lines[-1].startswith("| no model: guessing")
