@@ -1,19 +1,22 @@
 """A reward function as TRL calls it."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from vsc_dataset.language import parse, score
 
 _TEXT_KEYS = ("content", "text")
+_BOXED = re.compile(r"\\boxed\{([^{}]*)\}")
 
 
 def reward(prompts: Any = None, completions: Any = None, **columns: Any) -> list[float]:
     r"""Score completions: 1.0 for the right answer, else the share of its letters that are right.
 
-    White space and line breaks around an answer do not count, and of a scratchpad the text after
-    the last colon is the answer; where that has no letters, the states before it must be right
-    too. It never raises: None, or a prompt without a question, scores 0.0.
+    The answer is what stands after `</think>`, of that in the last `\boxed{}`, of that after the
+    last colon, each where there is one; white space around it does not count. Where the right
+    answer has no letters, the states of a scratchpad must be right too. It never raises: None, or
+    a prompt without a question, scores 0.0.
 
     Args:
       prompts: N prompts as `columns="prompt-completion"` gives them, texts or chat messages.
@@ -26,6 +29,8 @@ def reward(prompts: Any = None, completions: Any = None, **columns: Any) -> list
     [1.0, 0.6, 0.0]
     >>> reward(["AB:1>2:"], ["BA:BA"]), reward(["AB:1>2:"], [[{"role": "user", "content": "BA"}]])
     ([1.0], [1.0])
+    >>> reward(["AB:1>2:"], [r"<think>A and B change places.</think> It is \boxed{BA}."])
+    [1.0]
     """
     completions = _as_list(completions)
     questions = _as_list(columns.get("question")) or _as_list(prompts)
@@ -64,6 +69,8 @@ def _score_texts(prompt: str | None, completion: str | None) -> float:
     """Score the text of an answer; ValueError for a question that is none."""
     if prompt is None or completion is None:
         return 0.0
+    completion = completion.rpartition("</think>")[2]
+    completion = [completion, *_BOXED.findall(completion)][-1]
     letters, colon, rest = prompt.strip().partition(":")
     question = letters + colon + rest.rstrip().removesuffix(":").rstrip(" ,")
     scratchpad, _, answer = completion.strip().rpartition(":")

@@ -19,7 +19,8 @@ ANYTHING = st.recursive(
 @given(programs(), st.text(" \n\t\r"), st.text(" \n\t\r"))
 def test_the_answer_is_worth_one_whatever_white_space_stands_around_it(program, before, after):
     trace = " ".join(program.trace) + ":" + program.answer
-    for answer in (program.answer, trace):
+    boxed = f"<think>Not {trace}.</think> It is \\boxed{{XYZ}}, no, \\boxed{{{program.answer}}}."
+    for answer in (program.answer, trace, f"<think>XYZ</think>{program.answer}", boxed):
         assert reward([program.prompt], [before + answer + after]) == [1.0]
     assert reward([program.prompt], ["?" + program.answer]) < [1.0]
 
