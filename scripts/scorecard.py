@@ -166,6 +166,8 @@ def check_file(path: Path, flags: Namespace) -> None:
     from scripts.scorecards.card import protocol_of, read_card
     from scripts.scorecards.protocol import read_protocol
 
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: give a scorecard.json, or its folder")
     card = read_card(path)
     quick = ", a first look (--quick)" if card["quick"] else ""
     if protocol_of(card) != read_protocol(card["track"], card["quick"]):

@@ -284,12 +284,13 @@ def test_check_accepts_it_and_rerun_gives_the_same_numbers(scored):
 def test_each_of_several_scorecards_is_checked(scored, tmp_path):
     for name, text in (("one", "{}"), ("two", "[]")):
         (tmp_path / f"{name}.json").write_text(text)
-    files = [tmp_path / "one.json", scored[0], tmp_path / "two.json"]
+    files = [tmp_path / "one.json", scored[0], tmp_path / "two.json", tmp_path / "nowhere"]
     result = run_command("scorecard", "--check", *files)
     assert (result.exit_code, result.stdout.count("its verdicts follow")) == (1, 1)
-    first, second = result.stderr.splitlines()
+    first, second, third = result.stderr.splitlines()
     assert first.startswith(f"scorecard: {files[0]}: ")
     assert second.startswith(f"scorecard: {files[2]}: ")
+    assert third == f"scorecard: {files[3]} does not exist: give a scorecard.json, or its folder"
 
 
 def test_a_result_that_nobody_can_repeat_is_refused(scored, tmp_path):
