@@ -52,7 +52,7 @@ class Delta(nn.Module):
 
     def __init__(self, name: str) -> None:
         super().__init__()
-        self.num_householder, self.max_beta = int(name[len("delta")]), int(name[-1])
+        self.num_householder, self.max_beta = (int(digit) for digit in name if digit.isdigit())
         self.project = nn.Linear(WIDTH, HEADS * (SIZES[0] + self.num_householder * sum(SIZES)))
         self.out = nn.Linear(HEADS * SIZES[1], WIDTH)
 
@@ -81,11 +81,11 @@ def first(output: Any) -> Tensor:
 
 def make_model(name: str, table: Tensor) -> nn.Module:
     """Build a network of one layer, the transformer of two: (B, L) -> (B, L, elements)."""
-    if name == "transformer":
+    if name.startswith("transformer"):
         sizes = {"hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": 2}
         sizes |= {"num_attention_heads": HEADS, "vocab_size": len(table), "eos_token_id": None}
         return AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **sizes))
-    mixer = nn.GRU(WIDTH, WIDTH, batch_first=True) if name == "gru" else Delta(name)
+    mixer = nn.GRU(WIDTH, WIDTH, batch_first=True) if name.startswith("gru") else Delta(name)
     mlp = nn.Linear(WIDTH, 2 * WIDTH), nn.GELU(), nn.Linear(2 * WIDTH, WIDTH)
     layer = Residual(nn.LayerNorm(WIDTH), mixer), Residual(nn.LayerNorm(WIDTH), *mlp)
     ends = nn.Embedding(table.shape[1], WIDTH), nn.LayerNorm(WIDTH), nn.Linear(WIDTH, len(table))

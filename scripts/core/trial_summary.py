@@ -1,7 +1,7 @@
 """Aggregate the trials of a setting: the median one, spreads over all, samples to an error."""
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from scripts.core.trial_store import SETTING, TrialRecord
@@ -28,14 +28,6 @@ def median_trial(records: Sequence[TrialRecord]) -> TrialRecord:
         records, key=lambda r: (r.sample_error_pct, r.mask_error_pct, r.val_loss, r.seed)
     )
     return by_error[(len(by_error) - 1) // 2]
-
-
-def group_by_setting(records: Iterable[TrialRecord]) -> list[list[TrialRecord]]:
-    """Put the records of each setting together, in the order of their first ones."""
-    groups: dict[tuple[Any, ...], list[TrialRecord]] = {}
-    for record in records:
-        groups.setdefault(record.setting, []).append(record)
-    return list(groups.values())
 
 
 def summarize(records: Sequence[TrialRecord]) -> dict[str, Any]:

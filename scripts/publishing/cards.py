@@ -6,7 +6,6 @@ What a card says is a manifest's, a run's or the code's own.
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -16,10 +15,11 @@ from jinja2 import Environment, StrictUndefined
 
 from scripts.core.cli import hide_credentials
 from scripts.core.io import HUB_CARDS, ROOT, RUN_FILE, name_file, read_json
-from scripts.core.trial_store import read_records
-from scripts.core.trial_summary import SOLVED_PCT, group_by_setting, summarize
-from scripts.reporting.ranking import rank_key
-from scripts.reporting.tables import nops_table, trials_table
+from scripts.core.trial_store import read_records, read_trials
+from scripts.core.trial_summary import SOLVED_PCT
+from scripts.reporting.columns import COLUMNS, cells_of
+from scripts.reporting.ranking import rank_key, split_budgets
+from scripts.reporting.tables import nops_table, table, trials_table
 from scripts.training.recipes import Recipe, read_recipes
 from vsc_dataset.configs import CONFIGS, DATA_VERSION, TaskConfig
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
@@ -36,6 +36,8 @@ UNPUBLISHED = "<org>/vsc"
 WHEEL = "wheel/vsc_dataset-<version>-py3-none-any.whl"
 MOST_BASELINES = 12
 """Rows of the dataset card's table; all lines are published next to it."""
+
+BASELINE_COLUMNS = ("parameters", "samples", "solved", "programs", "errors", "test")
 
 SIZES = ["n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B"]
 """The hub's categories of a dataset's size."""
@@ -159,22 +161,32 @@ def dataset_card(
         example=example(config, split),
         trivial=trivial,
         trivial_names=[name for name in names if not name.startswith("last")],
-        baselines=baseline_rows(results),
+        baselines=baselines_table(results),
         solved_pct=SOLVED_PCT,
         seed=0,
     )
 
 
-def baseline_rows(folder: Path) -> list[dict[str, Any]]:
-    """Summarize the best settings of the recipes in recipes.toml, the best one first.
+def baselines_table(folder: Path) -> str:
+    """Lay out the best settings of the recipes in recipes.toml, the best first; "" for none.
 
     Other recipes, such as a level of the ladder, are changes of these.
     """
-    recipes = read_recipes()
-    records = chain.from_iterable(read_records(path) for path in sorted(folder.glob("*.jsonl")))
-    groups = group_by_setting(record for record in records if record.recipe in recipes)
-    rows = [{**summarize(group), "data": group[0].data} for group in groups]
-    return sorted(rows, key=rank_key)[:MOST_BASELINES]
+    lines = [
+        line
+        for name, recipe in read_recipes().items()
+        for line in split_budgets(
+            name, recipe.data, recipe.num_samples, {}, read_trials(folder, name)
+        )
+        if line.trials
+    ]
+    best = sorted(lines, key=lambda line: rank_key(line.results))[:MOST_BASELINES]
+    rows = [
+        [line.row, line.data, *(cells_of(name, line, None)[0] for name in BASELINE_COLUMNS)]
+        for line in best
+    ]
+    header = ["recipe", "trained on", *(COLUMNS[name][0][0] for name in BASELINE_COLUMNS)]
+    return table(header, rows, markdown=True) if rows else ""
 
 
 def model_card(

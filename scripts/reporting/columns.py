@@ -172,8 +172,10 @@ def _at(grids: Sequence[Mapping[str, Any]], nops: int) -> str:
 
 
 def _programs(line: Line, _: Line | None) -> list[str]:
+    """Write the median error on held-out programs, and of how many trials where not of all."""
     errors = [rates["sample_error_pct"] for rates in line.details("programs")]
-    return [format_percent(spread(errors)["median"])]
+    few = f" ({len(errors)} of {len(line.trials)} trials)" if len(errors) < len(line.trials) else ""
+    return [format_percent(spread(errors)["median"]) + few * bool(errors)]
 
 
 def _same_nops(line: Line, _: Line | None) -> list[str]:

@@ -175,8 +175,8 @@ def _notes(lines: Sequence[Line]) -> str:
     tested = {line.data for line in lines if line.details("programs")}
     if mixed := sorted(d for d in tested if CONFIGS[d].eval_nops[0] < HELD_OUT_MIN_OPS):
         notes.append(
-            f"Held-out programs have {HELD_OUT_MIN_OPS} or more operations; the test samples of "
-            f"{', '.join(mixed)} have fewer, too, and are easier."
+            f"Held-out programs have {HELD_OUT_MIN_OPS} or more operations; validation and test "
+            f"samples of {', '.join(mixed)} have fewer, too, and are easier."
         )
     for task, levels in baselines.items():
         masks = ", ".join(f"{name} {rates['mask_error_pct']:.2f}" for name, rates in levels.items())

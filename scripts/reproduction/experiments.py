@@ -404,7 +404,7 @@ TABLE_LIST = [
     Table("level_8", "Level 8 with no, one and two operations: is it the field or the program?",
           "parameters samples solved to_1pct sample mask seen test",
           make_rows(FEW_OPERATIONS, 1, LAPTOP)),
-    Table("zoo_longer", "Those that had learned least, at ten times the samples", LONG_COLUMNS,
+    Table("zoo_longer", "Those at chance after 100,000 samples, at 1,000,000", LONG_COLUMNS,
           make_rows([RECIPES[f"zoo-{name}"] for name in AT_CHANCE.split()], 1, 1_000_000)),
     # Is it the architecture or the training that fails? By validation.
     Table("fair_search", "Six settings each: two shapes, three learning rates",

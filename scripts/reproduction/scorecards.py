@@ -157,12 +157,13 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     """Say what scorecards of one track cost, and how far their learning rates can be trusted."""
     protocol = read_protocol(cards[0]["track"])
     highest = max(protocol.learning_rates)
-    unsolved = at_edge = blind = 0
+    unsolved = highest_chosen = at_edge = blind = 0
     divided: list[str] = []
     for card in cards:
         for skill, result in card["summary"]["skills"].items():
             search = [trial for trial in card["search"] if trial["skill"] == skill]
             unsolved += result["verdict"] != "solved"
+            highest_chosen += choose_rate(search) == highest
             at_edge += result["verdict"] != "solved" and choose_rate(search) == highest
             chance = result["chance_mask_error_pct"]
             blind += all(trial["val_mask_error_pct"] >= chance for trial in search)
@@ -176,13 +177,14 @@ def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:
     seeds = len(protocol.seeds)
     solved = {result["solved"] for card in cards for result in card["summary"]["skills"].values()}
     shares = ", ".join(format_share(k, seeds) for k in sorted(solved, reverse=True))
+    searches = len(cards) * len(protocol.skills)
     return (
         f"Shares of trials with their exact 95% intervals: {shares}. The trials of a layer and a "
-        f"skill agree in their verdict, each judged alone{named}. Of the {unsolved} skills that "
-        f"layers do not solve, {at_edge} were trained at the protocol's highest learning rate, "
-        f"{highest:g}, so that a higher one might be better; of the searches {blind} had no "
-        "rate that left chance, so that another might have learned more. A scorecard's trainings "
-        f"took {' to '.join(minutes)} minutes."
+        f"skill agree in their verdict, each judged alone{named}. Of the {searches} searches "
+        f"{highest_chosen} chose the highest learning rate, {highest:g}, so that a higher one may "
+        f"be better; among them are {at_edge} of the {unsolved} for skills that are not solved. "
+        f"{blind} had no rate that left chance, so that another might have learned more. A "
+        f"scorecard's trainings took {' to '.join(minutes)} minutes."
     )
 
 

@@ -20,11 +20,12 @@ NAME = "word_problem"
 TITLE = "The word problem: groups that a layer can follow"
 LEGEND = (
     "Of 500 sequences the share with every position right up to a length, and of their tokens up "
-    "to 256, each the median over seeds, the lower one of two; solved: more than nine of ten right "
-    "at 32. Trained at lengths that double to 32, on as many tokens a step. deltaN-betaM: "
-    "one delta-rule layer with N reflections a token and betas up to M. Sets of generators: swaps "
-    "and the identity, three (at most three elements moved), all. Steps, rate and first length: "
-    "examples/word_problem.csv."
+    "to 256, the trained lengths among them, each the median over seeds, the lower one of two; "
+    "solved: more than nine of ten right at 32. Trained at lengths that double to 32, on as many "
+    "tokens a step. deltaN-betaM: one delta-rule layer with N reflections a token and betas up to "
+    "M. Sets of generators: swaps and the identity, three (at most three elements moved), all. "
+    "Steps, rate and first length: examples/word_problem.csv; first-settings: the rate and first "
+    "length of all other groups."
 )
 TRIALS = 3
 SETTINGS = ("steps", "rate", "first")

@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import DatasetCard, EvalResult, ModelCard, SpaceCard
 
 from scripts.core.statistics import format_share
-from scripts.core.trial_store import append_record
+from scripts.core.trial_store import save_trial
 from scripts.publishing import cards
 from scripts.publishing.checkpoint import read_checkpoint
 from tests.commands import ROOT
@@ -73,7 +73,7 @@ def test_every_number_of_a_card_is_in_the_data(every_card, manifest, run):
     rows = [split for config in manifest["configs"].values() for split in config.values()]
     sums = [[sum(f["bytes"] for f in split["files"].values()) for split in rows]]
     sums += [sum(split["rows"] for split in rows), sum(sums[0]), len(manifest["configs"])]
-    baselines = cards.baseline_rows(cards.RESULTS)
+    baselines = cards.baselines_table(cards.RESULTS)
     questions = [
         sample(name, "validation", [0]).questions() for name in ("swap-nops5", "swap-nops1-5")
     ]
@@ -151,6 +151,18 @@ def test_the_model_index_has_the_shown_trial_on_both_splits(every_card):
     assert data.datasets == ["acme/vsc"]
 
 
+def test_the_model_index_begins_with_held_out_programs(run, tmp_path):
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    path, tested = folder / "trials.jsonl", {"questions": 100, "sample_error_pct": 99.5}
+    more = {f"programs_{name}": value for name, value in {**tested, "mask_error_pct": 60.5}.items()}
+    lines = [{**json.loads(line), **more} for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    results = ModelCard(card_of(folder)).data.eval_results
+    splits = [(r.dataset_split, r.metric_value) for r in results]
+    assert splits[:2] == [("test_programs", 99.5), ("test_programs", 60.5)]
+    assert [split for split, _ in splits[2:]] == ["validation", "validation", "test", "test"]
+
+
 def test_the_split_by_the_dataset_card_is_the_package_s(every_card):
     (code,) = SPLIT_OF.findall(every_card["dataset"])
     space: dict = {}
@@ -169,12 +181,18 @@ def test_the_dataset_card_lists_the_best_rows_of_recipes_alone(tmp_path, manifes
     rung = record(0, recipe="swap-delta-level-3", sample_error_pct=0.0, data="level-3")
     more = [record(0, recipe=name, sample_error_pct=70.0) for name in ("nops5-l6", "nops4-l6")]
     for found in (*others, *best, *some, *more, rung):
-        append_record(tmp_path / f"{found.recipe}.jsonl", found)
-    rows = cards.baseline_rows(tmp_path)
+        programs = {"sample_error_pct": 2.0, "mask_error_pct": 1.0, "questions": 100}
+        save_trial(tmp_path, found, {"programs": programs} if found.seed == 1 else {})
+    rows = cards.baselines_table(tmp_path).splitlines()[2:]
     assert len(names) + 4 > len(rows) == 12
-    assert [row["recipe"] for row in rows][:3] == ["swap-delta", "lstm-l6", names[-1]]
+    called = [row.split("|")[1].strip() for row in rows]
+    assert called[:3] == ["swap-delta", "lstm-l6", names[-1]]
+    assert "3 of 4 (19% to 100%)" in rows[0]  # held-out programs tell, where validation solves all
     card = cards.dataset_card(manifest, results=tmp_path)
-    assert re.search(r"lstm-l6 \| .* \| 1 of 2 \| 30.00 \(0.00 to 60.00\) \|", card)
+    assert re.search(
+        r"lstm-l6 +\| .* 1 of 2 \(1% to 99%\) \| +2.00 \(1 of 2 trials\) \| +30.00 \(0.00 to 60",
+        card,
+    )
     assert "swap-delta-level-3" not in card
 
 

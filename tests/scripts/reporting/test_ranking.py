@@ -200,11 +200,13 @@ def test_a_cost_is_compared_where_most_trials_were_solved_and_its_end_is_open_wh
 def test_held_out_programs_stand_before_the_test_samples_and_it_is_said_what_differs():
     some = kept(0, 1.0, programs={"sample_error_pct": 7.0})
     found = split_budgets("some", "default", 128, {}, [some])
+    found += split_budgets("half", "default", 128, {}, [some, kept(1, 9.0)])
     found += split_budgets("older", "swap-nops2", 128, {}, [kept(0, 1.0)])
     text = results_table("title", found, ["programs", "test"])
     assert list(cells(text, "some").values())[2:] == ["7.00", "4.25"]
+    assert "7.00 (1 of 2 trials)" in cells(text, "half").values()
     assert list(cells(text, "older").values())[2:] == ["-", "4.25"]
-    assert "3 or more operations; the test samples of default have fewer, too" in text
+    assert "3 or more operations; validation and test samples of default have fewer, too" in text
 
 
 def test_chance_is_left_where_the_mask_error_stays_below_copying():

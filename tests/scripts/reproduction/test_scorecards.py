@@ -113,7 +113,7 @@ def test_skills_whose_trials_disagree_are_named():
     *_, trial = (trial for trial in card["trials"] if trial["skill"] == "stack")
     trial.update(wrong=trial["questions"], mask_error_pct=90.0)
     assert (
-        "each judged alone, except at stack of delta rule. Of the 0 skills"
+        "each judged alone, except at stack of delta rule. Of the 5 searches"
         in describe_trainings([card])
     )
 
