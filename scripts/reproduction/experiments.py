@@ -324,10 +324,10 @@ LADDER += [
     ablated(LONG, num_householder=2),
     ablated(LONG, hidden_size=96),
     *(
-        ablated(on_data(LONG, f"level-{level}"), num_householder=reflections).changed(
+        ablated(on_data(LONG, f"level-{level}"), hidden_size=96).changed(
             curriculum=[*LONG.curriculum[:-1], f"0.52:1-{nops}"]
         )
-        for level, nops, reflections in ((7, 40, 5), (8, 64, 7))
+        for level, nops in ((7, 40), (8, 64))
     ),
 ]
 
