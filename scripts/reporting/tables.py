@@ -139,7 +139,8 @@ def results_table(
 ) -> str:
     """Make the table of a table's lines as Markdown, with what its words mean below it.
 
-    `columns` are names of COLUMNS; speeds are compared with the row `against` on the same device.
+    `columns` are names of COLUMNS, and those that no row fills are left out; speeds are compared
+    with the row `against` on the same device.
     """
     header = ["row", "rank", *(head for name in columns for head in COLUMNS[name][0])]
     ranked = rank_lines(lines)
@@ -148,6 +149,8 @@ def results_table(
         [line.row, rank, *(cell for name in columns for cell in cells_of(name, line, base))]
         for rank, line in ranked
     ]
+    told = [k for k in range(len(header)) if any(row[k] != "-" for row in rows)]
+    header, *rows = ([cells[k] for k in told] for cells in (header, *rows))
     return f"# {title}\n\n{table(header, rows, markdown=True)}\n\n{_notes(lines)}\n"
 
 

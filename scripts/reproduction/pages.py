@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from scripts.core.io import HUB_CARDS, ROOT, write_lines
+from scripts.core.statistics import horizon_order, rank_test
 from scripts.reporting.columns import COLUMNS, cells_of
 from scripts.reporting.ranking import Line, rank_lines
 from scripts.reporting.speed import read_speed, speed_table
@@ -72,6 +73,11 @@ def render_results(results: Path) -> str:
             )
         return lines[0]
 
+    def p(name: str, other: str) -> str:
+        """Compare the horizons of two rows of the ablation."""
+        sides = [map(horizon_order, row("ablation", side).horizons) for side in (name, other)]
+        return f"{rank_test(*map(list, sides)):.1g}"
+
     def whole_table(name: str) -> str:
         text = (results.parent / "tables" / f"{name}.md").read_text("utf-8")
         return text.partition("\n")[2].strip()
@@ -82,7 +88,7 @@ def render_results(results: Path) -> str:
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     template = environment.from_string(TEMPLATE.read_text("utf-8"))
     tables = {"table": partial(short_table, results), "whole_table": whole_table, "speed": speed}
-    return template.render(row=row, **tables)
+    return template.render(row=row, p=p, **tables)
 
 
 def render_readme(text: str, results: Path) -> str:

@@ -47,5 +47,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
         with name_file(hub_cards / "results", f"restore the trials of the table {table.name}"):
             text = results_table(table.title, lines, table.columns.split(), table.against)
             figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
-        write_lines(hub_cards / "tables" / f"{table.name}.md", text.splitlines())
+        pictures = [f"![{table.title}](../figures/{name})" for name in figures]
+        page = [text, *(f"{picture}\n" for picture in pictures)]
+        write_lines(hub_cards / "tables" / f"{table.name}.md", "\n".join(page).splitlines())
     return "\n".join([text, *(f"{hub_cards / 'figures' / name}" for name in figures)])

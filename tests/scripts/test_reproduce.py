@@ -53,8 +53,11 @@ def rendered(name, results):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_the_committed_table_is_what_the_committed_results_give(name):
-    written = (ROOT / "hub_cards" / "tables" / f"{name}.md").read_text("utf-8")
+    page = ROOT / "hub_cards" / "tables" / f"{name}.md"
+    written, *pictures = page.read_text("utf-8").split("\n![")
     assert written == rendered(name, ROOT / "hub_cards" / "results")
+    for picture in pictures:
+        assert (page.parent / picture.strip().partition("](")[2].removesuffix(")")).is_file()
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +116,13 @@ def test_a_row_without_a_grid_loads_no_model(done, monkeypatch):
 
 
 def test_what_is_kept_is_not_done_again_wherever_the_runs_are(done, tmp_path):
-    table = (done / "hub" / "tables" / "ladder.md").read_text()
+    page = (done / "hub" / "tables" / "ladder.md").read_text()
+    table = page.partition("\n![")[0]
     elsewhere = ("--hub-cards", done / "hub", "--output-dir", tmp_path / "elsewhere")
     assert f"{ROW}: nothing is missing" in reproduce(*ONE_TRIAL, *elsewhere)
     assert not (tmp_path / "elsewhere").exists()
     assert table in reproduce("ladder", "--report-only", "--hub-cards", done / "hub")
-    assert (done / "hub" / "tables" / "ladder.md").read_text() == table
+    assert (done / "hub" / "tables" / "ladder.md").read_text() == page
 
 
 def test_other_settings_another_budget_or_a_missing_grid_are_another_trial(done):
