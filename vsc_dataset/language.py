@@ -225,18 +225,31 @@ def _trace(letters: str, operations: tuple[Operation, ...]) -> tuple[str, ...]:
     """Execute the operations; ValueError names the first one that is impossible."""
     cells, stack, trace = list(letters), list[str](), list[str]()
     for number, operation in enumerate(operations, 1):
-        reason = _impossible(operation, len(cells), len(stack))
-        if reason:
+        if reason := apply(operation, cells, stack):
             raise ValueError(f"operation {number} {str(operation)!r}: {reason}")
-        x, y = operation.x - 1, operation.y - 1
-        if operation.kind == ">":
-            cells[x], cells[y] = cells[y], cells[x]
-        elif operation.kind == "-":
-            stack.append(cells.pop(x))
-        else:
-            cells.insert(x, stack.pop())
         trace.append("".join(cells))
     return tuple(trace)
+
+
+def apply(operation: Operation, letters: list[str], stack: list[str]) -> str:
+    """Execute an operation in place, or leave all as it is and tell why it is impossible.
+
+    >>> letters, stack = list("YNP"), []
+    >>> apply(Operation("-", 3), letters, stack), letters, stack
+    ('', ['Y', 'N'], ['P'])
+    >>> apply(Operation("-", 3), letters, stack)
+    'position 3 is out of range 1 to 2'
+    """
+    if reason := _impossible(operation, len(letters), len(stack)):
+        return reason
+    x, y = operation.x - 1, operation.y - 1
+    if operation.kind == ">":
+        letters[x], letters[y] = letters[y], letters[x]
+    elif operation.kind == "-":
+        stack.append(letters.pop(x))
+    else:
+        letters.insert(x, stack.pop())
+    return ""
 
 
 def _impossible(operation: Operation, num_letters: int, stack_depth: int) -> str:

@@ -11,8 +11,12 @@ from vsc_dataset.checking import check_choice, check_int
 from vsc_dataset.configs import TaskConfig, as_config
 from vsc_dataset.encoding import Samples, encode_all
 from vsc_dataset.language import parse
+from vsc_dataset.sampling import sample
 from vsc_dataset.stream import MAX_START, TrainingStream
 from vsc_dataset.vocabulary import IGNORED, OBJECTIVES
+
+SINGLES = 1024
+"""Single samples whose tensors are made at once."""
 
 
 def to_tensors(samples: Samples, objective: str = "fill") -> dict[str, torch.Tensor]:
@@ -112,8 +116,7 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = get_worker_info()
         if worker is None:
-            for samples in self._stream:
-                yield self._tensors(samples)
+            yield from self._pass(self._stream)
             return
         start = self._worker_position
         if start is None:
@@ -121,22 +124,42 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
                 self._refuse_second_pass(worker.num_workers)
             start = self.position + worker.id * self._stream.batch_size
         stream = TrainingStream(**self.settings, start=start, every=worker.num_workers)
-        for samples in stream:
+        for tensors in self._pass(stream):
             self._worker_position = stream.position
-            yield self._tensors(samples)
+            yield tensors
+
+    def _pass(self, stream: TrainingStream) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield batches, or single samples, whose position is then that of the stream."""
+        while self.single:  # tensors of one sample each take most of the time
+            rows = range(stream.position, stream.position + SINGLES * stream.every, stream.every)
+            samples = sample(
+                stream.config,
+                "train",
+                rows,
+                stream.seed,
+                stream.pad_to,
+                scratchpad=stream.scratchpad,
+            )
+            tensors = to_tensors(samples, self.objective)
+            for k, row in enumerate(rows):
+                stream.position = row + stream.every
+                yield {name: tensor[k] for name, tensor in tensors.items()}
+                if stream.position != row + stream.every:  # it was set
+                    break
+        for samples in stream:
+            yield to_tensors(samples, self.objective)
 
     def _refuse_second_pass(self, workers: int) -> None:
         """Raise a ValueError where the same batches would be given again."""
         if self._begun.item() == self.position:
+            hint = f"use stream.loader(num_workers={workers})"
+            if self.single:
+                hint = "make one pass, or a stream with another start"
             raise ValueError(
                 "only the loader knows which of its workers' batches it has handed out, so a "
-                f"second pass would begin anew: use stream.loader(num_workers={workers})"
+                f"second pass would begin anew: {hint}"
             )
         self._begun[0] = self.position
-
-    def _tensors(self, samples: Samples) -> dict[str, torch.Tensor]:
-        tensors = to_tensors(samples, self.objective)
-        return {name: t[0] for name, t in tensors.items()} if self.single else tensors
 
     def loader(self, num_workers: int = 0, **settings: Any) -> "StreamLoader":
         """Make a DataLoader that goes on at each pass, with any number of workers."""
@@ -191,7 +214,7 @@ class Collator:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Collate N rows with a `question`, or N that are tensors already; see `to_tensors`."""
-        if all("input_ids" in row for row in rows):
+        if all("question" not in row and "attention_mask" in row for row in rows):
             return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         if any("question" not in row for row in rows):
             raise ValueError(

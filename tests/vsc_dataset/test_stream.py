@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate.data_loader import IterableDatasetShard
+from datasets import load_dataset
 from torch.utils.data import DataLoader
 
 from tests.commands import LIMIT
@@ -179,6 +180,39 @@ def test_the_collator_gives_what_the_stream_gives_whatever_padding_is(name, obje
     ).all()
     with pytest.raises(ValueError, match="a row has no column 'question'"):
         Collator(name)([{"answer": "A"}])
+
+
+@pytest.mark.parametrize("kind", [None, "torch"])
+@pytest.mark.parametrize("name, objective", [("track", "fill"), ("track", "next-token")])
+def test_the_collator_takes_rows_of_load_dataset_with_ids_of_their_own(name, objective, kind):
+    rows = load_dataset("vsc", name, split="train", streaming=True).with_format(kind)
+    expected = next(iter(TorchTrainingStream(name, 40, objective)))
+    assert_equal([Collator(name, objective)(list(rows.take(40)))], [expected])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_single_samples_are_those_of_batches_and_their_position_can_be_set(workers):
+    stream = TorchTrainingStream("default", None)
+    loader = DataLoader(stream, batch_size=50, num_workers=workers)
+    rows = torch.cat([batch["input_ids"] for batch in islice(loader, 44)])
+    expected = to_tensors(sample("default", "train", 2200))["input_ids"]
+    assert sorted(rows.tolist()) == sorted(expected.tolist())
+    if workers:
+        return
+    assert stream.position == 2200
+    one = iter(stream)
+    next(one)
+    stream.position = 7
+    assert (next(one)["input_ids"] == expected[7]).all()
+    assert stream.position == 8
+
+
+def test_the_hint_of_a_second_pass_with_workers_is_one_that_works():
+    stream = TorchTrainingStream("default", None)
+    loader = DataLoader(stream, batch_size=4, num_workers=1)
+    next(iter(loader))
+    with pytest.raises(ValueError, match="make one pass, or a stream with another start"):
+        next(iter(loader))
 
 
 def test_a_loader_says_itself_how_many_workers_it_has():

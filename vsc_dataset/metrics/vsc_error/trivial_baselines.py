@@ -5,7 +5,7 @@ from hashlib import blake2b
 from typing import Any
 
 from vsc_dataset.checking import check_int
-from vsc_dataset.language import Operation, Program, parse, quote
+from vsc_dataset.language import Program, apply, parse, quote
 from vsc_dataset.metrics.vsc_error.error_rates import error_rates
 
 KS = (1, 2, 3, 4)
@@ -92,12 +92,7 @@ def _first(program: Program, k: int) -> str:
 
 def _last(program: Program, k: int) -> str:
     """Execute those of the last k operations that are possible."""
-    done: tuple[Operation, ...] = ()
-    letters = program.letters
+    letters, stack = list(program.letters), list[str]()
     for operation in program.operations[-k:]:
-        try:
-            letters = Program(program.letters, (*done, operation)).answer
-        except ValueError:
-            continue
-        done = (*done, operation)
-    return letters
+        apply(operation, letters, stack)
+    return "".join(letters)
