@@ -151,20 +151,22 @@ def run_scorecards(flags: Namespace, deadline: float | None) -> list[str]:
     """Train the missing scorecards until the deadline, write the leaderboard; say what failed."""
     if flags.trials or flags.max_samples is not None:
         raise ValueError(f"{SCORECARDS}: the protocol fixes trials and samples, leave them out")
-    from scripts.reproduction.scorecards import missing_cards, train_cards, write_leaderboard
+    from scripts.reproduction.scorecards import missing_cards, train_card, write_leaderboard
     from scripts.training.signals import Stopped
     from scripts.training.train_state import Paused, RunOptions
 
     missing, options = missing_cards(flags.hub_cards, flags.rows), RunOptions(deadline=deadline)
     missing = [] if flags.report_only else missing
     failed = []
-    try:
-        for path in train_cards(flags.hub_cards, missing, flags.output_dir, flags.jobs, options):
+    for spec in missing:
+        try:
+            path = train_card(flags.hub_cards, spec, flags.output_dir, flags.jobs, options)
             print(f"{path}: kept", flush=True)
-    except (Paused, Stopped) as pause:
-        print(f"{pause}: the same command goes on")
-    except ValueError as error:  # the ones before it are kept
-        failed.append(str(error))
+        except (Paused, Stopped) as pause:
+            print(f"{pause}: the same command goes on")
+            break
+        except ValueError as error:
+            failed.append(f"{spec.layer}: {error}")
     print(write_leaderboard(flags.hub_cards))
     return failed
 

@@ -28,7 +28,7 @@ ByteArray = NDArray[np.uint8]
 IdArray = NDArray[np.unsignedinteger[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
     """N samples as a model reads them.
 

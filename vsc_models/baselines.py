@@ -88,6 +88,7 @@ class Convolution(nn.Module):
     def forward(self, x_BxLxD: Tensor) -> Tensor:
         """Mix each position with its neighborhood."""
         x, gate = self.project(x_BxLxD).chunk(2, dim=-1)
+        x = x * (x_BxLxD != 0).any(-1, keepdim=True)  # padding is zeros, and the bias would show it
         mixed = self.conv(self.pad(x.transpose(1, 2))).transpose(1, 2)
         out_BxLxD: Tensor = self.out(mixed * silu(gate))
         return out_BxLxD

@@ -36,13 +36,16 @@ each head of a layer. One row always runs, so a row of 8,192 positions is the la
 
 
 class Predictions(NamedTuple):
-    """The texts that a model wrote into the answer fields, its mean loss in nats, and the time.
+    """The likeliest texts in the answer fields, the mean loss in nats over labels, and the time.
 
-    `scratchpad_error_pct` is the share of scratchpads with a mistake in a state or in the answer.
+    Those of a model of next tokens are what it predicts after the true ids before each place: where
+    they are wrong, it would go on otherwise by itself. `scratchpad_error_pct` is the share of
+    scratchpads with a mistake in a state or in the answer.
     """
 
     answers: list[str]
     loss: float
+    labels: int = 0
     seconds: float = math.nan
     scratchpad_error_pct: float | None = None
 
@@ -81,20 +84,21 @@ def predict(
     model.eval()
     if has_states:
         samples = samples.with_scratchpads()
-    blocks, losses, wrong, undefined = [], list[float](), 0, 0
+    blocks, losses, counts, wrong, undefined = [], list[float](), list[int](), 0, 0
     started = time.perf_counter()
     rows = max_rows(samples.labels.shape[1])
     hidden = True if progress is None else None  # None: hidden where there is no terminal
     with tqdm(total=len(samples), desc=progress, unit="samples", disable=hidden) as bar:
         for start in range(0, len(samples), rows):
             batch = samples[start : start + rows]
-            ids, value, is_nan_NxW = _predict_ids(model, batch, loss)
+            ids, mean, count, is_nan_NxW = _predict_ids(model, batch, loss)
             undefined += int(is_nan_NxW.any(1).sum())
             if has_states:
                 ids, is_wrong = complete(model, batch, ids)
                 wrong += is_wrong
             blocks.append(ids.cpu().numpy().astype(samples.labels.dtype))
-            losses.append(value * len(batch))
+            losses.append(mean * count)
+            counts.append(count)
             bar.update(len(batch))
     model.train(training)
     seconds = time.perf_counter() - started
@@ -103,14 +107,17 @@ def predict(
         tqdm.write(f"{words}: these count as wrong", file=sys.stderr)
     answers = decode_answers(np.concatenate(blocks), samples.layout)
     error = 100 * wrong / len(samples) if has_states else None
-    return Predictions(answers, sum(losses) / len(samples), seconds, error)
+    return Predictions(answers, sum(losses) / sum(counts), sum(counts), seconds, error)
 
 
-def _predict_ids(model: nn.Module, samples: Samples, loss: str) -> tuple[Tensor, float, Tensor]:
+def _predict_ids(
+    model: nn.Module, samples: Samples, loss: str
+) -> tuple[Tensor, float, int, Tensor]:
     """Predict the answer field (N, W), of scratchpads all (N, L).
 
     Returns:
-      The likeliest ids, MASK where logits are NaN; the mean loss; where they are NaN.
+      The likeliest ids, MASK where logits are NaN; the mean loss and over how many labels; where
+      they are NaN.
     """
     inputs, labels = model_inputs(model, samples, loss, next(model.parameters()).device)
     logits = logits_of(model, inputs, samples.vocab_size)
@@ -123,7 +130,7 @@ def _predict_ids(model: nn.Module, samples: Samples, loss: str) -> tuple[Tensor,
     is_nan = highest.isnan()
     if has_states:
         is_nan &= labels != IGNORED
-    return ids.masked_fill(is_nan, MASK), mean, is_nan
+    return ids.masked_fill(is_nan, MASK), mean, int((labels != IGNORED).sum()), is_nan
 
 
 def complete(model: nn.Module, samples: Samples, predicted_NxL: Tensor) -> tuple[Tensor, int]:

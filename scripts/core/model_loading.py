@@ -218,9 +218,9 @@ def _check_folder(path: Path) -> None:
 def _trained_on(name: str) -> tuple[str | None, Mapping[str, Any]]:
     """Read the data and its changes from the run.json of a run, a trial's run, or a hub id."""
     path = Path(name).resolve()
-    near = [path / RUN_FILE, path.parent.parent / RUN_FILE]
+    near = [path / RUN_FILE, path.parent.parent / RUN_FILE] if path.exists() else []
     run_file = next((file for file in near if file.is_file()), None)
-    if run_file is None and not path.exists():
+    if not path.exists():
         # A model of somebody else's has none; no network and none in the cache is the same.
         with suppress(EntryNotFoundError, HfHubHTTPError):
             run_file = Path(hf_hub_download(name, RUN_FILE))

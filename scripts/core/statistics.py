@@ -41,19 +41,21 @@ def prediction_interval(
     """Compute where the share of one more trial lies, from trials that each saw a count of n.
 
     The arcsine of a share's root has about the same variance everywhere (Bartlett 1936). The
-    interval adds the spread between trials (Student's t; none for one trial) to the error of a
-    share of n samples.
+    interval adds the spread between trials (Student's t) to the error of a share of n samples.
+
+    Raises:
+      ValueError: one trial, which has no spread.
 
     >>> [round(end, 2) for end in prediction_interval([7946, 7976, 7648, 7785, 7899], 10_000)]
     [0.66, 0.89]
     >>> [round(end, 4) for end in prediction_interval([0, 0, 0], 10_000)]
     [0.0, 0.0002]
     """
+    if len(counts) < 2:
+        raise ValueError(f"{len(counts)} trials have no spread: give two or more")
     angles, high = np.arcsin(np.sqrt(np.array(counts) / n)), (1 + confidence) / 2
-    reach = ndtri(high) / (2 * math.sqrt(n))
-    if len(angles) > 1:
-        spread = angles.std(ddof=1) * math.sqrt(1 + 1 / len(angles))
-        reach += stdtrit(len(angles) - 1, high) * spread
+    spread = angles.std(ddof=1) * math.sqrt(1 + 1 / len(angles))
+    reach = ndtri(high) / (2 * math.sqrt(n)) + stdtrit(len(angles) - 1, high) * spread
     ends = np.clip(angles.mean() + np.array([-reach, reach]), 0, math.pi / 2)
     return float(np.sin(ends[0]) ** 2), float(np.sin(ends[1]) ** 2)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
+from accelerate.utils.memory import should_reduce_batch_size
 from tqdm import tqdm
 
 from scripts.core.inference import measure
@@ -71,7 +72,7 @@ def _evaluate_rows(
         try:
             rows.append(evaluate_nops(loaded, grid, nops, num_samples))
         except UNREADABLE as error:
-            if not rows:
+            if not rows or should_reduce_batch_size(error):  # the machine's limit, not the model's
                 raise
             words = f"{loaded.name} {grid}: {nops} operations are too long for the model"
             tqdm.write(f"{words} ({format_error(error)})", file=sys.stderr)

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock
 
 from scripts.core.io import file_sha256, read_json, replace_file, write_lines
+from scripts.core.trial_store import LOCK_FILE
 from scripts.publishing.cards import dataset_card
 from scripts.reporting.baselines import baseline_errors
 from vsc_dataset.arrow import make_table
@@ -158,6 +160,12 @@ def write_manifest(folder: Path) -> list[str]:
     Returns:
       Their names.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK_FILE):  # who listed the files earlier must not write later
+        return _write_manifest(folder)
+
+
+def _write_manifest(folder: Path) -> list[str]:
     names = [name for name in CONFIGS if all(stands(folder, shard) for shard in shards_of(name))]
     manifest = {
         "version": DATA_VERSION,
@@ -172,7 +180,6 @@ def write_manifest(folder: Path) -> list[str]:
         },
     }
     manifest["sha256"] = _hash_manifest(manifest)
-    folder.mkdir(parents=True, exist_ok=True)
     write_lines(folder / MANIFEST, [json.dumps(manifest, indent=1)])
     if names:
         write_lines(folder / CARD, dataset_card(manifest).splitlines())

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -131,26 +131,20 @@ def read_cards(hub_cards: Path) -> dict[CardSpec, Mapping[str, Any]]:
     return cards
 
 
-def train_cards(
-    hub_cards: Path,
-    cards: Sequence[CardSpec],
-    runs: Path,
-    jobs: int,
-    options: RunOptions,
-) -> Iterator[Path]:
-    """Train scorecards one after the other, and keep each as it ends.
+def train_card(hub_cards: Path, spec: CardSpec, runs: Path, jobs: int, options: RunOptions) -> Path:
+    """Train a scorecard, and keep it as the file that is returned.
 
     Raises:
       Paused: the deadline came first; an interrupted scorecard goes on in its folder of `runs`.
+      ValueError: it is being trained by another process, or its layer cannot be trained.
     """
-    for spec in cards:
-        protocol, path = spec.protocol(), spec.path(hub_cards)
-        folder = runs / path.relative_to(hub_cards).with_suffix("")
-        recipe = LAYERS[spec.layer].recipe(protocol)
-        card = CardTraining(protocol, recipe, folder, jobs, options).run(spec.layer)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_lines(path, [json.dumps(card, indent=1)])
-        yield path
+    protocol, path = spec.protocol(), spec.path(hub_cards)
+    folder = runs / path.relative_to(hub_cards).with_suffix("")
+    recipe = LAYERS[spec.layer].recipe(protocol)
+    card = CardTraining(protocol, recipe, folder, jobs, options).run(spec.layer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_lines(path, [json.dumps(card, indent=1)])
+    return path
 
 
 def describe_trainings(cards: Sequence[Mapping[str, Any]]) -> str:

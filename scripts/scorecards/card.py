@@ -247,17 +247,21 @@ def check_repeated(card: Mapping[str, Any], trial: TrialLine) -> None:
     """Raise a ValueError where a trial that was trained again is not as one more seed would be.
 
     It passes where it and the scorecard both solve the skill, or where it lies in the prediction
-    interval of the kept trials.
+    interval of the kept trials; of a single one, which has none, where neither solves it.
     """
     skill, wrong, questions = trial["skill"], trial["wrong"], trial["questions"]
+    solves = sample_error_pct(trial) <= SOLVED_PCT
     solved = card["summary"]["skills"][skill]["verdict"] == "solved"
     counts = [kept["wrong"] for kept in card["trials"] if kept["skill"] == skill]
+    told = f"seed {trial['seed']}, {skill}: {wrong} of {questions} samples wrong"
+    if len(counts) == 1:
+        if solves != solved:
+            raise ValueError(f"{told}, {counts[0]} in the scorecard's one trial: one solves it")
+        return
     low, high = prediction_interval(counts, questions)
-    both_solve = solved and sample_error_pct(trial) <= SOLVED_PCT
-    if not both_solve and not low <= wrong / questions <= high:
+    if not (solves and solved) and not low <= wrong / questions <= high:
         raise ValueError(
-            f"seed {trial['seed']}, {skill}: {wrong} of {questions} samples wrong, and one more "
-            f"trial like the scorecard's would have {low:.2%} to {high:.2%}"
+            f"{told}, and one more trial like the scorecard's would have {low:.2%} to {high:.2%}"
         )
 
 

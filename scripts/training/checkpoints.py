@@ -108,11 +108,14 @@ class CheckpointFolder:
                 )
             try:
                 return path.name, self._read(path)
-            except (ValueError, OSError) as error:
+            except (ValueError, FileNotFoundError) as error:
                 print(f"train: {path} is left out: {error}", file=sys.stderr)
                 aside = path.with_name(f"{path.name}.refused")  # or it would count as one to keep
                 shutil.rmtree(aside, ignore_errors=True)  # an earlier one of this step
                 path.rename(aside)
+            except OSError as error:  # the checkpoint may be whole
+                reason = error.strerror or error
+                raise OSError(f"{path} cannot be read ({reason}): resume again") from None
         return None
 
     def _read(self, path: Path) -> dict[str, Any]:

@@ -31,10 +31,11 @@ def measure_shared(
     answers = [""] * len(samples)
     for rank, one in enumerate(shares):  # only the last processes can have none
         answers[rank::count] = one.answers
-    loss_sum = sum(one.loss * len(one.answers) for one in shares)
+    labels = sum(one.labels for one in shares)
+    loss = sum(one.loss * one.labels for one in shares) / labels
     wrong_pct = None
     if shares[0].scratchpad_error_pct is not None:
         wrong = sum((one.scratchpad_error_pct or 0.0) * len(one.answers) for one in shares)
         wrong_pct = wrong / len(samples)
-    combined = Predictions(answers, loss_sum / len(samples), nan, wrong_pct)
+    combined = Predictions(answers, loss, labels, nan, wrong_pct)
     return count_errors(samples, combined)

@@ -41,8 +41,9 @@ def test_a_row_gives_the_same_alone_and_with_padding(layer):
     assert torch.allclose(model(padded)[:, :6], model(x), atol=1e-5)
 
 
-def test_attention_of_both_directions_does_not_see_padding():
-    model, x = make(Attention, causal=False), torch.randn(1, 6, 16)
+@pytest.mark.parametrize("layer", BOTH)
+def test_layers_of_both_directions_do_not_see_padding(layer):
+    model, x = make(layer, causal=False), torch.randn(1, 6, 16)
     padded = torch.cat([x, torch.zeros(1, 3, 16)], dim=1)
     assert torch.allclose(model(padded)[:, :6], model(x), atol=1e-5)
 

@@ -41,13 +41,14 @@ def test_samples_whose_logits_are_nan_count_as_wrong_and_are_counted(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_the_batch_size_changes_no_figure(monkeypatch):
+@pytest.mark.parametrize("loss", ["answer", "all", "targets"])
+def test_the_batch_size_changes_no_figure(monkeypatch, loss):
     torch.manual_seed(0)
     model = build_model(find_recipe("swap-delta"))
-    examples = sample("swap-nops1-5", "validation", range(70))
-    whole = measure(model, examples)
+    examples = sample("default", "validation", range(70), targets=True)
+    whole = measure(model, examples, loss)
     monkeypatch.setattr(inference, "BATCH_SIZE", 16)
-    parts = measure(model, examples)
+    parts = measure(model, examples, loss)
     assert model.training
     assert (whole.predictions, whole.rates) == (parts.predictions, parts.rates)
     assert whole.loss == pytest.approx(parts.loss, rel=1e-5)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub.errors import EntryNotFoundError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
+from scripts.core import model_loading
 from scripts.core.batches import logits_of
 from scripts.core.evaluation_format import format_of
 from scripts.core.model_loading import (
@@ -131,6 +133,21 @@ def test_a_checkpoint_of_any_architecture_is_evaluated_in_the_format_of_its_trai
     assert formats(loaded.model) == ("spaced", 5, width)
     ids = VscPipeline(loaded.model, device="cpu").preprocess("YNP:3>1")["input_ids"][0]
     assert bytes(ids.tolist()) == b"YNP: 3>1: " + bytes(5)
+
+
+def test_a_run_nearby_says_nothing_of_a_model_of_the_hub(tmp_path, monkeypatch):
+    run = {"recipe": {"data": "swap-nops5"}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    (tmp_path / "seed-0" / "model").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+
+    def find_none(*_):
+        raise EntryNotFoundError("no such file")
+
+    monkeypatch.setattr(model_loading, "hf_hub_download", find_none)
+    monkeypatch.setattr(model_loading, "load_model", lambda *_: torch.nn.Identity())
+    assert open_model("owner/name").trained_on is None
+    assert open_model("seed-0/model").trained_on == "swap-nops5"
 
 
 def test_a_model_from_a_file_is_evaluated_in_the_format_of_its_training(tmp_path):

@@ -67,7 +67,8 @@ def test_one_more_trial_is_outside_its_interval_as_seldom_as_said(mean, spread):
 def test_a_trial_that_no_seed_explains_is_outside():
     low, high = prediction_interval([300, 310, 320, 305, 315], 10_000)
     assert low < 0.03 < 0.032 < high < 0.06
-    assert prediction_interval([300], 10_000)[1] < 0.05
+    with pytest.raises(ValueError, match="1 trials have no spread"):
+        prediction_interval([300], 10_000)
 
 
 def test_survival_is_the_share_still_right_and_shorter_samples_do_not_count_as_right():

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from torch import nn
 
 from scripts.core.model_loading import LoadedModel
@@ -114,6 +115,23 @@ def test_rows_beyond_a_table_of_positions_are_not_evaluated(extra, capsys):
     assert found["ended"] == "unreadable"
     assert "14 operations are too long" in capsys.readouterr().err
     assert max(model.model.widths) <= 64
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+    ],
+)
+def test_running_out_of_memory_is_no_horizon(error):
+    def errs(program):
+        if len(program.operations) == 3:
+            raise error
+        return False
+
+    with pytest.raises(RuntimeError, match="memory"):
+        grid(loaded(errs))
 
 
 def test_computed_positions_have_no_end():

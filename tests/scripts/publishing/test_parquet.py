@@ -12,6 +12,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock, Timeout
 
 from scripts.core.io import file_sha256
 from scripts.publishing import parquet
@@ -109,6 +110,18 @@ def test_manifest_tells_what_is_there(built):
     assert (split["length"], split["nops"]) == ({"5": 1.0}, {"5": 1.0})
     lines = "".join(f"{q}\t{a}\n" for q, a in zip(rows.questions(), rows.answers(), strict=True))
     assert split["content_sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+
+
+def test_who_lists_the_files_earlier_does_not_write_the_manifest_later(copy, monkeypatch):
+    stands = parquet.stands
+
+    def find_locked(folder, shard):
+        with pytest.raises(Timeout):
+            FileLock(folder / ".lock").acquire(timeout=0)
+        return stands(folder, shard)
+
+    monkeypatch.setattr(parquet, "stands", find_locked)
+    assert parquet.write_manifest(copy) == list(SMALL)
 
 
 def test_files_of_another_version_are_not_called_this_one(copy, monkeypatch):

@@ -16,7 +16,7 @@ from scripts.reproduction.scorecards import (
     describe_trainings,
     missing_cards,
     read_cards,
-    train_cards,
+    train_card,
     write_leaderboard,
 )
 from scripts.scorecards.card import TRIAL, read_card, summarize_card
@@ -88,22 +88,21 @@ def test_a_missing_scorecard_is_trained_kept_and_not_trained_again(tmp_path, mon
     assert "gru-efficiency.json: protocol is 2: this tree has 99" in refused.stderr
 
 
-def test_a_scorecard_that_fails_is_one_line_and_the_ones_before_it_are_on_the_page(
-    tmp_path, monkeypatch
-):
+def test_a_scorecard_that_fails_stops_no_other_one_and_these_are_on_the_page(tmp_path, monkeypatch):
     kept = CardSpec("GRU", "efficiency").path(KEPT)
     path = tmp_path / "scorecards" / kept.name
 
-    def train_cards(*_):
+    def train_card(_, spec, *__):
+        if spec.layer != "GRU" or spec.track != "efficiency" or spec.quick:
+            raise ValueError("copy lr 0.001 1/5: the loss is nan")
         path.parent.mkdir(parents=True)
-        yield Path(shutil.copy(kept, path))
-        raise ValueError("copy lr 0.001 1/5: the loss is nan")
+        return Path(shutil.copy(kept, path))
 
-    monkeypatch.setattr(scorecards, "train_cards", train_cards)
-    done = run_command("reproduce", "scorecards", "--rows", "GRU", "--hub-cards", tmp_path)
-    assert (done.exit_code, done.stderr) == (
-        1, "reproduce: copy lr 0.001 1/5: the loss is nan\n"
-    )  # fmt: skip
+    monkeypatch.setattr(scorecards, "train_card", train_card)
+    done = run_command("reproduce", "scorecards", "--rows", "GRU", "LSTM", "--hub-cards", tmp_path)
+    lines = done.stderr.removeprefix("reproduce: ").rstrip().split("; ")
+    assert done.exit_code == 1
+    assert {*lines} == {f"{layer}: copy lr 0.001 1/5: the loss is nan" for layer in ("GRU", "LSTM")}
     assert "| GRU " in (tmp_path / "tables" / "scorecards.md").read_text("utf-8")
 
 
@@ -122,7 +121,7 @@ def test_a_layer_is_scored_again_with_other_seeds(tmp_path, monkeypatch):
     use_small_protocol(monkeypatch, tmp_path)
     monkeypatch.setattr("scripts.reproduction.scorecards.REPEATED", ("GRU",))
     kept = CardSpec("GRU", "efficiency"), CardSpec("GRU", "efficiency", other_seeds=True)
-    first, second = train_cards(tmp_path, kept, tmp_path / "runs", 1, RunOptions())
+    first, second = (train_card(tmp_path, one, tmp_path / "runs", 1, RunOptions()) for one in kept)
     once, again = read_card(first), read_card(second, kept[1].protocol())
     for part in ("search", "trials"):
         seeds = [trial["seed"] for trial in once[part]]

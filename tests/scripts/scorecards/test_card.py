@@ -83,7 +83,7 @@ def test_the_values_of_a_published_protocol_never_change():
 @pytest.mark.parametrize("skill, wrong", [("copy", 0.01), ("select", 0.39), ("select", 0.41)])
 def test_a_trial_again_may_end_as_one_more_seed_would(card, skill, wrong):
     trial = next(trial for trial in card["trials"] if trial["skill"] == skill)
-    check_repeated(card, {**trial, "wrong": round(wrong * trial["questions"])})
+    check_repeated(twice(card), {**trial, "wrong": round(wrong * trial["questions"])})
 
 
 @pytest.mark.parametrize("skill, wrong", [("copy", 0.011), ("select", 0.0), ("select", 0.5)])
@@ -91,7 +91,24 @@ def test_a_trial_again_that_ends_otherwise_is_refused(card, skill, wrong):
     trial = next(trial for trial in card["trials"] if trial["skill"] == skill)
     wrong = round(wrong * trial["questions"])
     with pytest.raises(ValueError, match=f"{skill}: {wrong} of .* would have"):
-        check_repeated(card, {**trial, "wrong": wrong})
+        check_repeated(twice(card), {**trial, "wrong": wrong})
+
+
+def twice(card):
+    """A scorecard with two equal trials of each skill."""
+    return {**card, "trials": [*card["trials"], *card["trials"]]}
+
+
+def test_of_one_trial_only_the_verdict_can_be_repeated(card):
+    solved, unsolved = (
+        next(trial for trial in card["trials"] if trial["skill"] == skill)
+        for skill in ("copy", "select")
+    )
+    check_repeated(card, {**solved, "wrong": solved["questions"] // 100})
+    check_repeated(card, {**unsolved, "wrong": unsolved["questions"]})
+    for trial, wrong in ((solved, solved["questions"] // 10), (unsolved, 0)):
+        with pytest.raises(ValueError, match=f"{trial['skill']}: {wrong} of .*: one solves it"):
+            check_repeated(card, {**trial, "wrong": wrong})
 
 
 def test_validation_alone_chooses_the_learning_rate():

@@ -83,6 +83,17 @@ def test_a_torn_checkpoint_is_refused_and_the_one_before_used(trial, capsys, nam
         assert "checkpoint-00000002.refused" in names(folder)
 
 
+def test_a_disk_that_cannot_be_read_costs_no_checkpoint(trial, monkeypatch):
+    def fail(path):
+        raise OSError(5, "Input/output error", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "file_sha256", fail)
+        with pytest.raises(ValueError, match=r"00000002 cannot be read .* error\): resume again"):
+            load(trial)
+    assert load(trial) == 2
+
+
 @pytest.mark.parametrize(
     "foreign",
     [
