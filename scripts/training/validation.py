@@ -32,10 +32,10 @@ def measure_shared(
     for rank, one in enumerate(shares):  # only the last processes can have none
         answers[rank::count] = one.answers
     labels = sum(one.labels for one in shares)
-    loss = sum(one.loss * one.labels for one in shares) / labels
+    mean = sum(one.loss * one.labels for one in shares) / labels
     wrong_pct = None
     if shares[0].scratchpad_error_pct is not None:
         wrong = sum((one.scratchpad_error_pct or 0.0) * len(one.answers) for one in shares)
         wrong_pct = wrong / len(samples)
-    combined = Predictions(answers, loss, labels, nan, wrong_pct)
+    combined = Predictions(answers, mean, labels, nan, wrong_pct)
     return count_errors(samples, combined)
