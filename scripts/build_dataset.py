@@ -54,7 +54,7 @@ def main() -> None:
     rows = sum(shard.stop - shard.start for shard in shards)
     if arguments.output_dir:
         parquet.check_folder(folder)
-    work = partial(parquet.faults if arguments.verify else parquet.write_shard, folder)
+    work = partial(parquet.find_faults if arguments.verify else parquet.write_shard, folder)
     bar = tqdm(total=rows, unit="row", unit_scale=True, disable=None)
     pool = ProcessPoolExecutor(
         arguments.num_proc, initializer=end_with, initargs=(os.getpid(), SIGKILL)
@@ -66,11 +66,11 @@ def main() -> None:
             bar.set_postfix_str(shard.path, refresh=False)
             bar.update(shard.stop - shard.start)
     if arguments.verify:
-        all_faults = all_faults or parquet.folder_faults(folder, names)
+        all_faults = all_faults or parquet.find_folder_faults(folder, names)
     else:
         whole = parquet.write_manifest(folder)
         print(f"{folder}: {len(whole)} configurations are whole: {', '.join(whole)}")
-        all_faults += parquet.strays(folder, names)
+        all_faults += parquet.find_unexpected_files(folder, names)
     if all_faults:
         raise ValueError("\n".join(all_faults))
     if arguments.verify:

@@ -42,7 +42,14 @@ def check_bool(name: str, value: Any) -> bool:
 
 
 def check_range(name: str, value: Any, lowest: int, highest: int) -> Range:
-    """Make an inclusive range from a number or a pair."""
+    """Make an inclusive range from a number or a pair.
+
+    Raises:
+      ValueError: it is neither, lies outside of `lowest` to `highest`, or begins after its end.
+
+    >>> check_range("nops", 5, 0, 1024), check_range("nops", (2, 5), 0, 1024)
+    ((5, 5), (2, 5))
+    """
     pair = (value, value) if isinstance(value, Integral) else value
     if not isinstance(pair, Sequence) or isinstance(pair, str | bytes) or len(pair) != 2:
         raise ValueError(

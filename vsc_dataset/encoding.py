@@ -256,7 +256,21 @@ def encode_all(
     targets: bool = False,
     scratchpad: bool = False,
 ) -> Samples:
-    """Encode samples of one layout as rows of one width; see `encode`."""
+    """Encode samples of one layout as rows of one width.
+
+    Args:
+      programs: N of them; without any the layout is "compact".
+      width: L, ids of a row.
+      answer_width: W, ids of the answer field.
+      targets, scratchpad: see `Samples` and `encode`.
+    Returns:
+      Samples, (N, L).
+    Raises:
+      ValueError: a row or an answer that does not fit.
+
+    >>> encode_all([parse("NPF:1>2")], width=11, answer_width=3).input_ids.tobytes()
+    b'NPF:1>2:\\x00\\x00\\x00'
+    """
     layout = programs[0].layout if programs else "compact"
     shape, dtype = (len(programs), width), VOCABULARIES[layout].dtype
     rows = [encode(program, width, answer_width, scratchpad) for program in programs]

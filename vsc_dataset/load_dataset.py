@@ -105,6 +105,10 @@ def load(
       A Dataset or IterableDataset, or a dictionary of them.
     Raises:
       ValueError: no such configuration or field (the nearest is named), or an impossible value.
+
+    >>> rows = load("swap-nops5", split="validation", streaming=True)
+    >>> next(iter(rows))
+    {'question': 'ZIYFQ:5>3 5>1 1>2 5>4 5>2', 'answer': 'IFQZY', 'length': 5, 'nops': 5}
     """
     from vsc_dataset.builder import VscBuilder, source_hash
 

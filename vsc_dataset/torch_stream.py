@@ -172,6 +172,12 @@ class StreamLoader(DataLoader[dict[str, torch.Tensor]]):
     Args:
       stream: whose `position` is kept; its state_dict restores the loader as well.
       settings: of DataLoader: num_workers, pin_memory, prefetch_factor and others.
+    Raises:
+      ValueError: a batch_size, or persistent_workers, which would not begin at a position.
+
+    >>> loader = StreamLoader(TorchTrainingStream("default", 64))
+    >>> next(iter(loader))["labels"].shape, loader.stream.position
+    (torch.Size([64, 31]), 64)
     """
 
     def __init__(self, stream: TorchTrainingStream, **settings: Any) -> None:

@@ -141,8 +141,15 @@ def question_characters(
     length_N: NDArray[np.integer],
     layout: str,
 ) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
-    """Write the questions that end before `ends_N`: their bytes, one after the other, and how many
-    each has. Questions of the layout `tokens` are written as in `compact`.
+    """Write the questions of rows as bytes; those of the layout `tokens` as in `compact`.
+
+    Args:
+      labels_NxL: the true ids at every position.
+      ends_N: where each question ends.
+      length_N: the number of letters.
+      layout: of the rows.
+    Returns:
+      The bytes of all questions, one after the other, and how many each has, (N,).
     """
     count, width = labels_NxL.shape
     is_question_NxL = np.arange(width) < ends_N[:, None]

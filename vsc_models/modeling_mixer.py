@@ -151,6 +151,9 @@ class VscMixerForMaskedLM(VscForMaskedLM):
         """Write the checkpoint and, next to it, the layer's file.
 
         The weights keep the names of the layer's parameters, whatever its `state_dict` says.
+
+        Raises:
+          ValueError: with push_to_hub=True, which would leave the layer's file out.
         """
         if kwargs.get("push_to_hub"):
             raise ValueError("the layer's file would be missing: use model.push_to_hub(repo_id)")

@@ -50,6 +50,9 @@ class EvaluationFormat(NamedTuple):
 def read_format(config: Any) -> EvaluationFormat:
     """Read from a model's config how its rows are written.
 
+    Raises:
+      ValueError: the config says something that no format has.
+
     >>> from transformers import GPT2Config
     >>> read_format(GPT2Config(layout="spaced", answer_width=5))[:2]
     ('spaced', 5)

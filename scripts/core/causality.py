@@ -22,7 +22,7 @@ _NEAR, _SPREAD = 16, 16
 
 
 @torch.no_grad()
-def first_position_ahead(
+def find_lookahead_of_model(
     model: nn.Module,
     vocab_size: int = BYTES,
     *,
@@ -40,12 +40,12 @@ def first_position_ahead(
     Returns:
       The position, from 0, or None for a causal model.
     Raises:
-      ValueError: see `first_ahead`.
+      ValueError: see `find_lookahead`.
     """
     model, generator = model.eval(), torch.Generator().manual_seed(0)
     if not trained:
         add_noise(model, generator)
-    return first_logits_ahead(model, vocab_size, length, generator)
+    return find_lookahead_of_logits(model, vocab_size, length, generator)
 
 
 @torch.no_grad()
@@ -55,10 +55,10 @@ def add_noise(model: nn.Module, generator: torch.Generator) -> None:
         weight.add_(torch.randn(weight.shape, generator=generator).to(weight), alpha=_NOISE)
 
 
-def first_logits_ahead(
+def find_lookahead_of_logits(
     model: nn.Module, vocab_size: int, length: int, generator: torch.Generator
 ) -> int | None:
-    """Find `first_ahead` of a model's logits, on a row of `length` tokens."""
+    """Find `find_lookahead` of a model's logits, on a row of `length` tokens."""
     ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=generator)
     ids_L = ids_L.to(next(model.parameters()).device)
     others_L = _FIRST_PLAIN_ID + (ids_L == _FIRST_PLAIN_ID).long()
@@ -66,7 +66,7 @@ def first_logits_ahead(
     def logits(ids_BxL: Tensor) -> Tensor:
         return logits_of(model, call_arguments(model, ids_BxL), vocab_size)
 
-    return first_ahead(logits, ids_L, others_L, rounding(model))
+    return find_lookahead(logits, ids_L, others_L, rounding(model))
 
 
 def rounding(model: nn.Module, share: float = _ROUNDING) -> float:
@@ -79,7 +79,7 @@ def rounding(model: nn.Module, share: float = _ROUNDING) -> float:
 
 
 @torch.no_grad()
-def first_ahead(
+def find_lookahead(
     compute: Callable[[Tensor], Tensor], row_L: Tensor, others_L: Tensor, tolerance: float
 ) -> int | None:
     """Find the first position, from 0, whose output changes with what comes after it.

@@ -82,10 +82,10 @@ def read_json(path: Path, keys: Sequence[str] = (), hint: str = "repair or delet
 
 
 @contextmanager
-def name_file(path: Path, hint: str) -> Iterator[None]:
+def explain_damage(path: Path, hint: str) -> Iterator[None]:
     """Raise what the content of a damaged file breaks as one line that names the file.
 
-    >>> with name_file(Path("run.json"), "give a run"):
+    >>> with explain_damage(Path("run.json"), "give a run"):
     ...     {}["recipe"]
     Traceback (most recent call last):
     ValueError: run.json is not as it was written (KeyError: 'recipe'): give a run

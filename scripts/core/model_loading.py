@@ -27,7 +27,7 @@ from scripts.core.io import (
     FAULTS,
     RUN_FILE,
     check_shape,
-    name_file,
+    explain_damage,
     read_json,
     replace_file,
     write_lines,
@@ -226,7 +226,7 @@ def _trained_on(name: str) -> tuple[str | None, Mapping[str, Any]]:
             run_file = Path(hf_hub_download(name, RUN_FILE))
     if run_file is None:
         return None, {}
-    with name_file(run_file, "delete it"):
+    with explain_damage(run_file, "delete it"):
         recipe = read_json(run_file)["recipe"]
         data, data_args = recipe["data"], recipe.get("data_args", {})
         make_config(data, **data_args)

@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from jinja2 import Environment, StrictUndefined
 
 from scripts.core.cli import hide_credentials
-from scripts.core.io import HUB_CARDS, ROOT, RUN_FILE, name_file, read_json
+from scripts.core.io import HUB_CARDS, ROOT, RUN_FILE, explain_damage, read_json
 from scripts.core.trial_store import read_records, read_trials
 from scripts.core.trial_summary import SOLVED_PCT
 from scripts.reporting.columns import COLUMNS, cells_of
@@ -230,7 +230,7 @@ def _result_facts(folder: Path) -> dict[str, Any]:
     """Read results.json and the shown trial."""
     path = folder / "results.json"
     results, records = read_json(path, hint=RUN_HINT), read_records(folder / "trials.jsonl")
-    with name_file(path, f"{RUN_HINT}, with trials.jsonl"):
+    with explain_damage(path, f"{RUN_HINT}, with trials.jsonl"):
         (trial,) = (record for record in records if record.seed == results["shown_seed"])
         by_nops = {int(nops): rates for nops, rates in results["by_nops"].items()}
         versions = [", ".join(f"{name} {n}" for name, n in v.items()) for v in results["versions"]]
@@ -248,7 +248,7 @@ def _result_facts(folder: Path) -> dict[str, Any]:
 def read_recipe(folder: Path) -> Recipe:
     """Read the recipe of a run's folder."""
     run = read_json(folder / RUN_FILE, ("recipe",), RUN_HINT)
-    with name_file(folder / RUN_FILE, RUN_HINT):
+    with explain_damage(folder / RUN_FILE, RUN_HINT):
         return Recipe.from_dict(run["recipe"])
 
 

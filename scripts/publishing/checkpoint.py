@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers.dynamic_module_utils import custom_object_save
 
-from scripts.core.io import name_file, read_json
+from scripts.core.io import explain_damage, read_json
 from scripts.core.model_loading import MASKED, WEIGHTS, head_name
 from scripts.publishing.cards import RUN_HINT
 from vsc_dataset.configs import TaskConfig
@@ -43,7 +43,7 @@ def read_checkpoint(
         head, or the layer's file is missing.
     """
     config = dict(read_json(folder / "config.json", ("model_type",), RUN_HINT))
-    with name_file(folder / "config.json", RUN_HINT):
+    with explain_damage(folder / "config.json", RUN_HINT):
         auto_class = head_name(config["model_type"], config.get("auto_map"))
         custom_code = _custom_code(folder, config)
         if config.get("answer_width") is None:

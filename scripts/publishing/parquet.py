@@ -100,7 +100,7 @@ def part_of(shards: list[Shard], part: str) -> list[Shard]:
 
 def write_shard(folder: Path, shard: Shard) -> None:
     """Write one file, whole or not at all; one that this version has written is left alone."""
-    if stands(folder, shard):
+    if is_built(folder, shard):
         return
     path = folder / shard.path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def make_rows(shard: Shard) -> pa.Table:
     return make_table(sample(make_config(shard.config), shard.split, rows))
 
 
-def stands(folder: Path, shard: Shard) -> bool:
+def is_built(folder: Path, shard: Shard) -> bool:
     """Return whether a file is there, whole, and of this version: every page is read."""
     path = folder / shard.path
     try:
@@ -166,7 +166,7 @@ def write_manifest(folder: Path) -> list[str]:
 
 
 def _write_manifest(folder: Path) -> list[str]:
-    names = [name for name in CONFIGS if all(stands(folder, shard) for shard in shards_of(name))]
+    names = [name for name in CONFIGS if all(is_built(folder, shard) for shard in shards_of(name))]
     manifest = {
         "version": DATA_VERSION,
         "configs": {name: describe_config(folder, name) for name in names},
@@ -257,7 +257,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def faults(folder: Path, shard: Shard) -> list[str]:
+def find_faults(folder: Path, shard: Shard) -> list[str]:
     """Make a file's rows again, and say what is wrong with the file in a line at most."""
     if not (folder / shard.path).is_file():
         return [f"{shard.path} is missing: --output-dir {folder} builds it"]
@@ -271,7 +271,7 @@ def faults(folder: Path, shard: Shard) -> list[str]:
     return [] if same else [f"{shard.path} has other rows: {again}"]
 
 
-def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
+def find_folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
     """Compare manifest and files, which can all be read, and find files that do not belong here."""
     manifest, again = read_manifest(folder), f"--output-dir {folder} writes it again"
     lines = [
@@ -290,7 +290,7 @@ def folder_faults(folder: Path, names: Sequence[str]) -> list[str]:
     if _yaml(text) != _yaml(dataset_card(manifest)):
         words = "its YAML is not that of this folder, by which `datasets` loads it"
         lines.append(f"{path}: {words}: {again}")
-    return lines + strays(folder, names)
+    return lines + find_unexpected_files(folder, names)
 
 
 def _yaml(card: str) -> str:
@@ -298,7 +298,7 @@ def _yaml(card: str) -> str:
     return card.split("---\n")[1] if card.count("---\n") > 1 else ""
 
 
-def strays(folder: Path, names: Sequence[str]) -> list[str]:
+def find_unexpected_files(folder: Path, names: Sequence[str]) -> list[str]:
     """Find Parquet files that a whole dataset does not have: of other versions."""
     wanted = {shard.path for shard in shards_of(*names)}
     paths = [path for name in names for path in sorted((folder / name).rglob("*.parquet"))]

@@ -55,7 +55,7 @@ class Row:
         """Of all trainings."""
         return range(self.trials * self.best_of)
 
-    def has(self, trial: Trial) -> bool:
+    def matches(self, trial: Trial) -> bool:
         """Tell whether a trial is the row's, at its budget or a smaller one.
 
         One with other settings is another row's. Old trials kept none: their name decides.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from scripts.core.io import name_file, write_lines
+from scripts.core.io import explain_damage, write_lines
 from scripts.core.trial_store import LOCK_FILE, read_trials
 from scripts.reporting.ranking import Line, split_budgets
 from scripts.reporting.tables import results_table
@@ -26,7 +26,7 @@ def table_lines(table: Table, results: Path) -> list[Line]:
     """Read a line for each row and budget up to its own: longer trials are another table's."""
     lines = []
     for row in table.rows:
-        trials = [trial for trial in read_trials(results, row.recipe.name) if row.has(trial)]
+        trials = [trial for trial in read_trials(results, row.recipe.name) if row.matches(trial)]
         head = (row.name, row.recipe.data, row.full_samples, row.article)
         lines += split_budgets(*head, trials, row.best_of)
     return lines
@@ -44,7 +44,7 @@ def write_table(table: Table, hub_cards: Path) -> str:
         (hub_cards / name).mkdir(parents=True, exist_ok=True)
     with FileLock(hub_cards / "results" / LOCK_FILE):
         lines = table_lines(table, hub_cards / "results")
-        with name_file(hub_cards / "results", f"restore the trials of the table {table.name}"):
+        with explain_damage(hub_cards / "results", f"restore the trials of the table {table.name}"):
             text = results_table(table.title, lines, table.columns.split(), table.against)
             figures = draw_figures(table.name, table.title, lines, hub_cards / "figures")
         pictures = [f"![{table.title}](../figures/{name})" for name in figures]

@@ -42,7 +42,7 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
         if wanted <= trial.details.keys()
         and trial.details.get("test", {}).get("questions", 0) >= row.test_samples
         and trial.details["settings"]["num_samples"] == row.recipe.num_samples
-        and row.has(trial)
+        and row.matches(trial)
     }
     return [seed for seed in row.seeds if seed not in done]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from scripts.core.causality import first_position_ahead
+from scripts.core.causality import find_lookahead_of_model
 from scripts.core.devices import use_threads
 from scripts.core.io import FAULTS, read_json, read_jsonl, write_lines
 from scripts.core.model_loading import LoadedModel, count_parameters, load_trained
@@ -111,7 +111,7 @@ class CardTraining:
             check_model(other, self.accelerator.device)
         self.parameters = count_parameters(model)
         protocol.check_parameters(self.parameters)
-        self.causal = first_position_ahead(model, length=PROBE_LENGTH) is None
+        self.causal = find_lookahead_of_model(model, length=PROBE_LENGTH) is None
         self.identity = identify(protocol, base)
         path = folder / IDENTITY
         if path.exists():
@@ -233,7 +233,7 @@ class CardTraining:
             if trial["samples"]:  # else it diverged: there is no model
                 loaded = LoadedModel(trial["skill"], self.load_model(trial))
                 # A layer may begin without what looks ahead, and learn to use it.
-                ahead = first_position_ahead(loaded.model, length=PROBE_LENGTH, trained=True)
+                ahead = find_lookahead_of_model(loaded.model, length=PROBE_LENGTH, trained=True)
                 causal = causal and ahead is None
                 result = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
                 rows = [{key: row[key] for key in keys} for row in result["rows"]]

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from scripts.core.batches import logits_of, loss_of, model_inputs
 from scripts.core.causality import (
     add_noise,
-    first_ahead,
-    first_logits_ahead,
-    first_position_ahead,
+    find_lookahead,
+    find_lookahead_of_logits,
+    find_lookahead_of_model,
     rounding,
 )
 from scripts.training.model_factory import build_model, describe, list_arguments
@@ -167,7 +167,9 @@ def _check_direction(recipe: Recipe, model: nn.Module) -> None:
     """Raise a ValueError where a model looks ahead and must not."""
     if recipe.objective == "fill":
         return
-    position = first_position_ahead(model, recipe.config.vocabulary.size, length=_row_width(recipe))
+    position = find_lookahead_of_model(
+        model, recipe.config.vocabulary.size, length=_row_width(recipe)
+    )
     if position is not None:
         raise ValueError(
             f"--objective {recipe.objective} needs a model that reads from left to right: "
@@ -251,9 +253,9 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
     if not all(_check_rows(called, compute, x, tolerance) for compute, x in checked):
         return [f"{called}: gives other numbers each time, in evaluation too; it was not checked"]
     if recipe.mixer:  # the scaffold's convolutions may look ahead where the layer does not
-        ahead = first_ahead(checked[1][0], states[0], states[1], rounding(model))
+        ahead = find_lookahead(checked[1][0], states[0], states[1], rounding(model))
     else:
-        ahead = first_logits_ahead(model, samples.vocab_size, rows.shape[1], generator)
+        ahead = find_lookahead_of_logits(model, samples.vocab_size, rows.shape[1], generator)
     reads = "reads from left to right (causal)"
     if ahead is not None:
         reads = f"looks ahead (bidirectional): position {ahead} depends on later ones"

@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from scripts.core.io import RUN_FILE, check_shape, name_file, read_json, write_lines
+from scripts.core.io import RUN_FILE, check_shape, explain_damage, read_json, write_lines
 from scripts.core.trial_store import DETAILS, TrialRecord, append_record, read_records
 from scripts.training.checkpoints import cannot_write, remove_checkpoints
 from scripts.training.distributed import Accelerator, from_main
@@ -206,7 +206,7 @@ def read_curve(folder: Path, seed: int) -> list[dict[str, Any]]:
     hint = f"delete the line of seed {seed} in {TRIALS_FILE} and --resume to train it again"
     if not path.exists():
         raise ValueError(f"{path} is missing though {TRIALS_FILE} lists seed {seed}: {hint}")
-    with name_file(path, hint):
+    with explain_damage(path, hint):
         curve: list[dict[str, Any]] = json.loads(path.read_text("utf-8", errors="replace"))
         check_shape(curve, DETAILS["curve"], "curve")
     return curve

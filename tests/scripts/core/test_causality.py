@@ -12,7 +12,7 @@ from tests.vsc_models.models import CAUSAL, MODELS, model_of, other_model
 
 
 def looks_ahead(model):
-    return causality.first_position_ahead(model, length=16)
+    return causality.find_lookahead_of_model(model, length=16)
 
 
 class Convolution(nn.Module):
@@ -97,7 +97,7 @@ def test_a_model_that_cannot_be_copied_is_told_apart_too():
 def test_trained_weights_and_the_random_state_stay_as_they_are():
     model = model_of("delta")
     before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
-    causality.first_position_ahead(model, length=16, trained=True)
+    causality.find_lookahead_of_model(model, length=16, trained=True)
     assert torch.equal(torch.get_rng_state(), state)
     for name, weight in model.state_dict().items():
         assert torch.equal(weight, before[name])
@@ -108,4 +108,4 @@ def test_numbers_that_are_not_finite_are_told(trained):
     model = Convolution(2, 0)
     nn.init.constant_(model.head.bias, float("nan"))
     with pytest.raises(ValueError, match="gives NaN or infinity"):
-        causality.first_position_ahead(model, length=16, trained=trained)
+        causality.find_lookahead_of_model(model, length=16, trained=trained)

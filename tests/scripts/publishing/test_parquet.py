@@ -113,14 +113,14 @@ def test_manifest_tells_what_is_there(built):
 
 
 def test_who_lists_the_files_earlier_does_not_write_the_manifest_later(copy, monkeypatch):
-    stands = parquet.stands
+    is_built = parquet.is_built
 
     def find_locked(folder, shard):
         with pytest.raises(Timeout):
             FileLock(folder / ".lock").acquire(timeout=0)
-        return stands(folder, shard)
+        return is_built(folder, shard)
 
-    monkeypatch.setattr(parquet, "stands", find_locked)
+    monkeypatch.setattr(parquet, "is_built", find_locked)
     assert parquet.write_manifest(copy) == list(SMALL)
 
 
