@@ -9,8 +9,8 @@ python scripts/reproduce.py scorecards --rows 'GRU*' --jobs 2
 
 Tables, their rows, budgets and trials are listed in scripts/reproduction/experiments.py. A trial
 that has a line in hub_cards/results is not done again, and an interrupted one goes on. Rows are
-independent: any number of these commands, on any machines, may do some of them; but a row and its
-best of N, or the same row of two tables, share their trainings: one command for them at a time.
+independent: any number of these commands, on any machines, may do some of them; but the same row
+of two tables is trained once: one command for it at a time.
 The cells of word_problem are those of examples/word_problem.py, on other data than ours, and each
 is trained whole; the rows of scorecards are the layers of scripts/reproduction/scorecards.py.
 """

@@ -256,7 +256,7 @@ def encode_all(
     targets: bool = False,
     scratchpad: bool = False,
 ) -> Samples:
-    """Encode samples of one layout as rows of one width.
+    r"""Encode samples of one layout as rows of one width.
 
     Args:
       programs: N of them; without any the layout is "compact".
@@ -269,7 +269,7 @@ def encode_all(
       ValueError: a row or an answer that does not fit.
 
     >>> encode_all([parse("NPF:1>2")], width=11, answer_width=3).input_ids.tobytes()
-    b'NPF:1>2:\\x00\\x00\\x00'
+    b'NPF:1>2:\x00\x00\x00'
     """
     layout = programs[0].layout if programs else "compact"
     shape, dtype = (len(programs), width), VOCABULARIES[layout].dtype

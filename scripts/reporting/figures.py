@@ -245,7 +245,6 @@ def draw_figures(name: str, title: str, lines: Sequence[Line], folder: Path) -> 
     curves = {
         f"{line.row} ({line.budget:,})": [trial.details.get("curve", ()) for trial in line.trials]
         for _, line in ranked
-        if line.best_of == 1
     }
     training_curves(curves, folder / files[0], title)
     learned = [line for rank, line in ranked if rank.isdigit()] or [ranked[0][1]]

@@ -1,7 +1,7 @@
 """Rank results: one order for tables, figures and cards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -35,8 +35,7 @@ def rank_key(results: Mapping[str, Any], horizon: int | str | None = None) -> tu
 class Line:
     """A row at one budget, without trials where it was not run.
 
-    `full_samples` are those of its recipe, in all `best_of` trainings of a trial; `article` is its
-    line in the article's tables, or empty.
+    `full_samples` are those of its recipe; `article` is its line in the article's tables, or empty.
     """
 
     row: str
@@ -44,7 +43,6 @@ class Line:
     full_samples: int
     article: Mapping[str, str]
     trials: Sequence[Trial]
-    best_of: int = 1
 
     @cached_property
     def results(self) -> dict[str, Any]:
@@ -133,56 +131,22 @@ def baselines_by_task(lines: Sequence[Line]) -> dict[str, Mapping[str, Any]]:
     return {line.task: levels for line in lines for levels in line.details("floors")}
 
 
-def best_of(trainings: Sequence[Trial], count: int) -> list[Trial]:
-    """Make trials of `count` trainings each, of which the lowest validation loss is kept.
-
-    The first trial has seeds 0 to count - 1; one of fewer trainings is left out. It costs the
-    samples and seconds of all, and because the choice is made when all are through, it is solved
-    no earlier. Its curve is that of the training that was kept.
-    """
-    if count == 1:
-        return [*trainings]
-    groups: dict[tuple[int, int], list[Trial]] = {}
-    for training in trainings:
-        key = training.record.planned_samples, training.record.seed // count
-        groups.setdefault(key, []).append(training)
-    return [_lowest_loss(group) for group in groups.values() if len(group) == count]
-
-
-def _lowest_loss(trainings: Sequence[Trial]) -> Trial:
-    """Keep the training of the lowest validation loss, at the cost of all."""
-    best = min(trainings, key=lambda training: training.record.val_loss)
-    records = [training.record for training in trainings]
-    samples, seconds = sum(r.samples for r in records), sum(r.seconds for r in records)
-    record = replace(
-        best.record,
-        samples=samples,
-        planned_samples=sum(r.planned_samples for r in records),
-        samples_to_1pct=None if best.record.samples_to_1pct is None else samples,
-        seconds=seconds,
-        samples_per_second=samples / seconds,
-        validation_seconds=sum(r.validation_seconds for r in records),
-    )
-    return Trial(record, best.details)
-
-
 def split_budgets(
     row: str,
     data: str,
     full_samples: int,
     article: Mapping[str, str],
-    trainings: Sequence[Trial],
-    count: int = 1,
+    trials: Sequence[Trial],
 ) -> list[Line]:
     """Make a line for each budget of a row, the largest first; one without trials if it has none.
 
-    `full_samples` is of one training; for the others see `Line` and `best_of`.
+    The other arguments are those of `Line`.
     """
     budgets: dict[int, list[Trial]] = {}
-    for trial in best_of(trainings, count):
+    for trial in trials:
         budgets.setdefault(trial.record.planned_samples, []).append(trial)
     groups = [budgets[budget] for budget in sorted(budgets, reverse=True)] or [[]]
-    return [Line(row, data, full_samples * count, article, group, count) for group in groups]
+    return [Line(row, data, full_samples, article, group) for group in groups]
 
 
 def rank_lines(lines: Sequence[Line]) -> list[tuple[str, Line]]:

@@ -170,11 +170,6 @@ def _notes(lines: Sequence[Line]) -> str:
             f"{define_horizon()} Of two in the middle the lower one. {BEYOND}: not evaluated, "
             "because the sample error was that high at two smaller numbers of operations."
         )
-    if any(line.best_of > 1 for line in lines):
-        notes.append(
-            "Best of N: a trial is N trainings of the row of that name, the next N seeds, of which "
-            "that of the lowest validation loss is kept. Samples and seconds are those of all N."
-        )
     tested = {line.data for line in lines if line.details("programs")}
     if mixed := sorted(d for d in tested if CONFIGS[d].eval_nops[0] < HELD_OUT_MIN_OPS):
         notes.append(

@@ -24,13 +24,12 @@ class Row:
 
     Attributes:
       recipe: what is trained; its name is that of the results, its num_samples the budget.
-      trials: how many, each of `best_of` trainings, with seeds from 0 on.
+      trials: how many, with seeds from 0 on.
       full_samples: training samples of the recipe that the row comes from.
       grid: the grid that tells its horizon; None for none.
       test_samples: to evaluate at the end where more than the test split's own are wanted, which
         come first; 0 for none.
       article: its line in the article's tables, empty if it has none.
-      best_of: trainings of a trial, seed after seed; the lowest validation loss is kept.
       same_nops: whether it needs the test error at held-out programs' numbers of operations, where
         test samples have others too.
     """
@@ -41,19 +40,12 @@ class Row:
     grid: str | None = None
     test_samples: int = 0
     article: Mapping[str, str] = field(default_factory=dict)
-    best_of: int = 1
     same_nops: bool = False
 
     @property
     def name(self) -> str:
         """What the table calls it."""
-        best_of = f"-best-of-{self.best_of}" if self.best_of > 1 else ""
-        return f"{self.recipe.name}{best_of}"
-
-    @property
-    def seeds(self) -> range:
-        """Of all trainings."""
-        return range(self.trials * self.best_of)
+        return self.recipe.name
 
     def matches(self, trial: Trial) -> bool:
         """Tell whether a trial is the row's, at its budget or a smaller one.
@@ -352,13 +344,10 @@ AT_CHANCE += " mamba qwen3-next xlstm"
 """Architectures that are at chance after 100,000 samples."""
 
 OURS = [RECIPES[f"{name}-delta{far}"] for name in ("swap", "default") for far in ("", "-far")]
-FAR_TWO_REFLECTIONS = ablated(OURS[-1], num_householder=2)  # `+5 ` moves four letters
-OUR_ROWS = make_rows([FAR_TWO_REFLECTIONS, *OURS], 10, grids=True, test_samples=100_000)
-# Of three trainings the lowest validation loss is kept: a high one says that a count fails later.
-OUR_ROWS.append(replace(OUR_ROWS[-1], best_of=3))
+OUR_ROWS = make_rows(OURS, 10, grids=True, test_samples=100_000)
 
 HELD_OUT_ROWS = [
-    *(replace(row, trials=3, same_nops=row.recipe.data == "default") for row in OUR_ROWS[1:-1]),
+    *(replace(row, trials=3, same_nops=row.recipe.data == "default") for row in OUR_ROWS),
     *make_rows([RECIPES[line["id"]] for line in read_article()
                 if line["table"] in ("mixed_nops", "attention")], trials=1),
     *make_rows([RECIPES[f"zoo-{name}"] for name in ("olmo-hybrid", "mamba2", "gpt2")], 3, LAPTOP,

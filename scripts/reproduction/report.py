@@ -28,7 +28,7 @@ def table_lines(table: Table, results: Path) -> list[Line]:
     for row in table.rows:
         trials = [trial for trial in read_trials(results, row.recipe.name) if row.matches(trial)]
         head = (row.name, row.recipe.data, row.full_samples, row.article)
-        lines += split_budgets(*head, trials, row.best_of)
+        lines += split_budgets(*head, trials)
     return lines
 
 

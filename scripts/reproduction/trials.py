@@ -44,7 +44,7 @@ def missing_seeds(row: Row, results: Path) -> list[int]:
         and trial.details["settings"]["num_samples"] == row.recipe.num_samples
         and row.matches(trial)
     }
-    return [seed for seed in row.seeds if seed not in done]
+    return [seed for seed in range(row.trials) if seed not in done]
 
 
 def run_row(

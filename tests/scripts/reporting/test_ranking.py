@@ -7,11 +7,11 @@ import pytest
 from scripts.core.statistics import grid_nops
 from scripts.core.trial_store import Trial, save_trial
 from scripts.reporting import figures
-from scripts.reporting.ranking import Line, best_of, rank_lines, split_budgets
+from scripts.reporting.ranking import Line, rank_lines, split_budgets
 from scripts.reporting.tables import results_table
 from scripts.reproduction.experiments import RECIPES, Table, make_rows
 from scripts.reproduction.report import table_lines
-from tests.scripts.reporting.cases import COPY, cells, curve, kept, record, training
+from tests.scripts.reporting.cases import COPY, cells, curve, kept, record
 
 
 def grid(horizon, beyond=100.0):
@@ -37,35 +37,6 @@ def lines():
         *split_budgets("slow", "data", 128, {}, slow),
         *split_budgets("three", "data", 4_000_000, article, [*three, kept(0, 0.0, planned=640)]),
     ]
-
-
-def test_of_several_trainings_the_lowest_validation_loss_is_kept_at_the_cost_of_all():
-    losses = {0: 0.3, 1: 0.1, 2: 0.2, 3: 0.1, 4: 0.3, 5: 0.2, 6: 0.0, 7: 0.0}
-    longer = [training(0, 0.5, planned=640), training(1, 0.4, planned=640)]
-    trainings = [training(seed, loss) for seed, loss in losses.items()]
-    found = best_of([*longer, *trainings], 3)
-    assert [(trial.record.seed, trial.details["from"]) for trial in found] == [(1, 1), (3, 3)]
-    assert [trial.record.samples for trial in found] == [300, 300]
-    assert [trial.record.planned_samples for trial in found] == [384, 384]
-    assert [trial.record.samples_to_1pct for trial in found] == [300, 300]
-    assert [trial.record.seconds for trial in found] == [33.0, 42.0]
-    assert [trial.record.samples_per_second for trial in found] == [300 / 33, 300 / 42]
-    (never,) = best_of([training(0, 0.1, to_1pct=None), training(1, 0.2)], 2)
-    assert never.record.samples_to_1pct is None
-    assert best_of(trainings, 1) == trainings
-
-
-def test_curves_are_those_of_one_training(monkeypatch, tmp_path):
-    drawn = []
-    monkeypatch.setattr(figures, "training_curves", lambda lines, *_: drawn.extend(lines))
-    monkeypatch.setattr(figures, "answers_picture", lambda *_: None)
-    trainings = [Trial(training(i, 0.1).record, {"curve": [], "answers": {}}) for i in range(2)]
-    found = [
-        *split_budgets("one", "data", 128, {}, trainings),
-        *split_budgets("one-best-of-2", "data", 128, {}, trainings, 2),
-    ]
-    figures.draw_figures("some", "title", found, tmp_path)
-    assert drawn == ["one (128)"]
 
 
 def test_a_picture_of_a_grid_has_the_horizon_of_the_table(tmp_path, monkeypatch):

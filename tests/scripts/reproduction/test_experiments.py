@@ -8,10 +8,9 @@ import pytest
 from scripts.core.trial_store import read_trials, save_trial
 from scripts.reproduction import trials
 from scripts.reproduction.experiments import TABLES, choose, read_article
-from scripts.reproduction.report import table_lines
 from scripts.training.recipes import find_recipe
 from tests.commands import ROOT
-from tests.scripts.reporting.cases import answered, curve, record, training
+from tests.scripts.reporting.cases import answered, curve, record
 from vsc_dataset.configs import make_config
 
 
@@ -81,23 +80,6 @@ def test_every_name_is_that_of_one_training_so_that_results_are_kept_apart():
     for row in (row for table in TABLES.values() for row in table.rows):
         recipe = recipes.setdefault(row.recipe.name, row.recipe)
         assert recipe.same_training(row.recipe.changed(num_samples=recipe.num_samples))
-
-
-def test_a_row_of_several_trainings_takes_those_of_its_recipe(tmp_path):
-    name = "default-delta-far-best-of-3"
-    (row,) = choose(TABLES["ours"].rows, [name], None, 2)
-    (alone,) = choose(TABLES["ours"].rows, ["default-delta-far"], None, 2)
-    assert row.recipe == alone.recipe == find_recipe("default-delta-far")
-    assert (row.name, alone.name) == (name, "default-delta-far")
-    assert trials.missing_seeds(row, tmp_path) == [0, 1, 2, 3, 4, 5]
-    assert trials.missing_seeds(alone, tmp_path) == [0, 1]
-    for seed in range(6):
-        trial = training(seed, float(seed), planned=600_000)
-        save_trial(tmp_path, replace(trial.record, recipe="default-delta-far"), trial.details)
-    lines = {line.row: line for line in table_lines(TABLES["ours"], tmp_path)}
-    assert [trial.record.seed for trial in lines[name].trials] == [0, 3]
-    assert lines[name].budget == lines[name].full_samples == 1_800_000
-    assert len(lines["default-delta-far"].trials) == 6
 
 
 def test_a_trial_keeps_its_test_error_at_the_held_out_programs_numbers_of_operations(tmp_path):
