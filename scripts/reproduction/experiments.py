@@ -312,15 +312,16 @@ others, and a memory takes a reflection for each (arXiv 2502.10297), in the byte
 at most seven in three bytes at level five (`+8 `), fifteen in four at level six (`+16 `)."""
 
 LONG = RECIPES["default-delta-long"]
+LONG_LEVEL_7, LONG_LEVEL_8 = (
+    ablated(on_data(LONG, f"level-{level}"), hidden_size=96).changed(
+        curriculum=[*LONG.curriculum[:-1], f"0.52:1-{nops}"]
+    )
+    for level, nops in ((7, 40), (8, 64))
+)
 LADDER += [
     ablated(LONG, num_householder=2),
     ablated(LONG, hidden_size=96),
-    *(
-        ablated(on_data(LONG, f"level-{level}"), hidden_size=96).changed(
-            curriculum=[*LONG.curriculum[:-1], f"0.52:1-{nops}"]
-        )
-        for level, nops in ((7, 40), (8, 64))
-    ),
+    LONG_LEVEL_8,
 ]
 
 LONG_ONE_REFLECTION = ablated(LONG, num_householder=1)
@@ -389,6 +390,7 @@ TABLE_LIST = [
           # `--trials 3` where one takes five minutes
           [*make_rows(LADDER, 1, LAPTOP, grids=True),
            *make_rows([LONG], 3, grids=True),
+           *make_rows([LONG_LEVEL_7], 1, grids=True),
            *make_rows([LONG_ONE_REFLECTION], 1, 1_000_000, grids=True)]),
     Table("level_8", "Level 8 with no, one and two operations: is it the field or the program?",
           "parameters samples solved to_1pct sample mask seen test",
