@@ -221,6 +221,10 @@ class Collator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Collate N rows with a `question`, or N that are tensors already; see `to_tensors`."""
         if all("question" not in row and "attention_mask" in row for row in rows):
+            if rows and (shape := tuple(rows[0]["input_ids"].shape))[1:]:
+                raise ValueError(
+                    f"a row's input_ids have the shape {shape}: give the stream batch_size=None"
+                )
             return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
         if any("question" not in row for row in rows):
             raise ValueError(

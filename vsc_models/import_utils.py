@@ -294,6 +294,8 @@ def _import_module(name: str) -> ModuleType:
         top = missing.partition(".")[0]
         if top != missing and importlib.util.find_spec(top):
             raise ValueError(f"package {top!r} has no module {missing!r}") from None
+        if Path(f"{name}.py").is_file():
+            raise ValueError(f"{name} is not installed: did you mean {name}.py:NAME?") from None
         # A name that we do not know may be a checkpoint's: it is not told to install that.
         hint = f"pip install {_PACKAGES[top]}" if top in _PACKAGES else "install what provides it"
         raise ValueError(

@@ -211,7 +211,8 @@ def _check_folder(path: Path) -> None:
         what = "is a file" if path.exists() else "does not exist"
         raise ValueError(f"{path} {what}: give the folder of a checkpoint or a hub id, owner/name")
     if not any((path / name).exists() for name in ("config.json", MADE_BY)):
-        near = next(path.glob("seed-*/model"), "one that save_pretrained or train.py wrote")
+        nearby = (*path.glob("seed-*/model"), *path.glob("checkpoint-*"))
+        near = next(iter(nearby), "one that save_pretrained or train.py wrote")
         raise ValueError(f"{path} holds no config.json, so it is not a checkpoint: give {near}")
 
 

@@ -1,5 +1,6 @@
 """Evaluate models: one result each, plain data as evaluation.json holds it."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -15,6 +16,9 @@ from vsc_dataset import sample
 from vsc_dataset.configs import TaskConfig
 from vsc_dataset.metrics.vsc_error.error_rates import count_operations
 from vsc_dataset.metrics.vsc_error.trivial_baselines import trivial_baselines
+
+DEFAULT = "default"
+"""The data of a model that nothing is known of."""
 
 SURVIVAL_SAMPLES = 1000
 """Of a split, which are cut after every operation."""
@@ -43,6 +47,9 @@ def check_request(models: Sequence[LoadedModel], request: Request) -> None:
             "none tells a horizon"
         )
     for loaded in models:
+        if not (request.grids or request.data or loaded.trained_on):
+            words = f"{loaded.name}: nothing says what it was trained on, so it is evaluated on"
+            print(f"{words} {DEFAULT!r}: give --data for another task", file=sys.stderr)
         for name, config, split in _parts(loaded, request):
             width = row_width(loaded, config)
             try:  # which also spares the figures of speed a device's slow first call
@@ -57,7 +64,7 @@ def _parts(loaded: LoadedModel, request: Request) -> list[tuple[str, TaskConfig,
     if request.grids:
         names = [(grid, f"nops{grid_nops(grid)[0]}") for grid in request.grids]
         return [(name, split_config(loaded, name, split), split) for name, split in names]
-    name, split = request.data or loaded.trained_on or "default", request.split
+    name, split = request.data or loaded.trained_on or DEFAULT, request.split
     trained = None if request.data else loaded.trained_config
     if trained:
         name = " ".join([name, *(f"{key}={value}" for key, value in loaded.data_args.items())])

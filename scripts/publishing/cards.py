@@ -221,7 +221,7 @@ def model_card(
         data_version=DATA_VERSION,
         example=example(recipe.config),
         task=recipe.config,
-        keys=("verySelectiveCopying", *layers),
+        keys=("vsc", "verySelectiveCopying", *layers),
         **_result_facts(folder),
     )
 

@@ -32,7 +32,7 @@ from scripts.training.checkpoints import remove_checkpoints
 from scripts.training.distributed import make_accelerator
 from scripts.training.jobs import run_jobs
 from scripts.training.loop import check_recipe
-from scripts.training.model_checks import check_model
+from scripts.training.model_checks import check_model, explain_model_errors
 from scripts.training.model_factory import code_of
 from scripts.training.recipes import Recipe
 from scripts.training.runs import claim_folder
@@ -40,9 +40,6 @@ from scripts.training.train_state import Diverged, Job, Paused, RunOptions
 from vsc_models.import_utils import package_version
 
 TRIALS_FILE, IDENTITY = "trials.jsonl", "protocol.json"
-PROBE_LENGTH = 32
-"""Tokens of a row that tells whether a model looks ahead: as long as those of the task."""
-
 SAME = ("wrong", "mask_error_pct", "val_loss")
 """What a trial that is trained again has in common with the kept one."""
 
@@ -109,9 +106,11 @@ class CardTraining:
         model = check_recipe(recipe, 0, self.accelerator)
         for other in others:  # rows of other widths, and ids of another vocabulary
             check_model(other, self.accelerator.device)
+        self.longest_row = max(one.config.row_width for one in (recipe, *others))
         self.parameters = count_parameters(model)
         protocol.check_parameters(self.parameters)
-        self.causal = find_lookahead_of_model(model, length=PROBE_LENGTH) is None
+        with explain_model_errors(recipe, model):
+            self.causal = find_lookahead_of_model(model, length=self.longest_row) is None
         self.identity = identify(protocol, base)
         path = folder / IDENTITY
         if path.exists():
@@ -233,7 +232,7 @@ class CardTraining:
             if trial["samples"]:  # else it diverged: there is no model
                 loaded = LoadedModel(trial["skill"], self.load_model(trial))
                 # A layer may begin without what looks ahead, and learn to use it.
-                ahead = find_lookahead_of_model(loaded.model, length=PROBE_LENGTH, trained=True)
+                ahead = find_lookahead_of_model(loaded.model, length=self.longest_row, trained=True)
                 causal = causal and ahead is None
                 result = evaluate_grid(loaded, grid["grid"], grid["samples"], until_wrong=True)
                 rows = [{key: row[key] for key in keys} for row in result["rows"]]

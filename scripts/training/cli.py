@@ -34,6 +34,7 @@ DEVICE = "accelerate chooses it: set CUDA_VISIBLE_DEVICES, or ACCELERATE_USE_CPU
 LAYERS = "it is a field of the model, write --model-args num_layers=2"
 FLAG_HINTS = {
     **dict.fromkeys(("--device", "--gpu", "--gpus", "--cuda", "--cpu"), DEVICE),
+    "--layer": "it is --mixer FILE.py:CLASS",
     **dict.fromkeys(("--num-layers", "--n-layers", "--num-hidden-layers", "--set"), LAYERS),
 }
 """Flags that people try, and what to do instead."""

@@ -22,7 +22,7 @@ from scripts.training.model_factory import build_model, describe, list_arguments
 from scripts.training.recipes import Recipe
 from scripts.training.signals import Stopped
 from vsc_dataset import sample
-from vsc_models.import_utils import format_error, is_file, is_installed
+from vsc_models.import_utils import WIDTHS, format_error, is_file, is_installed
 from vsc_models.modeling_mixer import saved_tensors
 
 ROWS = 8
@@ -56,14 +56,14 @@ def check_model(
             probe = copy.deepcopy(model)
         except Exception:  # a custom layer may hold what cannot be copied
             probe = build_model(recipe, trust_remote_code)
-        with _explain_model_errors(recipe, probe):
+        with explain_model_errors(recipe, probe):
             _compute_gradients(recipe, probe.to(device).train(), device)
         _check_gradients(recipe, probe, num_processes, report)
         not_finite = _find_gradient_not_finite(probe)
         if recipe.mixer or not recipe.model.startswith("vsc_"):
             arguments = recipe.mixer_args if recipe.mixer else recipe.model_args
             report(f"{describe(recipe)}: {list_arguments(arguments)}")
-            with _explain_model_errors(recipe, probe):
+            with explain_model_errors(recipe, probe):
                 for line in _check_custom(recipe, probe, device):
                     report(line)
         if not_finite:
@@ -78,7 +78,7 @@ def check_model(
 
 
 @contextmanager
-def _explain_model_errors(recipe: Recipe, model: nn.Module) -> Iterator[None]:
+def explain_model_errors(recipe: Recipe, model: nn.Module) -> Iterator[None]:
     """Make one line of what a model raises, with the line of the user's code that it is of."""
     try:
         yield
@@ -111,6 +111,13 @@ def _likely_cause(recipe: Recipe, config: Any, error: Exception) -> str:
         )
     if isinstance(positions, int) and positions < width + 2:  # some keep two for padding
         return f": rows have up to {width} ids, max_position_embeddings is {positions}"
+    others = {name: value for name, value in recipe.mixer_args.items() if name in WIDTHS}
+    if recipe.mixer and others.items() - {(name, config.hidden_size) for name in others}:
+        return f": the scaffold's width is {config.hidden_size}, set by --model-args hidden_size"
+    if recipe.mixer and isinstance(error, TypeError):
+        return ": a layer is called with (batch, length, width) alone, its padding last and zeroed"
+    if recipe.mixer and isinstance(error, AssertionError):
+        return f": rows have up to {width} ids here, and other data other ones: pad in the layer"
     if isinstance(error, IndexError):
         return (
             f": rows have up to {width} ids, all below {size}, and it reads fewer: give it a "
@@ -171,10 +178,12 @@ def _check_direction(recipe: Recipe, model: nn.Module) -> None:
         model, recipe.config.vocabulary.size, length=_row_width(recipe)
     )
     if position is not None:
+        who, hint = describe(recipe), "take a causal one (of ours --model-args causal=True)"
+        if recipe.mixer and not recipe.model_args.get("causal"):
+            who, hint = "the scaffold around the layer", "add --model-args causal=True"
         raise ValueError(
             f"--objective {recipe.objective} needs a model that reads from left to right: "
-            f"{describe(recipe)} looks ahead at position {position}; take a causal one (of "
-            "ours --model-args causal=True), or --objective fill"
+            f"{who} looks ahead at position {position}; {hint}, or --objective fill"
         )
 
 
@@ -251,7 +260,10 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
         states = torch.randn(*rows.shape, model.config.hidden_size, generator=generator).to(device)
         checked.append((_layer_alone(called, model), states))
     if not all(_check_rows(called, compute, x, tolerance) for compute, x in checked):
-        return [f"{called}: gives other numbers each time, in evaluation too; it was not checked"]
+        return [
+            f"{called}: gives other numbers each time, in evaluation too, so it was not checked: "
+            "let forward keep no state between two calls, and draw no random numbers in evaluation"
+        ]
     if recipe.mixer:  # the scaffold's convolutions may look ahead where the layer does not
         ahead = find_lookahead(checked[1][0], states[0], states[1], rounding(model))
     else:
@@ -259,7 +271,11 @@ def _check_custom(recipe: Recipe, model: Any, device: torch.device) -> list[str]
     reads = "reads from left to right (causal)"
     if ahead is not None:
         reads = f"looks ahead (bidirectional): position {ahead} depends on later ones"
-    return [f"{called}: rows of a batch do not mix, all numbers are finite", f"{called}: {reads}"]
+    lines = [f"{called}: rows of a batch do not mix, all numbers are finite", f"{called}: {reads}"]
+    short = [name for name, one in model.named_parameters() if one.dtype.itemsize < 4]
+    if short:
+        lines.append(f"{called}: {short[0]} has 16 bits, which round small steps of training away")
+    return lines
 
 
 def _layer_alone(called: str, model: Any) -> Compute:

@@ -190,6 +190,12 @@ def test_the_collator_takes_rows_of_load_dataset_with_ids_of_their_own(name, obj
     assert_equal([Collator(name, objective)(list(rows.take(40)))], [expected])
 
 
+def test_batches_of_a_stream_are_not_collated_again():
+    batches = [next(iter(TorchTrainingStream("swap-nops5", 64)))] * 2
+    with pytest.raises(ValueError, match=r"shape \(64, 31\): give the stream batch_size=None"):
+        Collator("swap-nops5")(batches)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_single_samples_are_those_of_batches_and_their_position_can_be_set(workers):
     stream = TorchTrainingStream("default", None)

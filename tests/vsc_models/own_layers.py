@@ -333,6 +333,32 @@ class Lazy(nn.LazyLinear):
         super().__init__(dim)
 
 
+class NeedsMask(Causal):
+    """Is called with more than the row."""
+
+    def forward(self, x, attention_mask):
+        return super().forward(x) * attention_mask
+
+
+class EvenLengths(Causal):
+    """Takes no row of another length."""
+
+    def forward(self, x):
+        assert x.shape[1] % 2 == 0, "even"
+        return super().forward(x)
+
+
+class Positions(Causal):
+    """Has a table of the positions of the longest row of training."""
+
+    def __init__(self, d_model):
+        super().__init__(d_model)
+        self.table = nn.Embedding(31, d_model)
+
+    def forward(self, x):
+        return super().forward(x + self.table(torch.arange(x.shape[1])))
+
+
 class Window(nn.Module):
     """Has an argument that is called as a width and is none."""
 

@@ -122,12 +122,17 @@ def test_a_figure_is_that_of_the_published_questions():
     assert found["questions_per_second"] == pytest.approx(200 / found["seconds"])
 
 
-def test_a_model_that_is_not_ours_is_evaluated_as_far_as_its_positions_reach(tmp_path):
+def test_a_model_that_is_not_ours_is_evaluated_as_far_as_its_positions_reach(tmp_path, capsys):
     other_model("gpt2").save_pretrained(tmp_path)
     loaded = open_model(str(tmp_path))
     assert loaded.trained_on is None
     found = result(loaded.model, data="default-spaced", num_samples=20)
     assert found["data"]["sample_error_pct"] == 100
+    assert capsys.readouterr().err == ""
+    assert result(loaded.model, num_samples=2)["data"]["config"] == "default"
+    assert "nothing says what it was trained on, so it is evaluated on 'default': give --data" in (
+        capsys.readouterr().err
+    )
     (grid,) = result(loaded.model, grids=("grid-len5",), num_samples=5)["grids"]
     assert [row["nops"] for row in grid["rows"]] == [1, 2]
     with pytest.raises(ValueError, match="model reads rows of at most 64, those of this task have"):

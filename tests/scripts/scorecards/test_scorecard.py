@@ -20,6 +20,7 @@ from scripts.training.signals import STOP
 from scripts.training.train_state import Diverged, Job, RunOptions
 from tests.commands import ROOT, run_command
 from tests.scripts.scorecards.cases import use_small_protocol
+from tests.vsc_models import own_layers
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,6 +45,14 @@ def results_of(folder):
     for line in [*card["search"], *card["trials"]]:
         del line["seconds"]
     return card
+
+
+def test_a_table_of_positions_as_long_as_the_rows_of_training_is_enough(tmp_path):
+    """As `train.py` takes it; where it ends, the horizon ends."""
+    layer = f"{own_layers.__file__}:Positions"
+    result = run_command("scorecard", "--mixer", layer, "--output-dir", tmp_path / "card")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads((tmp_path / "card" / "scorecard.json").read_text())["causal"] is True
 
 
 def test_it_leaves_json_page_and_picture(scored):

@@ -125,7 +125,10 @@ def test_a_mixer_takes_the_sizes_of_the_scaffold_that_it_replaces():
     "name, words",
     [
         ("Causal", ["gain=0.5", "do not mix", "reads from left to right (causal)"]),
-        ("HalfPrecise", ["no arguments", "do not mix", "reads from left to right (causal)"]),
+        (
+            "HalfPrecise",
+            ["no arguments", "do not mix", "reads from left to right (causal)", "has 16 bits"],
+        ),
         ("SeesBothWays", ["no arguments", "do not mix", "looks ahead (bidirectional): position 0"]),
         ("RandomAlways", ["no arguments", "gives other numbers each time"]),
         ("NanNearby", ["no arguments", "NaN or infinity with weights moved a little; it was not"]),
@@ -273,7 +276,7 @@ def test_what_a_layer_raises_is_one_line_with_the_place_in_its_file(where, words
     recipe = recipe_of("vsc_delta", f"{FILE}:Fails", mixer_args={"where": where})
     with pytest.raises(ValueError, match=r"Fails cannot be run: ") as error:
         check_model(recipe, CPU)
-    source = re.search(r"\(in (.*), line (\d+): (.*)\)$", str(error.value))
+    source = re.search(r"\(in (.*), line (\d+): (.*?)\)(: rows|$)", str(error.value))
     assert words in str(error.value)
     assert source[1] == FILE
     assert Path(FILE).read_text().splitlines()[int(source[2]) - 1].strip() == source[3]
@@ -379,6 +382,19 @@ def test_a_hub_id_that_cannot_be_had_is_one_clear_line(monkeypatch):
     monkeypatch.setattr(AutoConfig, "from_pretrained", fail)
     with pytest.raises(ValueError, match=r"^me/mine: We couldn't connect to the hub\. Check your"):
         build_model(recipe_of("me/mine"))
+
+
+@pytest.mark.parametrize(
+    "name, arguments, words",
+    [
+        ("NeedsMask", {}, r"called with \(batch, length, width\) alone"),
+        ("EvenLengths", {}, "rows have up to 31 ids here"),
+        ("Causal", {"d_model": 64}, "width is 32, set by --model-args hidden_size"),
+    ],
+)
+def test_what_a_layer_is_called_with_is_said_where_it_fails(name, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        check_model(recipe_of("vsc_delta", f"{FILE}:{name}", mixer_args=arguments), CPU)
 
 
 def test_a_parameter_without_a_gradient_is_refused_in_several_processes_alone():

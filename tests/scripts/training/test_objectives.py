@@ -146,13 +146,23 @@ def test_a_run_of_scratchpads_tells_both_errors_and_is_evaluated_where_there_are
 
 @pytest.mark.parametrize(
     "model, objective",
-    [("swap-delta", "next-token"), ("zoo-bert", "scratchpad"), ("mixed-l6", "next-token")],
+    [
+        ("swap-delta", "next-token"),
+        ("zoo-bert", "scratchpad"),
+        ("mixed-l6", "next-token"),
+        ("zoo-gru", "next-token"),
+    ],
 )
 def test_a_model_that_looks_ahead_is_refused_for_next_tokens(model, objective):
     recipe = find_recipe(model).changed(objective=objective, num_samples=640)
+    words = r"looks ahead at position \d+; take a causal one"
     if model == "mixed-l6":  # a convolution that looks far ahead
         recipe = recipe.changed(model_args={"num_layers": 1, "dilation": [20]})
-    with pytest.raises(ValueError, match=r"looks ahead at position \d+; take a causal one"):
+    if recipe.mixer:  # the layer is causal
+        words = (
+            r"the scaffold around the layer looks ahead at position \d+; add --model-args causal"
+        )
+    with pytest.raises(ValueError, match=words):
         check_recipe(recipe, 0, make_accelerator())
 
 
