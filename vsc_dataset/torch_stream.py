@@ -15,8 +15,8 @@ from vsc_dataset.sampling import sample
 from vsc_dataset.stream import MAX_START, TrainingStream
 from vsc_dataset.vocabulary import IGNORED, OBJECTIVES
 
-SINGLES = 1024
-"""Single samples whose tensors are made at once."""
+SINGLE_IDS = 2**15
+"""Ids of the single samples whose tensors are made at once."""
 
 
 def to_tensors(samples: Samples, objective: str = "fill") -> dict[str, torch.Tensor]:
@@ -130,8 +130,10 @@ class TorchTrainingStream(IterableDataset[dict[str, torch.Tensor]]):
 
     def _pass(self, stream: TrainingStream) -> Iterator[dict[str, torch.Tensor]]:
         """Yield batches, or single samples, whose position is then that of the stream."""
+        width = stream.config.padded_width(stream.pad_to, stream.scratchpad)
+        count = max(1, SINGLE_IDS // width)
         while self.single:  # tensors of one sample each take most of the time
-            rows = range(stream.position, stream.position + SINGLES * stream.every, stream.every)
+            rows = range(stream.position, stream.position + count * stream.every, stream.every)
             samples = sample(
                 stream.config,
                 "train",
