@@ -29,7 +29,7 @@ MODULES = {
 ORDER = {package: modules.split() for package, modules in MODULES.items()}
 
 USERS = {
-    "accelerate": "scripts/training/distributed.py",
+    "accelerate": "scripts/evaluation/grid.py scripts/training/distributed.py",
     "jinja2": "scripts/publishing/cards.py scripts/reproduction/pages.py",
     "matplotlib": "scripts/reporting/figures.py scripts/scorecards/report.py",
     "torch": (
