@@ -5,7 +5,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from accelerate.utils.memory import should_reduce_batch_size
 from tqdm import tqdm
 
 from scripts.core.inference import measure
@@ -72,6 +71,8 @@ def _evaluate_rows(
         try:
             rows.append(evaluate_nops(loaded, grid, nops, num_samples))
         except UNREADABLE as error:
+            from accelerate.utils.memory import should_reduce_batch_size  # it takes a second
+
             if not rows or should_reduce_batch_size(error):  # the machine's limit, not the model's
                 raise
             words = f"{loaded.name} {grid}: {nops} operations are too long for the model"
