@@ -8,7 +8,7 @@ a token of the layout `tokens` (see `vocabulary`).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
 
@@ -119,7 +119,7 @@ class Samples:
         """Return `targets`, made from the texts, slowly, of samples that came without."""
         if self.targets is not None:
             return self.targets
-        programs = (replace(parse(text), layout=self.layout) for text in self.questions())
+        programs = (parse(text, self.layout) for text in self.questions())
         rows = [encode_targets(program, self.labels.shape[1]) for program in programs]
         return np.array(rows, self.labels.dtype).reshape(self.labels.shape)
 
@@ -131,7 +131,7 @@ class Samples:
         """
         if not len(self) or self.completion_mask[0].sum() > self.answer_width:
             return self
-        programs = [replace(parse(text), layout=self.layout) for text in self.questions()]
+        programs = [parse(text, self.layout) for text in self.questions()]
         before = len(self.vocabulary.before_answer)
         states = (sum(map(len, one.trace)) + len(one.trace) - 1 + before for one in programs)
         width = self.labels.shape[1] + max(states)

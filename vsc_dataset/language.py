@@ -111,16 +111,19 @@ class Program:
         return str(self) + LAYOUTS[self.layout].before_answer
 
 
-def parse(question: str) -> Program:
+def parse(question: str, layout: str | None = None) -> Program:
     """Read a question in either layout.
 
     Args:
       question: the text before the second colon, such as "NPFKT:5>4 3>1" or "YNP: 3>1, -3".
         "ABC:" has no operation and is legal.
+      layout: in which the program is to be written; None: as the question is, so that
+        `str(program)` gives it back.
     Returns:
-      The program; `str(program)` gives the question back.
+      The program.
     Raises:
-      ValueError: one line that names the character or the operation and the reason.
+      ValueError: one line that names the character or the operation and the reason; an unknown
+        layout.
 
     >>> parse("UXMP: -2, -3, 1>2, +2").answer
     'MPU'
@@ -138,8 +141,9 @@ def parse(question: str) -> Program:
         if ":" in rest:
             at = len(letters) + rest.index(":") + 2
             raise ValueError(f"character {at}: a question ends before the second colon")
-        layout = "spaced" if rest.startswith(" ") else "compact"
-        return Program(letters, _parse_operations(rest, layout, len(letters) + 2), layout)
+        written = "spaced" if rest.startswith(" ") else "compact"
+        operations = _parse_operations(rest, written, len(letters) + 2)
+        return Program(letters, operations, layout or written)
     except ValueError as error:
         quoted = repr(question) if len(question) <= MAX_QUOTED else quote(question)
         raise ValueError(f"question {quoted}: {error}") from None

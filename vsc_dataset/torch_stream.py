@@ -1,7 +1,6 @@
 """Samples as tensors that any model takes as they are: a stream, its loader, and a collator."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -233,7 +232,7 @@ class Collator:
                 "a row has no column 'question': load_dataset(\"vsc\", …) gives it, and Trainer "
                 "keeps it with remove_unused_columns=False"
             )
-        programs = [replace(parse(row["question"]), layout=self.config.layout) for row in rows]
+        programs = [parse(row["question"], self.config.layout) for row in rows]
         width, is_scratchpad = self.config.row_width, self.objective == "scratchpad"
         if is_scratchpad:
             width = self.config.scratchpad_width

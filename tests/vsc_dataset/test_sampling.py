@@ -2,7 +2,6 @@
 
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -104,7 +103,7 @@ def test_a_scratchpad_has_the_state_after_each_operation(name):
     for row, mask, question in zip(
         samples.labels, samples.completion_mask, samples.questions(), strict=True
     ):
-        program = replace(parse(question), layout=samples.layout)
+        program = parse(question, samples.layout)
         before_answer = program.prompt[len(str(program)) :]
         ids = row[mask]
         written = "".join(texts[ids]) if samples.layout == "tokens" else bytes(ids).decode()
