@@ -58,7 +58,7 @@ def add_noise(model: nn.Module, generator: torch.Generator) -> None:
 def find_lookahead_of_logits(
     model: nn.Module, vocab_size: int, length: int, generator: torch.Generator
 ) -> int | None:
-    """Find `find_lookahead` of a model's logits, on a row of `length` tokens."""
+    """Apply `find_lookahead` to a model's logits, on a row of `length` tokens."""
     ids_L = torch.randint(_FIRST_PLAIN_ID, vocab_size, (length,), generator=generator)
     ids_L = ids_L.to(next(model.parameters()).device)
     others_L = _FIRST_PLAIN_ID + (ids_L == _FIRST_PLAIN_ID).long()

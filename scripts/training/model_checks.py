@@ -111,8 +111,8 @@ def _likely_cause(recipe: Recipe, config: Any, error: Exception) -> str:
         )
     if isinstance(positions, int) and positions < width + 2:  # some keep two for padding
         return f": rows have up to {width} ids, max_position_embeddings is {positions}"
-    others = {name: value for name, value in recipe.mixer_args.items() if name in WIDTHS}
-    if recipe.mixer and others.items() - {(name, config.hidden_size) for name in others}:
+    widths = [value for name, value in recipe.mixer_args.items() if name in WIDTHS]
+    if recipe.mixer and any(value != config.hidden_size for value in widths):
         return f": the scaffold's width is {config.hidden_size}, set by --model-args hidden_size"
     if recipe.mixer and isinstance(error, TypeError):
         return ": a layer is called with (batch, length, width) alone, its padding last and zeroed"
